@@ -1,0 +1,74 @@
+# ImageNet-1K: 2 global crops of 224 and 10 local crops of 96 with the
+# augmentations of the paper (appendix B), block masks on the global crops, and
+# k-NN of the teacher on the labelled sets.
+data_root = 'data/imagenet/'
+
+global_crop = dict(size=224, scale=(0.25, 1.0))
+train_pipeline = [
+    dict(type='ibot_mm.LoadImage'),
+    dict(
+        type='ibot_mm.MultiCrop',
+        global_crops=[
+            dict(**global_crop, blur_prob=1.0),
+            dict(**global_crop, blur_prob=0.1, solarize_prob=0.2),
+        ],
+        local_crops=[dict(num=10, size=96, scale=(0.05, 0.25), blur_prob=0.5)],
+    ),
+    dict(
+        type='ibot_mm.MaskGlobalCrops',
+        patch_size=16,
+        generator=dict(
+            type='ibot_mm.BlockMaskGenerator',
+            ratio=[0, 0.3],
+            ratio_var=[0, 0.2])),
+]
+train_dataloader = dict(
+    batch_size=64,
+    num_workers=10,
+    persistent_workers=True,
+    pin_memory=True,
+    drop_last=True,
+    sampler=dict(type='ibot_mm.PretrainSampler', shuffle=True),
+    collate_fn=dict(type='ibot_mm.multi_crop_collate'),
+    dataset=dict(
+        type='ibot_mm.PretrainDataset',
+        data_root=data_root,
+        data_prefix='train',
+        with_label=False,
+        pipeline=train_pipeline))
+
+val_pipeline = [
+    dict(type='ibot_mm.LoadImage'),
+    dict(
+        type='ResizeEdge',
+        scale=256,
+        edge='short',
+        backend='pillow',
+        interpolation='bicubic'),
+    dict(type='CenterCrop', crop_size=224),
+    dict(type='PackInputs'),
+]
+val_dataloader = dict(
+    batch_size=256,
+    num_workers=10,
+    sampler=dict(type='DefaultSampler', shuffle=False, round_up=False),
+    dataset=dict(
+        type='CustomDataset',
+        data_root=data_root,
+        data_prefix='val',
+        pipeline=val_pipeline))
+bank_dataloader = dict(
+    batch_size=256,
+    num_workers=10,
+    sampler=dict(type='DefaultSampler', shuffle=False, round_up=False),
+    dataset=dict(
+        type='CustomDataset',
+        data_root=data_root,
+        data_prefix='train',
+        pipeline=val_pipeline))
+val_cfg = dict(
+    type='ibot_mm.KNNValLoop',
+    bank_dataloader=bank_dataloader,
+    k=[20, 10, 100, 200],
+    temperature=0.07)
+val_evaluator = []

@@ -1,0 +1,68 @@
+"""Make a batch of samples with crops and masks."""
+
+from typing import Dict, List, Sequence
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ibot_mm.registry import FUNCTIONS
+
+
+def _stack(samples: Sequence[dict], key: str) -> List[Tensor]:
+    """Crops of equal size in one tensor, crop-major: a list over sizes."""
+    by_size: Dict[tuple, List[np.ndarray]] = {}
+    for crops in zip(*(sample[key] for sample in samples)):
+        by_size.setdefault(crops[0].shape, []).extend(crops)
+    return [
+        torch.from_numpy(np.stack(crops)).permute(0, 3, 1, 2)
+        for crops in by_size.values()
+    ]
+
+
+@FUNCTIONS.register_module()
+def multi_crop_collate(samples: Sequence[dict]) -> dict:
+    """Batch the output of ``MultiCrop`` and ``MaskGlobalCrops``.
+
+    Crops are ordered crop by crop: the first crop of each image, then the
+    second of each, and so on. Which patches are masked arrives as indices, so
+    that nothing on the device has to count them.
+
+    Args:
+        samples: Dicts with ``global_crops`` and ``local_crops`` (lists of (h,
+            w, C) arrays), ``masks`` (G, gh, gw) and optionally
+            ``bad_files``.
+
+    Returns:
+        ``inputs``, a dict of ``batch_size`` B, ``global_crops`` (G B, C, H,
+        W), ``local_crops`` (list over sizes of (L_i B, C, h, w)), ``mask``
+        bool (G B, gh, gw), ``mask_index`` int64 (P,) into the G B gh gw
+        patches and ``mask_weight`` float32 (P,), 1 / (masked patches of the
+        image x G B); and ``bad_files``, the lists of the samples joined.
+
+    Raises:
+        ValueError: The global crops differ in size.
+    """
+    global_crops = _stack(samples, 'global_crops')
+    if len(global_crops) != 1:
+        raise ValueError('multi_crop_collate: all global crops must have one '
+                         'size, got ' + ', '.join(
+                             str(tuple(c.shape[2:])) for c in global_crops))
+    # (B, G, gh, gw) -> (G B, gh, gw)
+    mask = torch.from_numpy(
+        np.stack([sample['masks'] for sample in samples], axis=1)).flatten(
+            0, 1)
+    per_image = mask.flatten(1).sum(1)
+    index = mask.flatten().nonzero().squeeze(1)
+    weight = 1 / (per_image * len(mask)).clamp(min=1).float()
+    return dict(
+        inputs=dict(
+            batch_size=len(samples),
+            global_crops=global_crops[0],
+            local_crops=_stack(samples, 'local_crops'),
+            mask=mask,
+            mask_index=index,
+            mask_weight=weight.repeat_interleave(per_image)),
+        bad_files=[
+            bad for sample in samples for bad in sample.get('bad_files', [])
+        ])

@@ -1,0 +1,10 @@
+from .decode import ImageDecodeError, decode_image
+from .load_image import LoadImage
+from .mask_generators import BlockMaskGenerator, RandomMaskGenerator
+from .mask_global_crops import MaskGlobalCrops
+from .multi_crop import MultiCrop
+
+__all__ = [
+    'BlockMaskGenerator', 'ImageDecodeError', 'LoadImage', 'MaskGlobalCrops',
+    'MultiCrop', 'RandomMaskGenerator', 'decode_image'
+]

@@ -1,0 +1,172 @@
+"""Global and local crops of one decoded image."""
+
+import math
+import random
+from typing import List, Optional, Sequence, Tuple, Union
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from mmcv.transforms import BaseTransform
+from numpy import ndarray
+
+from ibot_mm.registry import TRANSFORMS
+
+from .photometric import ColorJitter, gaussian_blur, solarize, to_grey
+
+
+def sample_box(height: int, width: int, scale: Sequence[float],
+               ratio: Sequence[float],
+               rng: random.Random) -> Tuple[int, int, int, int]:
+    """Box of a random resized crop, drawn as torchvision does.
+
+    Args:
+        height: Height of the image in pixels.
+        width: Width of the image in pixels.
+        scale: Range of the crop's share of the image's area.
+        ratio: Range of the crop's width / height; log-uniform.
+        rng: Source of randomness.
+
+    Returns:
+        top, left, height, width in pixels.
+    """
+    area = height * width
+    log_ratio = math.log(ratio[0]), math.log(ratio[1])
+    for _ in range(10):
+        target = area * rng.uniform(*scale)
+        aspect = math.exp(rng.uniform(*log_ratio))
+        w = round(math.sqrt(target * aspect))
+        h = round(math.sqrt(target / aspect))
+        if 0 < w <= width and 0 < h <= height:
+            return rng.randint(0, height - h), rng.randint(0, width - w), h, w
+    # No box fits: the largest central one within the range of ratios.
+    if width / height < ratio[0]:
+        h, w = min(height, round(width / ratio[0])), width
+    elif width / height > ratio[1]:
+        h, w = height, min(width, round(height * ratio[1]))
+    else:
+        h, w = height, width
+    h, w = max(1, h), max(1, w)
+    return (height - h) // 2, (width - w) // 2, h, w
+
+
+def resize(image: ndarray, size: Tuple[int, int]) -> ndarray:
+    """Bicubic resize with antialiasing, equal to Pillow's within 1 level.
+
+    Args:
+        image: (H, W, C), uint8; may be a view.
+        size: Height and width wanted.
+
+    Returns:
+        (h, w, C), uint8.
+    """
+    if image.shape[:2] == tuple(size):
+        return image
+    # Channels-last uint8 is torch's vectorised path.
+    tensor = torch.from_numpy(image).permute(2, 0, 1).unsqueeze(0)
+    tensor = F.interpolate(tensor, size, mode='bicubic', antialias=True)
+    return tensor.squeeze(0).permute(1, 2, 0).numpy()
+
+
+class CropView:
+    """One kind of crop and its augmentations.
+
+    The order is that of the paper: random resized crop, horizontal flip,
+    colour jitter, grey, blur, solarisation.
+
+    Args:
+        num: How many crops of this kind an image gets.
+        size: Side, or (height, width), in pixels.
+        scale: Range of the crop's share of the image's area.
+        ratio: Range of the crop's width / height.
+        flip: Probability of a horizontal flip.
+        jitter: Brightness, contrast, saturation and hue; None for none.
+        jitter_prob: Probability of the jitter.
+        grey_prob: Probability of grey.
+        blur_prob: Probability of a blur.
+        blur_sigma: Range of the blur's standard deviation in pixels.
+        solarize_prob: Probability of solarisation.
+    """
+
+    def __init__(self,
+                 size: Union[int, Tuple[int, int]],
+                 scale: Tuple[float, float],
+                 num: int = 1,
+                 ratio: Tuple[float, float] = (3 / 4, 4 / 3),
+                 flip: float = 0.5,
+                 jitter: Optional[Sequence[float]] = (0.4, 0.4, 0.2, 0.1),
+                 jitter_prob: float = 0.8,
+                 grey_prob: float = 0.2,
+                 blur_prob: float = 0.,
+                 blur_sigma: Tuple[float, float] = (0.1, 2.0),
+                 solarize_prob: float = 0.) -> None:
+        if not 0 < scale[0] <= scale[1] <= 1:
+            raise ValueError(
+                f'MultiCrop: scale must lie in (0, 1], got {scale}.')
+        self.num = num
+        self.size = (size, size) if isinstance(size, int) else tuple(size)
+        self.scale = tuple(scale)
+        self.ratio = tuple(ratio)
+        self.flip = flip
+        self.jitter = ColorJitter(*jitter) if jitter else None
+        self.jitter_prob = jitter_prob
+        self.grey_prob = grey_prob
+        self.blur_prob = blur_prob
+        self.blur_sigma = tuple(blur_sigma)
+        self.solarize_prob = solarize_prob
+
+    def __call__(self, image: ndarray, rng: random.Random) -> ndarray:
+        """One crop (h, w, C), uint8, of an image (H, W, C), uint8."""
+        top, left, h, w = sample_box(*image.shape[:2], self.scale, self.ratio,
+                                     rng)
+        crop = resize(image[top:top + h, left:left + w], self.size)
+        if rng.random() < self.flip:
+            crop = crop[:, ::-1]
+        crop = np.ascontiguousarray(crop)
+        if self.jitter and rng.random() < self.jitter_prob:
+            crop = self.jitter(crop, rng)
+        if rng.random() < self.grey_prob:
+            crop = to_grey(crop)
+        if rng.random() < self.blur_prob:
+            crop = gaussian_blur(crop, rng.uniform(*self.blur_sigma))
+        if rng.random() < self.solarize_prob:
+            crop = solarize(crop)
+        return crop
+
+
+@TRANSFORMS.register_module()
+class MultiCrop(BaseTransform):
+    """All crops of one image, cut from the same decoded array.
+
+    Required keys: ``img``. Used if there: ``rng``. Added keys:
+    ``global_crops`` and ``local_crops``, lists of (h, w, C) uint8 arrays. The
+    image itself is dropped.
+
+    Args:
+        global_crops: Configs of :class:`CropView`, all of one size.
+        local_crops: Configs of :class:`CropView`; may be empty.
+    """
+
+    def __init__(self,
+                 global_crops: Sequence[dict],
+                 local_crops: Sequence[dict] = ()) -> None:
+        self.global_crops = [CropView(**view) for view in global_crops]
+        self.local_crops = [CropView(**view) for view in local_crops]
+        sizes = {view.size for view in self.global_crops}
+        if len(sizes) != 1:
+            raise ValueError('MultiCrop: all global crops must have one size, '
+                             f'got {sorted(sizes)}.')
+
+    @staticmethod
+    def _cut(image: ndarray, views: Sequence[CropView],
+             rng: random.Random) -> List[ndarray]:
+        return [view(image, rng) for view in views for _ in range(view.num)]
+
+    def transform(self, results: dict) -> dict:
+        """Replace the image of a sample by its crops."""
+        image = results.pop('img')
+        rng = results.get('rng') or random.Random(random.getrandbits(64))
+        results['global_crops'] = self._cut(image, self.global_crops, rng)
+        results['local_crops'] = self._cut(image, self.local_crops, rng)
+        results['rng'] = rng
+        return results

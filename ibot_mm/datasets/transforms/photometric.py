@@ -1,0 +1,114 @@
+"""Colour operations on uint8 BGR arrays, as torchvision does them on images.
+
+Each is the operation Pillow or torchvision defines for 8-bit images, computed
+with lookup tables or OpenCV; results differ from Pillow's by rounding only.
+"""
+
+import random
+
+import cv2
+import numpy as np
+from numpy import ndarray
+
+_RAMP = np.arange(256, dtype=np.float32)
+_SOLARIZE = np.where(_RAMP < 128, _RAMP, 255 - _RAMP).astype(np.uint8)
+
+
+def _scaled_about(image: ndarray, factor: float, origin: float) -> ndarray:
+    """origin + factor * (image - origin), clipped."""
+    table = _RAMP * factor + (1 - factor) * origin
+    return cv2.LUT(image, np.clip(table, 0, 255).astype(np.uint8))
+
+
+def adjust_brightness(image: ndarray, factor: float) -> ndarray:
+    """Blend with black."""
+    return _scaled_about(image, factor, 0.)
+
+
+def adjust_contrast(image: ndarray, factor: float) -> ndarray:
+    """Blend with the mean luma."""
+    mean = cv2.mean(cv2.cvtColor(image, cv2.COLOR_BGR2GRAY))[0]
+    return _scaled_about(image, factor, int(mean + 0.5))
+
+
+def adjust_saturation(image: ndarray, factor: float) -> ndarray:
+    """Blend with the luma of each pixel."""
+    grey = cv2.cvtColor(
+        cv2.cvtColor(image, cv2.COLOR_BGR2GRAY), cv2.COLOR_GRAY2BGR)
+    return cv2.addWeighted(image, factor, grey, 1 - factor, 0)
+
+
+def adjust_hue(image: ndarray, shift: float) -> ndarray:
+    """Turn the hue.
+
+    Args:
+        image: (H, W, 3), BGR.
+        shift: Part of a full turn, -0.5 to 0.5.
+
+    Returns:
+        (H, W, 3), BGR.
+    """
+    hsv = cv2.cvtColor(image, cv2.COLOR_BGR2HSV_FULL)
+    hsv[..., 0] += np.uint8(int(shift * 255) % 256)
+    return cv2.cvtColor(hsv, cv2.COLOR_HSV2BGR_FULL)
+
+
+def to_grey(image: ndarray) -> ndarray:
+    """Luma in all three channels."""
+    return cv2.cvtColor(
+        cv2.cvtColor(image, cv2.COLOR_BGR2GRAY), cv2.COLOR_GRAY2BGR)
+
+
+def solarize(image: ndarray) -> ndarray:
+    """Invert values of 128 and above."""
+    return cv2.LUT(image, _SOLARIZE)
+
+
+def gaussian_blur(image: ndarray, sigma: float) -> ndarray:
+    """Gaussian blur.
+
+    Args:
+        image: (H, W, C), uint8.
+        sigma: Standard deviation in pixels.
+
+    Returns:
+        (H, W, C), uint8.
+    """
+    size = 2 * max(1, int(np.ceil(2.5 * sigma))) + 1
+    return cv2.GaussianBlur(
+        image, (size, size), sigma, borderType=cv2.BORDER_REPLICATE)
+
+
+class ColorJitter:
+    """Brightness, contrast, saturation and hue in a random order.
+
+    Args:
+        brightness: Half width of the range of factors about 1.
+        contrast: The same for contrast.
+        saturation: The same for saturation.
+        hue: Half width of the range of shifts, in turns.
+    """
+
+    def __init__(self, brightness: float, contrast: float, saturation: float,
+                 hue: float) -> None:
+        spreads = (brightness, contrast, saturation, hue)
+        if any(s < 0 for s in spreads) or hue > 0.5:
+            raise ValueError('ColorJitter: values must be >= 0 and hue at '
+                             f'most 0.5, got {spreads}.')
+        self.operations = [
+            (operation, center, spread) for operation, center, spread in (
+                (adjust_brightness, 1., brightness),
+                (adjust_contrast, 1., contrast),
+                (adjust_saturation, 1., saturation),
+                (adjust_hue, 0., hue),
+            ) if spread > 0
+        ]
+
+    def __call__(self, image: ndarray, rng: random.Random) -> ndarray:
+        """Jitter one image."""
+        for operation, center, spread in rng.sample(self.operations,
+                                                    len(self.operations)):
+            low = max(0., center - spread) if center else -spread
+            image = operation(image, rng.uniform(low, center + spread))
+        return image
+

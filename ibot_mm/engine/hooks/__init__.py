@@ -1,0 +1,10 @@
+from .bad_file_hook import BadFileHook
+from .freeze_last_layer_hook import FreezeLastLayerHook
+from .runtime_info_hook import PretrainRuntimeInfoHook
+from .teacher_ema_hook import TeacherEMAHook
+from .teacher_temperature_hook import TeacherTemperatureHook
+
+__all__ = [
+    'BadFileHook', 'FreezeLastLayerHook', 'PretrainRuntimeInfoHook',
+    'TeacherEMAHook', 'TeacherTemperatureHook'
+]

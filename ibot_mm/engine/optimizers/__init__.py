@@ -1,0 +1,4 @@
+from .pretrain_optim_wrapper import PretrainOptimWrapper
+from .wrapper_constructor import PretrainOptimWrapperConstructor
+
+__all__ = ['PretrainOptimWrapper', 'PretrainOptimWrapperConstructor']

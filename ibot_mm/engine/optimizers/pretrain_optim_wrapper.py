@@ -1,0 +1,166 @@
+"""Optimizer step of the pre-training."""
+
+from contextlib import contextmanager
+from typing import List, Optional, Union
+
+import torch
+from mmengine.optim import OptimWrapper
+from torch import Tensor, nn
+
+from ibot_mm.registry import OPTIM_WRAPPERS
+
+# torch.amp.GradScaler, which knows devices, came with torch 2.3.
+_GradScaler = getattr(torch.amp, 'GradScaler', torch.cuda.amp.GradScaler)
+
+
+def clip_grads_per_parameter(grads: List[Tensor], max_norm: float) -> Tensor:
+    """Scale each gradient to a norm of at most ``max_norm``, in place.
+
+    Each is multiplied by min(1, max_norm / (norm + 1e-6)), as in the official
+    code; nothing waits for the device.
+
+    Args:
+        grads: Gradients on one device.
+        max_norm: Limit.
+
+    Returns:
+        Norm of all gradients together before clipping, a scalar tensor.
+    """
+    norms = torch.stack(torch._foreach_norm(grads))
+    scale = (max_norm / (norms + 1e-6)).clamp(max=1)
+    torch._foreach_mul_(grads, list(scale.unbind()))
+    return norms.norm()
+
+
+@OPTIM_WRAPPERS.register_module()
+class PretrainOptimWrapper(OptimWrapper):
+    """MMEngine's wrapper with what iBOT's step needs.
+
+    - clipping per parameter;
+    - no gradient at all for the last layer while ``freeze_last_layer`` is set
+      (a zero one would still be decayed and counted by AdamW);
+    - autocast on any device, with loss scaling for float16;
+    - ``stepped``, which says whether the last ``update_params`` changed the
+      weights.
+
+    Args:
+        optimizer: The optimizer.
+        accumulative_counts: Iterations for each optimizer step.
+        clip_grad: ``dict(type='per_parameter', max_norm=3.0)``, or what the
+            host's wrapper takes.
+        dtype: 'float32', 'bfloat16' or 'float16' for the forward pass.
+        loss_scale: For float16: 'dynamic', an initial scale that then moves,
+            or the arguments of the scaler.
+
+    Raises:
+        ValueError: ``dtype`` is none of the three.
+    """
+
+    def __init__(self,
+                 optimizer: torch.optim.Optimizer,
+                 accumulative_counts: int = 1,
+                 clip_grad: Optional[dict] = None,
+                 dtype: Optional[str] = None,
+                 loss_scale: Union[str, float, dict] = 'dynamic') -> None:
+        clip_grad = dict(clip_grad) if clip_grad else None
+        self.max_norm_per_parameter: Optional[float] = None
+        if clip_grad and clip_grad.get('type') == 'per_parameter':
+            self.max_norm_per_parameter = clip_grad['max_norm']
+            clip_grad = None
+        super().__init__(optimizer, accumulative_counts, clip_grad)
+        # The host adds this entry to the learning rates of the log.
+        self.base_param_settings = None
+        if dtype not in (None, 'float32', 'bfloat16', 'float16'):
+            raise ValueError(
+                "optim_wrapper.dtype must be 'float32', 'bfloat16' or "
+                f"'float16', got {dtype!r}.")
+        self.dtype = None if dtype in (None, 'float32') else getattr(
+            torch, dtype)
+        self.loss_scaler = None
+        if self.dtype == torch.float16:
+            device = optimizer.param_groups[0]['params'][0].device.type
+            args = dict(device=device) if hasattr(torch.amp,
+                                                  'GradScaler') else {}
+            if isinstance(loss_scale, dict):
+                args.update(loss_scale)
+            elif loss_scale != 'dynamic':
+                args.update(init_scale=float(loss_scale))
+            self.loss_scaler = _GradScaler(**args)
+        self.last_layer: List[nn.Parameter] = []
+        self.freeze_last_layer = False
+        self.stepped = False
+        self.grad_norm: Optional[Tensor] = None
+
+    @property
+    def accumulative_counts(self) -> int:
+        """Iterations for each optimizer step."""
+        return self._accumulative_counts
+
+    @contextmanager
+    def optim_context(self, model: nn.Module):
+        """Gradient accumulation and autocast around the forward pass."""
+        device = self.optimizer.param_groups[0]['params'][0].device.type
+        with super().optim_context(model), torch.autocast(
+                device, dtype=self.dtype, enabled=self.dtype is not None):
+            yield
+
+    def update_params(self, loss: Tensor, step_kwargs=None,
+                      zero_kwargs=None) -> None:
+        """Backward and, when enough was accumulated, step."""
+        self.stepped = False
+        super().update_params(loss, step_kwargs, zero_kwargs)
+
+    def backward(self, loss: Tensor, **kwargs) -> None:
+        """Backward of the (scaled) loss."""
+        if self.loss_scaler is not None:
+            loss = self.loss_scaler.scale(loss)
+        super().backward(loss, **kwargs)
+
+    def _clip_grad(self) -> None:
+        if self.max_norm_per_parameter is None:
+            super()._clip_grad()
+            return
+        grads = [
+            parameter.grad for group in self.optimizer.param_groups
+            for parameter in group['params'] if parameter.grad is not None
+        ]
+        self.grad_norm = clip_grads_per_parameter(grads,
+                                                  self.max_norm_per_parameter)
+
+    def step(self, **kwargs) -> None:
+        """Clip, drop the frozen gradients, step."""
+        if self.loss_scaler is not None:
+            self.loss_scaler.unscale_(self.optimizer)
+        if self.clip_grad_kwargs or self.max_norm_per_parameter:
+            self._clip_grad()
+        if self.freeze_last_layer:
+            for parameter in self.last_layer:
+                parameter.grad = None
+        if self.loss_scaler is None:
+            self.optimizer.step(**kwargs)
+            self.stepped = True
+        else:
+            before = self.loss_scaler.get_scale()
+            self.loss_scaler.step(self.optimizer, **kwargs)
+            self.loss_scaler.update()
+            # The scaler backs off exactly when it skipped the step.
+            self.stepped = self.loss_scaler.get_scale() >= before
+
+    def state_dict(self) -> dict:
+        """State of the optimizer and of the loss scaler."""
+        state = super().state_dict()
+        if self.loss_scaler is not None:
+            state['loss_scaler'] = self.loss_scaler.state_dict()
+        return state
+
+    def load_state_dict(self, state_dict: dict) -> None:
+        """Load what :meth:`state_dict` gave.
+
+        A state without a loss scaler (from a run in another precision) leaves
+        the scaler as it is.
+        """
+        state_dict = dict(state_dict)
+        scaler = state_dict.pop('loss_scaler', None)
+        if scaler is not None and self.loss_scaler is not None:
+            self.loss_scaler.load_state_dict(scaler)
+        super().load_state_dict(state_dict)

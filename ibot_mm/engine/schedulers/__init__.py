@@ -1,0 +1,3 @@
+from .cosine import CosineWeightDecay, WarmupCosineLR
+
+__all__ = ['CosineWeightDecay', 'WarmupCosineLR']

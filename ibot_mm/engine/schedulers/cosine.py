@@ -1,0 +1,127 @@
+"""Schedules over optimizer steps, in closed form.
+
+The official code computes each value from its step, so resuming cannot drift
+and the first value may be 0, which the host's recursive schedulers do not
+allow. A cosine of n values ends one short of its end value.
+"""
+
+import math
+from typing import List
+
+from mmengine.optim import _ParamScheduler
+
+from ibot_mm.registry import PARAM_SCHEDULERS
+
+
+def cosine_between(start: float, end: float, step: int, total: int) -> float:
+    """Value of a half cosine from ``start`` (step 0) to ``end`` (total)."""
+    return end + 0.5 * (start - end) * (1 + math.cos(math.pi * step / total))
+
+
+class _StepScheduler(_ParamScheduler):
+    """Base: a value for each optimizer step from 0 to ``end``.
+
+    With gradient accumulation the host counts iterations; the value then
+    changes once for each optimizer step, as it would with the larger batch.
+
+    Args:
+        optimizer: Optimizer wrapper.
+        param_name: Entry of the parameter groups to set.
+        end: Number of iterations.
+        **kwargs: As in MMEngine's base class.
+    """
+
+    def __init__(self, optimizer, param_name: str, end: int, **kwargs) -> None:
+        self.accumulation = getattr(optimizer, 'accumulative_counts', 1)
+        super().__init__(optimizer, param_name, end=end, **kwargs)
+
+    @classmethod
+    def build_iter_from_epoch(cls, *args, epoch_length: int, end: int,
+                              **kwargs):
+        """Build with arguments in epochs (``convert_to_iter_based``)."""
+        for key in cls.EPOCH_KEYS:
+            if key in kwargs:
+                kwargs[key] = kwargs[key] * epoch_length
+        kwargs['by_epoch'] = False
+        return cls(*args, end=end * epoch_length, **kwargs)
+
+    EPOCH_KEYS: tuple = ()
+
+    @property
+    def num_steps(self) -> int:
+        """Optimizer steps in all."""
+        return math.ceil(self.end / self.accumulation)
+
+    @property
+    def current_step(self) -> int:
+        """Optimizer step that the current iteration belongs to."""
+        return self.last_step // self.accumulation
+
+
+@PARAM_SCHEDULERS.register_module()
+class WarmupCosineLR(_StepScheduler):
+    """Linear warm-up from 0, then cosine to ``eta_min``.
+
+    The peak is the last step of the warm-up.
+
+    Args:
+        optimizer: Optimizer wrapper.
+        end: Length of the run.
+        eta_min: Value the cosine runs to; not scaled with the batch size.
+        warmup: Length of the warm-up.
+        **kwargs: As in MMEngine's base class.
+
+    Raises:
+        ValueError: The warm-up is longer than the run.
+    """
+
+    EPOCH_KEYS = ('warmup', )
+
+    def __init__(self,
+                 optimizer,
+                 end: int,
+                 eta_min: float = 1e-6,
+                 warmup: int = 0,
+                 **kwargs) -> None:
+        if warmup > end:
+            raise ValueError(f'WarmupCosineLR: the warm-up ({warmup}) is '
+                             f'longer than the run ({end}).')
+        self.eta_min = eta_min
+        self.warmup = warmup
+        super().__init__(optimizer, 'lr', end, **kwargs)
+
+    def _get_value(self) -> List[float]:
+        step = self.current_step
+        warmup = self.warmup // self.accumulation
+        if step < warmup:
+            share = step / (warmup - 1) if warmup > 1 else 0.
+            return [base * share for base in self.base_values]
+        return [
+            cosine_between(base, self.eta_min, step - warmup,
+                           self.num_steps - warmup)
+            for base in self.base_values
+        ]
+
+
+@PARAM_SCHEDULERS.register_module()
+class CosineWeightDecay(_StepScheduler):
+    """Cosine of the weight decay; groups that start at 0 stay there.
+
+    Args:
+        optimizer: Optimizer wrapper.
+        end: Length of the run.
+        eta_end: Value the cosine runs to.
+        **kwargs: As in MMEngine's base class.
+    """
+
+    def __init__(self, optimizer, end: int, eta_end: float = 0.4,
+                 **kwargs) -> None:
+        self.eta_end = eta_end
+        super().__init__(optimizer, 'weight_decay', end, **kwargs)
+
+    def _get_value(self) -> List[float]:
+        return [
+            cosine_between(base, self.eta_end, self.current_step,
+                           self.num_steps) if base else 0.
+            for base in self.base_values
+        ]

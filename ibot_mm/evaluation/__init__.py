@@ -1,0 +1,3 @@
+from .knn import knn_predict
+
+__all__ = ['knn_predict']

@@ -1,0 +1,3 @@
+from .ibot import IBOT
+
+__all__ = ['IBOT']

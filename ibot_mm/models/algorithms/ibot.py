@@ -1,0 +1,227 @@
+"""iBOT: image BERT pre-training with an online tokenizer."""
+
+from copy import deepcopy
+from typing import Dict, List, Optional, Tuple, Union
+
+import torch
+from mmengine.model import BaseModule
+from mmpretrain.models.selfsup import BaseSelfSupervisor
+from mmpretrain.structures import DataSample
+from torch import Tensor, nn
+
+from ibot_mm.registry import MODELS
+
+
+class Teacher(BaseModule):
+    """The student's moving average; no gradient reaches it.
+
+    Args:
+        backbone: Config of the backbone.
+        neck: Config of the projection head.
+    """
+
+    def __init__(self, backbone: dict, neck: dict) -> None:
+        super().__init__()
+        self.backbone = MODELS.build(backbone)
+        self.neck = MODELS.build(neck)
+        self.requires_grad_(False)
+
+
+@MODELS.register_module()
+class IBOT(BaseSelfSupervisor):
+    """iBOT (arXiv 2111.07832).
+
+    The student sees masked global views and local views, the teacher sees the
+    whole global views. The teacher moves in ``update_teacher``, which
+    ``TeacherEMAHook`` calls after each optimizer step.
+
+    Args:
+        backbone: Config of the student's backbone (``IBOTViT`` or
+            ``IBOTSwin`` with ``with_mask_token=True``).
+        neck: Config of the student's ``IBOTNeck``.
+        head: Config of ``IBOTHead``.
+        teacher_neck: What the teacher's neck has different from the
+            student's, e.g. ``dict(shared_head=True)`` for the semi-shared
+            heads of the official command line.
+        teacher_backbone: The same for the backbone, beyond no mask token and
+            no drop path.
+        data_preprocessor: Config of ``MultiCropDataPreprocessor``.
+        init_cfg: As in :class:`mmengine.model.BaseModule`.
+    """
+
+    def __init__(self,
+                 backbone: dict,
+                 neck: dict,
+                 head: dict,
+                 teacher_neck: Optional[dict] = None,
+                 teacher_backbone: Optional[dict] = None,
+                 data_preprocessor: Optional[Union[dict, nn.Module]] = None,
+                 init_cfg: Optional[dict] = None) -> None:
+        if data_preprocessor is None:
+            data_preprocessor = dict(type='ibot_mm.MultiCropDataPreprocessor')
+        super().__init__(
+            backbone=MODELS.build(deepcopy(backbone)),
+            neck=MODELS.build(deepcopy(neck)),
+            head=MODELS.build(deepcopy(head)),
+            data_preprocessor=data_preprocessor,
+            init_cfg=init_cfg)
+        for kind in ('num_prototypes', 'num_patch_prototypes'):
+            if head.get(kind, neck.get(kind)) != neck.get(kind):
+                raise ValueError(
+                    f'IBOT: head.{kind} ({head[kind]}) differs from '
+                    f'neck.{kind} ({neck.get(kind)}).')
+        self.teacher = Teacher(
+            deepcopy({
+                **backbone, 'with_mask_token': False,
+                'drop_path_rate': 0.,
+                'init_cfg': None,
+                **(teacher_backbone or {})
+            }), deepcopy({
+                **neck,
+                **(teacher_neck or {})
+            }))
+        self.reset_teacher()
+
+    def init_weights(self) -> None:
+        """Initialise the student and copy it to the teacher."""
+        super().init_weights()
+        self.reset_teacher()
+
+    @torch.no_grad()
+    def reset_teacher(self) -> None:
+        """Copy the student's weights and buffers to the teacher.
+
+        With an unshared student and a shared teacher, the teacher's one
+        prototype layer starts as the student's patch layer, as in the
+        official code, whose loader writes both to the same place.
+        """
+        student = {
+            **{f'backbone.{k}': v for k, v in
+               self.backbone.state_dict().items()},
+            **{f'neck.{k}': v for k, v in self.neck.state_dict().items()}
+        }
+        for name, value in self.teacher.state_dict().items():
+            if 'neck.last_layer' in name:
+                patch_name = name.replace('last_layer.', 'last_layer2.')
+                if self.teacher.neck.shared_head and patch_name in student:
+                    name = patch_name
+                elif name not in student:
+                    name = name.replace('last_layer2.', 'last_layer.')
+            if student[name].shape != value.shape:
+                raise ValueError(
+                    f'IBOT: the teacher cannot start from the student: '
+                    f'"{name}" is {tuple(student[name].shape)} in the student '
+                    f'and {tuple(value.shape)} in the teacher.')
+            value.copy_(student[name])
+
+    def ema_pairs(self) -> Tuple[List[Tensor], List[Tensor]]:
+        """Teacher parameters and the student parameters of the same names.
+
+        Names without a twin stay as they are: the student's mask token, and a
+        patch layer that only one of both has.
+        """
+        student = dict(self.named_parameters())
+        pairs = [(parameter, student[name])
+                 for name, parameter in self.teacher.named_parameters()
+                 if name in student]
+        teacher_side, student_side = zip(*pairs)
+        return list(teacher_side), list(student_side)
+
+    @torch.no_grad()
+    def update_teacher(self, momentum: float) -> None:
+        """Move the teacher: theta_t <- m theta_t + (1 - m) theta_s.
+
+        Args:
+            momentum: m.
+        """
+        teacher, student = self.ema_pairs()
+        torch._foreach_lerp_(teacher, student, 1 - momentum)
+
+    def extract_feat(self, inputs: Tensor) -> Tensor:
+        """Features of whole images: the teacher's CLS tokens.
+
+        Args:
+            inputs: Normalised images, (B, C_in, H, W).
+
+        Returns:
+            (B, C).
+        """
+        return self.teacher.backbone.extract_tokens(inputs)[0]
+
+    def forward(self,
+                inputs: Union[Tensor, Dict],
+                data_samples: Optional[List[DataSample]] = None,
+                mode: str = 'tensor'):
+        """Losses of a batch of crops, or features of a batch of images.
+
+        Args:
+            inputs: For ``mode='loss'`` what ``multi_crop_collate`` describes;
+                for ``mode='tensor'`` images (B, C_in, H, W).
+            data_samples: Not used.
+            mode: 'loss' or 'tensor'.
+
+        Returns:
+            A dict of scalars, or features (B, C).
+        """
+        return super().forward(inputs, data_samples, mode)
+
+    @torch.no_grad()
+    def _teacher_targets(self, crops: Tensor,
+                         mask_index: Tensor) -> Dict[str, Tensor]:
+        """Distributions of CLS tokens (M, K) and masked patches (P, K)."""
+        neck = self.teacher.neck
+        cls, patch = self.teacher.backbone.extract_tokens(crops)
+        z = neck.project(torch.cat([cls, patch.flatten(0, 1)]))
+        z_cls, z_patch = z[:len(cls)], z[len(cls):]
+        cls_logits = neck.cls_logits(z_cls)
+        # The prototype layer is linear without bias: the mean of its outputs
+        # is its output at the mean, so only masked patches need their logits.
+        self.head.collect_centers(cls_logits,
+                                  neck.patch_logits(z_patch.mean(0)),
+                                  len(z_patch))
+        return self.head.teacher_distributions(
+            cls_logits, neck.patch_logits(z_patch[mask_index]))
+
+    def _student_logits(self, inputs: Dict) -> Tuple[Tensor, Tensor]:
+        """Logits of all CLS tokens (V B, K) and of masked patches (P, K)."""
+        crops, index = inputs['global_crops'], inputs['mask_index']
+        cls, patch = self.backbone.extract_tokens(crops, inputs['mask'])
+        local_cls = [
+            self.backbone.extract_tokens(local)[0]
+            for local in inputs['local_crops']
+        ]
+        patch = patch.flatten(0, 1)
+        if self.neck.uses_batch_statistics:
+            # The statistics are over all tokens of a call, and the official
+            # code calls its head once for each size of crop.
+            z = self.neck.project(torch.cat([cls, patch]))
+            z_cls, z_patch = z[:len(cls)], z[len(cls):][index]
+            z_cls = torch.cat(
+                [z_cls] + [self.neck.project(c) for c in local_cls])
+        else:
+            num_cls = sum(map(len, [cls, *local_cls]))
+            z = self.neck.project(torch.cat([cls, *local_cls, patch[index]]))
+            z_cls, z_patch = z[:num_cls], z[num_cls:]
+        return self.neck.cls_logits(z_cls), self.neck.patch_logits(z_patch)
+
+    def loss(self,
+             inputs: Dict,
+             data_samples: Optional[List[DataSample]] = None
+             ) -> Dict[str, Tensor]:
+        """One training step's losses.
+
+        Args:
+            inputs: What ``multi_crop_collate`` describes, normalised.
+            data_samples: Not used.
+
+        Returns:
+            ``loss_cls`` and ``loss_patch``.
+        """
+        batch = inputs['batch_size']
+        target = self._teacher_targets(inputs['global_crops'],
+                                       inputs['mask_index'])
+        student_cls, student_patch = self._student_logits(inputs)
+        return self.head.loss(
+            student_cls.unflatten(0, (-1, batch)), student_patch,
+            target['cls'].unflatten(0, (-1, batch)), target['patch'],
+            inputs['mask_weight'])

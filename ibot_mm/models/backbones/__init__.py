@@ -1,0 +1,4 @@
+from .ibot_swin import IBOTSwin
+from .ibot_vit import IBOTViT
+
+__all__ = ['IBOTSwin', 'IBOTViT']

@@ -1,0 +1,164 @@
+"""Swin transformer with a mask token."""
+
+from typing import Optional, Sequence, Tuple, Union
+
+import torch
+from mmpretrain.models.backbones import SwinTransformer
+from mmpretrain.models.utils import to_2tuple
+from torch import Tensor, nn
+
+from ibot_mm.registry import MODELS
+
+
+@MODELS.register_module()
+class IBOTSwin(SwinTransformer):
+    """MMPretrain's SwinTransformer plus the mask token of iBOT.
+
+    All parameters but ``mask_token`` have the host backbone's names. As in
+    the official code, a stage whose map at ``img_size`` is not larger than
+    the window uses a window of the map's size and no shift, and maps of other
+    sizes are padded to a multiple of the window (the padding takes part in
+    attention).
+
+    Args:
+        arch: 'tiny', 'small', 'base', 'large' or a dict of the host's kind.
+        img_size: Input size the windows are laid out for.
+        patch_size: Side of the patches of the first stage, in pixels.
+        window_size: Side of the attention windows, 7 or 14.
+        with_mask_token: Whether to hold a mask token. Only the student of a
+            pre-training needs one.
+        norm_cfg: Norm of the outputs.
+        init_cfg: As in the host. Without a ``Pretrained`` one, weights are
+            initialised as in the official code.
+        **kwargs: Passed to the host backbone.
+    """
+
+    def __init__(self,
+                 arch: Union[str, dict] = 'tiny',
+                 *,
+                 img_size: Union[int, Tuple[int, int]] = 224,
+                 patch_size: int = 4,
+                 window_size: int = 7,
+                 out_indices: Sequence[int] = (3, ),
+                 with_mask_token: bool = False,
+                 norm_cfg: Optional[dict] = dict(type='LN', eps=1e-6),
+                 init_cfg: Optional[dict] = None,
+                 **kwargs) -> None:
+        depths = (self.arch_zoo[arch.lower()]
+                  if isinstance(arch, str) else arch)['depths']
+        for key in ('stage_cfgs', 'pad_small_map', 'use_abs_pos_embed'):
+            if key in kwargs:
+                raise TypeError(
+                    f'IBOTSwin does not take {key}: the published models fix '
+                    'it; remove it.')
+        norm = norm_cfg or dict(type='LN', eps=1e-6)
+        patch_cfg = dict(norm_cfg=norm, **kwargs.pop('patch_cfg', {}))
+        resolution = min(to_2tuple(img_size)) // patch_size
+        stage_cfgs = [
+            self._stage_cfg(resolution // 2**i, window_size, norm)
+            for i in range(len(depths))
+        ]
+        # The host passes downsample_cfg on only for stages that have one.
+        super().__init__(
+            arch=arch,
+            img_size=img_size,
+            patch_size=patch_size,
+            window_size=window_size,
+            out_indices=out_indices,
+            pad_small_map=True,
+            norm_cfg=norm_cfg,
+            stage_cfgs=stage_cfgs,
+            patch_cfg=patch_cfg,
+            init_cfg=init_cfg,
+            **kwargs)
+        self.mask_token = nn.Parameter(torch.zeros(
+            1, 1, self.embed_dims)) if with_mask_token else None
+
+    @staticmethod
+    def _stage_cfg(resolution: int, window_size: int, norm: dict) -> dict:
+        block_cfgs = dict(norm_cfg=norm)
+        if resolution <= window_size:
+            window_size = resolution
+            block_cfgs['attn_cfgs'] = dict(shift_size=0)
+        return dict(
+            window_size=window_size,
+            block_cfgs=block_cfgs,
+            downsample_cfg=dict(norm_cfg=norm))
+
+    def init_weights(self) -> None:
+        """Initialise as the official code does."""
+        super().init_weights()
+        if (isinstance(self.init_cfg, dict)
+                and self.init_cfg.get('type') == 'Pretrained'):
+            return
+        for module in self.modules():
+            if isinstance(module, nn.Linear):
+                nn.init.trunc_normal_(module.weight, std=0.02)
+                if module.bias is not None:
+                    nn.init.zeros_(module.bias)
+        if self.mask_token is not None:
+            nn.init.zeros_(self.mask_token)
+
+    def _embed(self, x: Tensor, mask: Optional[Tensor]
+               ) -> Tuple[Tensor, Tuple[int, int]]:
+        """Patch embedding and masking: tokens (B, N, C), grid."""
+        x, grid = self.patch_embed(x)
+        if mask is not None:
+            if self.mask_token is None:
+                raise ValueError(
+                    'IBOTSwin got a mask but has no mask token: build it with '
+                    'with_mask_token=True.')
+            # The mask is drawn on the grid of the last stage.
+            for dim, size in zip((1, 2), grid):
+                mask = mask.repeat_interleave(
+                    size // mask.shape[dim], dim=dim)
+            x = torch.where(
+                mask.flatten(1).unsqueeze(-1), self.mask_token.to(x.dtype), x)
+        return self.drop_after_pos(x), grid
+
+    def extract_tokens(self, x: Tensor, mask: Optional[Tensor] = None
+                       ) -> Tuple[Tensor, Tensor]:
+        """Tokens of the last stage after its norm.
+
+        Args:
+            x: Images, (B, C_in, H, W).
+            mask: Regions to replace by the mask token, bool (B, h, w) on the
+                grid of the last stage.
+
+        Returns:
+            Mean tokens, which stand for CLS, (B, C) and the tokens themselves
+            (B, h * w, C).
+        """
+        x, grid = self._embed(x, mask)
+        for stage in self.stages:
+            x, grid = stage(x, grid, do_downsample=True)
+        tokens = getattr(self, f'norm{len(self.stages) - 1}')(x)
+        return tokens.mean(dim=1), tokens
+
+    def forward(self, x: Tensor, mask: Optional[Tensor] = None
+                ) -> Tuple[Tensor, ...]:
+        """Feature maps of ``out_indices``, as the host.
+
+        Args:
+            x: Images, (B, C_in, H, W).
+            mask: See :meth:`extract_tokens`.
+
+        Returns:
+            One map (B, C_i, h_i, w_i) for each of ``out_indices``.
+        """
+        x, grid = self._embed(x, mask)
+        outs = []
+        for i, stage in enumerate(self.stages):
+            x, grid = stage(x, grid, do_downsample=False)
+            if i in self.out_indices:
+                out = getattr(self, f'norm{i}')(x)
+                outs.append(
+                    out.unflatten(1, grid).permute(0, 3, 1, 2).contiguous())
+            if stage.downsample is not None:
+                x, grid = stage.downsample(x, grid)
+        return tuple(outs)
+
+    def train(self, mode: bool = True) -> 'IBOTSwin':
+        """Set the mode and, unlike the host, return the module."""
+        super().train(mode)
+        return self

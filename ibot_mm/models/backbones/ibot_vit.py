@@ -1,0 +1,179 @@
+"""Vision transformer with a mask token."""
+
+from typing import Optional, Sequence, Tuple, Union
+
+import torch
+import torch.nn.functional as F
+from mmpretrain.models.backbones import VisionTransformer
+from torch import Tensor, nn
+
+from ibot_mm.registry import MODELS
+
+
+def interpolate_positions(pos_embed: Tensor,
+                          source: Tuple[int, int],
+                          target: Tuple[int, int],
+                          num_extra_tokens: int = 1,
+                          mode: str = 'bicubic',
+                          offset: float = 0.1) -> Tensor:
+    """Resize position embeddings to another grid.
+
+    The official code passes ``scale_factor = (n + 0.1) / source`` to the
+    interpolation (the offset keeps the output from being one short); the
+    factor, not the output size, then sets the sampling positions.
+
+    Args:
+        pos_embed: Embeddings, (1, extra + source_h * source_w, C).
+        source: Grid (h, w) that ``pos_embed`` covers.
+        target: Grid (h, w) wanted.
+        num_extra_tokens: Leading tokens without a position on the grid.
+        mode: Interpolation mode of ``torch.nn.functional.interpolate``.
+        offset: Added to the target grid in the scale factor; 0 resizes by
+            ``size``, as the host backbone does.
+
+    Returns:
+        Embeddings (1, extra + target_h * target_w, C), same dtype.
+    """
+    if tuple(source) == tuple(target):
+        return pos_embed
+    extra, grid = pos_embed.split(
+        [num_extra_tokens, pos_embed.shape[1] - num_extra_tokens], dim=1)
+    channels = grid.shape[-1]
+    grid = grid.reshape(1, *source, channels).permute(0, 3, 1, 2).float()
+    if offset:
+        scale = [(t + offset) / s for t, s in zip(target, source)]
+        grid = F.interpolate(grid, scale_factor=scale, mode=mode)
+    else:
+        grid = F.interpolate(grid, size=tuple(target), mode=mode)
+    assert grid.shape[-2:] == tuple(target)
+    grid = grid.flatten(2).transpose(1, 2).to(extra.dtype)
+    return torch.cat([extra, grid], dim=1)
+
+
+@MODELS.register_module()
+class IBOTViT(VisionTransformer):
+    """MMPretrain's VisionTransformer plus the mask token of iBOT.
+
+    All parameters but ``mask_token`` have the host backbone's names, so the
+    weights of a teacher (which has no mask token) load in
+    ``mmpretrain.VisionTransformer`` as they are.
+
+    Args:
+        arch: 'tiny', 'small', 'base', 'large' (the sizes of DeiT and of the
+            paper: note that the host's own 'small' is another network, its
+            'deit-small' is this one), any other name the host knows, or a
+            dict of the host's kind.
+        with_mask_token: Whether to hold a mask token. Only the student of a
+            pre-training needs one.
+        interpolate_offset: See :func:`interpolate_positions`.
+        init_cfg: As in the host. Without a ``Pretrained`` one, weights are
+            initialised as in the official code: truncated normal (std 0.02)
+            for linear layers, position embedding and CLS token, zero for
+            biases and the mask token.
+        **kwargs: Passed to the host backbone.
+    """
+
+    arch_zoo = {
+        **VisionTransformer.arch_zoo,
+        **dict.fromkeys(['t', 'tiny'],
+                        VisionTransformer.arch_zoo['deit-tiny']),
+        **dict.fromkeys(['s', 'small'],
+                        VisionTransformer.arch_zoo['deit-small']),
+    }
+
+    def __init__(self,
+                 arch: Union[str, dict] = 'small',
+                 *,
+                 with_mask_token: bool = False,
+                 interpolate_offset: float = 0.1,
+                 out_indices: Union[int, Sequence[int]] = -1,
+                 init_cfg: Optional[dict] = None,
+                 **kwargs) -> None:
+        # The host resolves negative indices in place.
+        if not isinstance(out_indices, int):
+            out_indices = list(out_indices)
+        super().__init__(
+            arch=arch, out_indices=out_indices, init_cfg=init_cfg, **kwargs)
+        self.interpolate_offset = interpolate_offset
+        self.mask_token = nn.Parameter(torch.zeros(
+            1, 1, self.embed_dims)) if with_mask_token else None
+
+    def init_weights(self) -> None:
+        """Initialise as the official code does."""
+        super().init_weights()
+        if (isinstance(self.init_cfg, dict)
+                and self.init_cfg.get('type') == 'Pretrained'):
+            return
+        for module in self.modules():
+            if isinstance(module, nn.Linear):
+                nn.init.trunc_normal_(module.weight, std=0.02)
+                if module.bias is not None:
+                    nn.init.zeros_(module.bias)
+        nn.init.trunc_normal_(self.pos_embed, std=0.02)
+        if self.cls_token is not None:
+            nn.init.trunc_normal_(self.cls_token, std=0.02)
+        if self.mask_token is not None:
+            nn.init.zeros_(self.mask_token)
+
+    def _embed(self, x: Tensor, mask: Optional[Tensor]
+               ) -> Tuple[Tensor, Tuple[int, int]]:
+        """Patch, CLS and position embedding: tokens (B, 1 + N, C), grid."""
+        x, grid = self.patch_embed(x)
+        if mask is not None:
+            if self.mask_token is None:
+                raise ValueError(
+                    'IBOTViT got a mask but has no mask token: build it with '
+                    'with_mask_token=True.')
+            x = torch.where(
+                mask.flatten(1).unsqueeze(-1), self.mask_token.to(x.dtype), x)
+        if self.cls_token is not None:
+            x = torch.cat([self.cls_token.expand(len(x), -1, -1), x], dim=1)
+        x = x + interpolate_positions(
+            self.pos_embed, self.patch_resolution, grid,
+            self.num_extra_tokens, self.interpolate_mode,
+            self.interpolate_offset)
+        return self.pre_norm(self.drop_after_pos(x)), grid
+
+    def extract_tokens(self, x: Tensor, mask: Optional[Tensor] = None
+                       ) -> Tuple[Tensor, Tensor]:
+        """Tokens after the last norm.
+
+        Args:
+            x: Images, (B, C_in, H, W).
+            mask: Patches to replace by the mask token, bool (B, h, w).
+
+        Returns:
+            CLS tokens (B, C) and patch tokens (B, h * w, C).
+        """
+        x, _ = self._embed(x, mask)
+        for layer in self.layers:
+            x = layer(x)
+        if self.final_norm:
+            x = self.ln1(x)
+        return x[:, 0], x[:, self.num_extra_tokens:]
+
+    def forward(self, x: Tensor, mask: Optional[Tensor] = None
+                ) -> Tuple[Tensor, ...]:
+        """Outputs of ``out_indices`` in the form ``out_type``, as the host.
+
+        Args:
+            x: Images, (B, C_in, H, W).
+            mask: Patches to replace by the mask token, bool (B, h, w).
+
+        Returns:
+            One tensor for each of ``out_indices``.
+        """
+        x, grid = self._embed(x, mask)
+        outs = []
+        for i, layer in enumerate(self.layers):
+            x = layer(x)
+            if i == len(self.layers) - 1 and self.final_norm:
+                x = self.ln1(x)
+            if i in self.out_indices:
+                outs.append(self._format_output(x, grid))
+        return tuple(outs)
+
+    def train(self, mode: bool = True) -> 'IBOTViT':
+        """Set the mode and, unlike the host, return the module."""
+        super().train(mode)
+        return self

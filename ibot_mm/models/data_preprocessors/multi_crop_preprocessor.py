@@ -1,0 +1,81 @@
+"""Normalisation on the device, for crops and for whole images."""
+
+from typing import Dict, Optional, Sequence
+
+import torch
+from mmengine.model import BaseDataPreprocessor, stack_batch
+from torch import Tensor
+
+from ibot_mm.registry import MODELS
+
+
+@MODELS.register_module()
+class MultiCropDataPreprocessor(BaseDataPreprocessor):
+    """Move a batch to the device, then flip channels and normalise there.
+
+    Args:
+        mean: Mean of each channel, in pixel values, in the order after
+            ``to_rgb``; None leaves values as they are.
+        std: Standard deviation of each channel; None as for ``mean``.
+        to_rgb: Whether to reverse the order of 3 channels (images come as
+            BGR from the host's and our own loading transforms).
+        non_blocking: Whether the copy to the device is asynchronous.
+    """
+
+    def __init__(self,
+                 mean: Optional[Sequence[float]] = None,
+                 std: Optional[Sequence[float]] = None,
+                 to_rgb: bool = False,
+                 non_blocking: bool = True) -> None:
+        super().__init__(non_blocking=non_blocking)
+        if (mean is None) != (std is None):
+            raise ValueError('MultiCropDataPreprocessor: give both mean and '
+                             'std, or neither.')
+        if mean is not None and len(mean) != len(std):
+            raise ValueError('MultiCropDataPreprocessor: mean has '
+                             f'{len(mean)} values and std {len(std)}.')
+        self.to_rgb = to_rgb
+        self.normalize = mean is not None
+        if self.normalize:
+            self.register_buffer(
+                'mean', torch.tensor(mean).view(-1, 1, 1), False)
+            self.register_buffer(
+                'std', torch.tensor(std).view(-1, 1, 1), False)
+
+    def _prepare(self, images: Tensor) -> Tensor:
+        """(B, C, H, W) of any dtype -> float32, normalised."""
+        if self.to_rgb and images.shape[1] == 3:
+            images = images.flip(1)
+        images = images.to(torch.float32, copy=True)
+        if self.normalize:
+            if images.shape[1] != len(self.mean):
+                raise ValueError(
+                    f'MultiCropDataPreprocessor: images have '
+                    f'{images.shape[1]} channels, mean has {len(self.mean)}.')
+            images = images.sub_(self.mean).div_(self.std)
+        return images
+
+    def forward(self, data: Dict, training: bool = False) -> Dict:
+        """Prepare a batch of crops or of images.
+
+        Args:
+            data: From ``multi_crop_collate``, or ``inputs`` (a list of (C, H,
+                W) tensors or one (B, C, H, W) tensor) and ``data_samples``.
+            training: Not used.
+
+        Returns:
+            ``inputs`` and ``data_samples``.
+        """
+        data = self.cast_data(data)
+        inputs = data['inputs']
+        if isinstance(inputs, dict):
+            inputs = dict(inputs)
+            inputs['global_crops'] = self._prepare(inputs['global_crops'])
+            inputs['local_crops'] = [
+                self._prepare(crops) for crops in inputs['local_crops']
+            ]
+        else:
+            if not isinstance(inputs, Tensor):
+                inputs = stack_batch(inputs)
+            inputs = self._prepare(inputs)
+        return dict(inputs=inputs, data_samples=data.get('data_samples'))

@@ -1,0 +1,3 @@
+from .ibot_head import IBOTHead
+
+__all__ = ['IBOTHead']

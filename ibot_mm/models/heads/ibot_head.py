@@ -1,0 +1,153 @@
+"""Losses of iBOT: centring, temperatures and both cross-entropies."""
+
+from typing import Dict, Optional
+
+import torch
+from mmengine.dist import all_reduce
+from mmengine.model import BaseModule
+from torch import Tensor
+
+from ibot_mm.registry import MODELS
+
+
+@MODELS.register_module()
+class IBOTHead(BaseModule):
+    """L_[CLS] and L_MIM of the paper (equations 2 and 3).
+
+    The cross-entropy is linear in the teacher's distribution, so each student
+    view needs one log-softmax against the sum of the distributions of the
+    other teacher views, in place of one for each pair of views.
+
+    Args:
+        num_prototypes: Prototypes K of the CLS tokens.
+        num_patch_prototypes: Prototypes of the patch tokens; K if None.
+        student_temp: Temperature of the student.
+        teacher_temp: Temperature of the teacher for CLS tokens at the start;
+            ``TeacherTemperatureHook`` moves it during training.
+        teacher_patch_temp: The same for patch tokens.
+        center_momentum: Momentum of the centre of the CLS logits.
+        patch_center_momentum: Momentum of the centre of the patch logits.
+        loss_weight_cls: Weight lambda_1 of the CLS loss.
+        loss_weight_patch: Weight lambda_2 of the patch loss.
+        init_cfg: As in :class:`mmengine.model.BaseModule`.
+    """
+
+    def __init__(self,
+                 num_prototypes: int = 8192,
+                 num_patch_prototypes: Optional[int] = None,
+                 student_temp: float = 0.1,
+                 teacher_temp: float = 0.04,
+                 teacher_patch_temp: float = 0.04,
+                 center_momentum: float = 0.9,
+                 patch_center_momentum: float = 0.9,
+                 loss_weight_cls: float = 1.0,
+                 loss_weight_patch: float = 1.0,
+                 init_cfg: Optional[dict] = None) -> None:
+        super().__init__(init_cfg)
+        self.student_temp = student_temp
+        self.teacher_temp = teacher_temp
+        self.teacher_patch_temp = teacher_patch_temp
+        self.center_momentum = center_momentum
+        self.patch_center_momentum = patch_center_momentum
+        self.loss_weight_cls = loss_weight_cls
+        self.loss_weight_patch = loss_weight_patch
+        self.register_buffer('center', torch.zeros(num_prototypes))
+        self.register_buffer(
+            'patch_center',
+            torch.zeros(num_patch_prototypes or num_prototypes))
+        # Sums of the logits seen since the last commit, and their counts: not
+        # buffers, because a wrapper must neither save nor broadcast them.
+        self._pending: Optional[Tensor] = None
+
+    def teacher_distributions(self, cls_logits: Tensor,
+                              patch_logits: Tensor) -> Dict[str, Tensor]:
+        """Centred and sharpened distributions of the teacher.
+
+        Args:
+            cls_logits: (M, K), float32; overwritten.
+            patch_logits: (P, K_patch), float32; overwritten.
+
+        Returns:
+            ``cls`` and ``patch``, of the same shapes; rows sum to 1.
+        """
+        cls = cls_logits.sub_(self.center).div_(self.teacher_temp)
+        patch = patch_logits.sub_(self.patch_center).div_(
+            self.teacher_patch_temp)
+        return dict(cls=cls.softmax(-1), patch=patch.softmax(-1))
+
+    def loss(self, student_cls: Tensor, student_patch: Tensor,
+             teacher_cls: Tensor, teacher_patch: Tensor,
+             patch_weight: Tensor) -> Dict[str, Tensor]:
+        """Both losses, weighted by their lambdas.
+
+        Args:
+            student_cls: Logits of the CLS tokens of V views of B images, the
+                global ones first, (V, B, K), float32.
+            student_patch: Logits of the masked patches of the global views,
+                (P, K_patch), float32.
+            teacher_cls: Distributions of the G global views, (G, B, K).
+            teacher_patch: Distributions of the masked patches, (P, K_patch).
+            patch_weight: Weight of each masked patch in the mean over images,
+                (P,): 1 / (masked patches of its image x G x B), so that an
+                image without masks contributes 0 and is still counted.
+
+        Returns:
+            ``loss_cls`` and ``loss_patch``, scalars.
+        """
+        num_global, batch = teacher_cls.shape[:2]
+        num_views = len(student_cls)
+        if num_global * (num_views - 1) < 1:
+            raise ValueError(
+                'IBOTHead: the CLS loss compares views of an image, so it '
+                f'needs at least 2 crops, got {num_views}.')
+        log_p = (student_cls / self.student_temp).log_softmax(-1)
+        target = teacher_cls.sum(0)
+        # All pairs (teacher view q, student view v), less those with q == v.
+        all_pairs = (log_p.sum(0) * target).sum()
+        same_view = (log_p[:num_global] * teacher_cls).sum()
+        num_pairs = num_global * (num_views - 1)
+        loss_cls = (same_view - all_pairs) / (num_pairs * batch)
+
+        log_p = (student_patch / self.student_temp).log_softmax(-1)
+        loss_patch = -((log_p * teacher_patch).sum(-1) * patch_weight).sum()
+        return dict(
+            loss_cls=self.loss_weight_cls * loss_cls,
+            loss_patch=self.loss_weight_patch * loss_patch)
+
+    @torch.no_grad()
+    def collect_centers(self, cls_logits: Tensor, patch_mean: Tensor,
+                        num_patches: int) -> None:
+        """Remember raw teacher logits for the next :meth:`update_centers`.
+
+        Args:
+            cls_logits: Logits of all CLS tokens of the step, (M, K).
+            patch_mean: Mean logits of all patch tokens, masked or not,
+                (K_patch,).
+            num_patches: How many patch tokens that mean is over.
+        """
+        counts = cls_logits.new_tensor([len(cls_logits), num_patches])
+        seen = torch.cat(
+            [cls_logits.sum(0), patch_mean * num_patches, counts])
+        self._pending = seen if self._pending is None else self._pending.add_(
+            seen)
+
+    @torch.no_grad()
+    def update_centers(self) -> None:
+        """Move both centres by what was collected on all ranks.
+
+        Called once an optimizer step, after it. Does nothing when nothing was
+        collected.
+        """
+        if self._pending is None:
+            return
+        all_reduce(self._pending)
+        sizes = [len(self.center), len(self.patch_center), 1, 1]
+        cls_sum, patch_sum, num_cls, num_patches = self._pending.split(sizes)
+        self.center.lerp_(cls_sum / num_cls, 1 - self.center_momentum)
+        self.patch_center.lerp_(patch_sum / num_patches,
+                                1 - self.patch_center_momentum)
+        self._pending = None
+
+    def discard_centers(self) -> None:
+        """Forget what was collected, for a step that was skipped."""
+        self._pending = None

@@ -1,0 +1,3 @@
+from .ibot_neck import IBOTNeck
+
+__all__ = ['IBOTNeck']

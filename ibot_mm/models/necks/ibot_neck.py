@@ -1,0 +1,156 @@
+"""Projection head h of iBOT (paper, section 3.2 and appendix A)."""
+
+from typing import Optional
+
+import torch
+import torch.nn.functional as F
+from mmcv.cnn import build_activation_layer, build_norm_layer
+from mmengine.model import BaseModule
+from torch import Tensor, nn
+
+from ibot_mm.registry import MODELS
+
+
+class Prototypes(nn.Module):
+    """Weight-normalised linear layer without bias: one row a prototype.
+
+    It runs in float32 whatever the autocast state. The parameters have the
+    names of ``torch.nn.utils.weight_norm``, so official weights load in it.
+
+    Args:
+        in_dim: Width of the input D.
+        num_prototypes: Number of outputs K.
+        learn_gain: Whether the gain ``weight_g`` is trained
+            (``norm_last_layer=False``); it starts at 1 in any case.
+    """
+
+    def __init__(self, in_dim: int, num_prototypes: int,
+                 learn_gain: bool) -> None:
+        super().__init__()
+        # The direction starts as nn.Linear's default, as in the official code.
+        self.weight_v = nn.Parameter(
+            nn.Linear(in_dim, num_prototypes, bias=False).weight.detach())
+        self.weight_g = nn.Parameter(
+            torch.ones(num_prototypes, 1), requires_grad=learn_gain)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Logits (..., K), float32, of bottleneck vectors (..., D)."""
+        with torch.autocast(x.device.type, enabled=False):
+            v = self.weight_v.float()
+            weight = v * (self.weight_g.float() / v.norm(dim=1, keepdim=True))
+            return F.linear(x.float(), weight)
+
+
+@MODELS.register_module()
+class IBOTNeck(BaseModule):
+    """MLP to a normalised bottleneck, then prototypes for both token kinds.
+
+    Args:
+        in_channels: Width of the backbone's tokens.
+        hidden_channels: Width of the hidden layers.
+        bottleneck_channels: Width of the bottleneck.
+        num_layers: Linear layers in the MLP.
+        num_prototypes: Prototypes K of the CLS tokens.
+        num_patch_prototypes: Prototypes of the patch tokens; K if None.
+        shared_head: Whether CLS and patch tokens share one prototype layer.
+        norm_last_layer: Whether the gain of the prototypes is fixed at 1.
+        norm_cfg: Norm after the hidden layers (one module used at every
+            position, as in the official code), e.g. ``dict(type='SyncBN')``
+            or ``dict(type='LN')``.
+        act_cfg: Activation after the hidden layers.
+        init_cfg: As in :class:`mmengine.model.BaseModule`.
+
+    Raises:
+        ValueError: The sizes asked for cannot be shared.
+    """
+
+    def __init__(self,
+                 in_channels: int,
+                 hidden_channels: int = 2048,
+                 bottleneck_channels: int = 256,
+                 num_layers: int = 3,
+                 num_prototypes: int = 8192,
+                 num_patch_prototypes: Optional[int] = None,
+                 shared_head: bool = True,
+                 norm_last_layer: bool = True,
+                 norm_cfg: Optional[dict] = None,
+                 act_cfg: dict = dict(type='GELU'),
+                 init_cfg: Optional[dict] = None) -> None:
+        super().__init__(init_cfg)
+        if num_layers < 2:
+            raise ValueError(
+                f'IBOTNeck: num_layers must be 2 or more, got {num_layers}.')
+        num_patch_prototypes = num_patch_prototypes or num_prototypes
+        if shared_head and num_patch_prototypes != num_prototypes:
+            raise ValueError(
+                'IBOTNeck: a shared head needs num_patch_prototypes '
+                f'({num_patch_prototypes}) equal to num_prototypes '
+                f'({num_prototypes}).')
+        self.num_prototypes = num_prototypes
+        self.num_patch_prototypes = num_patch_prototypes
+        self.shared_head = shared_head
+
+        norm = build_norm_layer(
+            norm_cfg, hidden_channels)[1] if norm_cfg else None
+        widths = [in_channels] + [hidden_channels] * (num_layers - 1)
+        layers = []
+        for width_in, width_out in zip(widths[:-1], widths[1:]):
+            layers.append(nn.Linear(width_in, width_out))
+            if norm is not None:
+                layers.append(norm)
+            layers.append(build_activation_layer(act_cfg))
+        layers.append(nn.Linear(hidden_channels, bottleneck_channels))
+        self.mlp = nn.Sequential(*layers)
+        self.last_layer = Prototypes(bottleneck_channels, num_prototypes,
+                                     not norm_last_layer)
+        self.last_layer2 = None if shared_head else Prototypes(
+            bottleneck_channels, num_patch_prototypes, not norm_last_layer)
+
+    @property
+    def uses_batch_statistics(self) -> bool:
+        """Whether an output depends on the other tokens of the batch."""
+        return any(
+            isinstance(m, nn.modules.batchnorm._BatchNorm)
+            for m in self.mlp)
+
+    def init_weights(self) -> None:
+        """Truncated normal (std 0.02) for the MLP; biases 0."""
+        super().init_weights()
+        for module in self.mlp:
+            if isinstance(module, nn.Linear):
+                nn.init.trunc_normal_(module.weight, std=0.02)
+                nn.init.zeros_(module.bias)
+
+    def project(self, x: Tensor) -> Tensor:
+        """Bottleneck vectors of unit length.
+
+        Args:
+            x: Tokens, (M, C).
+
+        Returns:
+            (M, D), float32.
+        """
+        x = self.mlp(x)
+        return F.normalize(x.float(), dim=-1)
+
+    def cls_logits(self, z: Tensor) -> Tensor:
+        """Logits (M, K), float32, of the bottlenecks (M, D) of CLS tokens."""
+        return self.last_layer(z)
+
+    def patch_logits(self, z: Tensor) -> Tensor:
+        """The same for patch tokens."""
+        return (self.last_layer2 or self.last_layer)(z)
+
+    def forward(self, cls: Tensor, patch: Tensor):
+        """Logits of CLS tokens (B, C) and of patch tokens (B, N, C).
+
+        All tokens go through the MLP together. The training step calls
+        :meth:`project` and the logits methods with only what it needs.
+
+        Returns:
+            Logits (B, K) and (B, N, K_patch), float32.
+        """
+        z = self.project(torch.cat([cls, patch.flatten(0, 1)]))
+        return (self.cls_logits(z[:len(cls)]),
+                self.patch_logits(z[len(cls):]).unflatten(
+                    0, patch.shape[:2]))

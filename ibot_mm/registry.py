@@ -1,0 +1,34 @@
+"""Registries of the package, children of MMEngine's.
+
+With ``scope='ibot_mm'`` and ``locations``, ``type='ibot_mm.X'`` resolves under
+any default scope and imports the module that defines X when it is first asked
+for.
+"""
+
+from mmengine import registry as mmengine_registry
+from mmengine.registry import Registry
+
+
+def _child(name: str, parent: Registry, *locations: str) -> Registry:
+    return Registry(
+        name,
+        parent=parent,
+        scope='ibot_mm',
+        locations=[f'ibot_mm.{location}' for location in locations])
+
+
+MODELS = _child('model', mmengine_registry.MODELS, 'models')
+DATASETS = _child('dataset', mmengine_registry.DATASETS, 'datasets')
+DATA_SAMPLERS = _child('data sampler', mmengine_registry.DATA_SAMPLERS,
+                       'datasets')
+TRANSFORMS = _child('transform', mmengine_registry.TRANSFORMS, 'datasets')
+FUNCTIONS = _child('function', mmengine_registry.FUNCTIONS, 'datasets')
+HOOKS = _child('hook', mmengine_registry.HOOKS, 'engine')
+LOOPS = _child('loop', mmengine_registry.LOOPS, 'engine')
+OPTIM_WRAPPERS = _child('optim_wrapper', mmengine_registry.OPTIM_WRAPPERS,
+                        'engine')
+OPTIM_WRAPPER_CONSTRUCTORS = _child(
+    'optimizer wrapper constructor',
+    mmengine_registry.OPTIM_WRAPPER_CONSTRUCTORS, 'engine')
+PARAM_SCHEDULERS = _child('parameter scheduler',
+                          mmengine_registry.PARAM_SCHEDULERS, 'engine')

@@ -1,0 +1,92 @@
+"""Install ibot_mm together with its configs and tools."""
+
+import shutil
+from pathlib import Path
+
+from setuptools import find_packages, setup
+from setuptools.command.build_py import build_py
+
+try:
+    from setuptools.command.bdist_wheel import bdist_wheel
+except ImportError:  # setuptools below 70.1
+    from wheel.bdist_wheel import bdist_wheel
+
+ROOT = Path(__file__).parent
+SHIPPED = ('configs', 'tools', 'model-index.yml')
+
+
+def requirements(name: str) -> list:
+    """Requirements of ``requirements/<name>.txt``."""
+    lines = (ROOT / 'requirements' / f'{name}.txt').read_text().splitlines()
+    return [
+        line.split('#')[0].strip() for line in lines
+        if line.strip() and not line.startswith(('#', '-'))
+    ]
+
+
+def version() -> str:
+    """Version without importing the package."""
+    scope: dict = {}
+    exec((ROOT / 'ibot_mm' / 'version.py').read_text(), scope)
+    return scope['__version__']
+
+
+def ship(folder: Path) -> None:
+    """Copy configs and tools to ``folder/.mim``, where mim looks."""
+    target = folder / '.mim'
+    shutil.rmtree(target, ignore_errors=True)
+    for name in SHIPPED:
+        source = ROOT / name
+        if source.is_dir():
+            shutil.copytree(
+                source,
+                target / name,
+                ignore=shutil.ignore_patterns('__pycache__'))
+        elif source.is_file():
+            target.mkdir(parents=True, exist_ok=True)
+            shutil.copy(source, target / name)
+
+
+class BuildPy(build_py):
+    """Put ``.mim`` into the package; an editable install has the sources."""
+
+    def run(self) -> None:
+        super().run()
+        if not self.editable_mode:
+            ship(Path(self.build_lib) / 'ibot_mm')
+
+
+class BdistWheel(bdist_wheel):
+    """Put ``.mim`` beside the metadata too, where mim looks first."""
+
+    def write_wheelfile(self, wheelfile_base, **kwargs) -> None:
+        super().write_wheelfile(wheelfile_base, **kwargs)
+        if not self.distribution.get_command_obj('build_py').editable_mode:
+            ship(Path(wheelfile_base))
+
+
+EXTRAS = dict(
+    mim=requirements('mminstall'),
+    det=['onedl-mmdetection>=3.5.1'],
+    seg=['onedl-mmsegmentation>=1.4.2', 'ftfy', 'regex'],
+    tests=requirements('tests'),
+    docs=requirements('docs'),
+    optional=requirements('optional'))
+EXTRAS['all'] = sorted({r for group in EXTRAS.values() for r in group})
+
+setup(
+    name='ibot_mm',
+    version=version(),
+    description='iBOT pre-training of vision transformers for MMPretrain',
+    long_description=(ROOT / 'README.md').read_text(encoding='utf-8'),
+    long_description_content_type='text/markdown',
+    license='Apache-2.0',
+    python_requires='>=3.10',
+    packages=find_packages(include=['ibot_mm', 'ibot_mm.*']),
+    install_requires=requirements('runtime'),
+    extras_require=EXTRAS,
+    cmdclass=dict(build_py=BuildPy, bdist_wheel=BdistWheel),
+    classifiers=[
+        'Programming Language :: Python :: 3',
+        'Topic :: Scientific/Engineering :: Artificial Intelligence',
+    ])

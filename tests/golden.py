@@ -1,0 +1,54 @@
+"""Access to the reference values that the official code wrote."""
+
+import json
+from functools import lru_cache
+from pathlib import Path
+from typing import Dict
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ibot_mm.utils import from_official
+
+DATA = Path(__file__).parent / 'data'
+
+
+@lru_cache(maxsize=None)
+def load(name: str) -> Dict[str, np.ndarray]:
+    """All arrays of a file."""
+    with np.load(DATA / f'{name}.npz', allow_pickle=False) as file:
+        return {key: file[key] for key in file.files}
+
+
+def meta(name: str) -> dict:
+    """The hyper-parameters the values were made with."""
+    return json.loads(str(load(name)['meta']))
+
+
+def tensor(name: str, key: str) -> Tensor:
+    """One array as a tensor; halves as float32."""
+    value = torch.from_numpy(np.array(load(name)[key]))
+    return value.float() if value.dtype == torch.float16 else value
+
+
+def weights(name: str, prefix: str) -> Dict[str, Tensor]:
+    """Official parameters below a prefix, in our names."""
+    keys = [key for key in load(name) if key.startswith(prefix)]
+    return from_official(
+        {key[len(prefix):]: tensor(name, key)
+         for key in keys})
+
+
+def model_weights(name: str, prefix: str) -> Dict[str, Tensor]:
+    """Backbone and head of a whole model, as ``backbone.*`` and ``neck.*``."""
+    return {
+        **{
+            f'backbone.{k}': v
+            for k, v in weights(name, f'{prefix}backbone.').items()
+        },
+        **{
+            f'neck.{k}': v
+            for k, v in weights(name, f'{prefix}head.').items()
+        }
+    }

@@ -1,0 +1,109 @@
+"""Train a model with a config file."""
+
+import argparse
+import os
+from pathlib import Path
+
+from mmengine.config import Config, ConfigDict, DictAction
+from mmengine.registry import RUNNERS
+from mmengine.runner import Runner
+
+import ibot_mm  # noqa: F401  (checks the installation first)
+
+
+def parse_args() -> argparse.Namespace:
+    """Command line of ``tools/train.py``, as in the host packages."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument('config', help='config file')
+    parser.add_argument('--work-dir', help='where logs and checkpoints go')
+    parser.add_argument(
+        '--resume',
+        nargs='?',
+        const='auto',
+        help='continue from the given checkpoint, or without a value from '
+        'the latest one in the work dir')
+    parser.add_argument(
+        '--amp',
+        nargs='?',
+        const='bfloat16',
+        choices=['bfloat16', 'float16'],
+        help='run the forward pass in this precision (bfloat16 without a '
+        'value)')
+    parser.add_argument(
+        '--no-validate', action='store_true', help='skip validation')
+    parser.add_argument(
+        '--auto-scale-lr',
+        action='store_true',
+        help='scale the learning rate by (GPUs x batch x accumulation) / '
+        'auto_scale_lr.base_batch_size')
+    parser.add_argument(
+        '--cfg-options',
+        nargs='+',
+        action=DictAction,
+        metavar='KEY=VALUE',
+        help='settings that replace those of the config, e.g. '
+        'train_dataloader.batch_size=32 model.backbone.arch=base')
+    parser.add_argument(
+        '--launcher',
+        choices=['none', 'pytorch', 'slurm', 'mpi'],
+        default='none',
+        help='how the processes were started')
+    # torch.distributed.launch passes --local_rank, torchrun an environment
+    # variable.
+    parser.add_argument('--local_rank', '--local-rank', type=int, default=0)
+    args = parser.parse_args()
+    os.environ.setdefault('LOCAL_RANK', str(args.local_rank))
+    return args
+
+
+def enable_auto_scale_lr(cfg: ConfigDict) -> None:
+    """Switch on the linear rule, with accumulated batches counted in.
+
+    MMEngine compares GPUs x batch with ``base_batch_size``, so the latter is
+    divided by the accumulation.
+
+    Raises:
+        ValueError: The config does not say what batch its rate is for.
+    """
+    rule = cfg.get('auto_scale_lr') or {}
+    if 'base_batch_size' not in rule:
+        raise ValueError(
+            '--auto-scale-lr needs auto_scale_lr.base_batch_size in the '
+            f'config {cfg.filename}.')
+    accumulation = cfg.optim_wrapper.get('accumulative_counts', 1)
+    cfg.auto_scale_lr = dict(
+        base_batch_size=rule['base_batch_size'] / accumulation, enable=True)
+
+
+def merge_args(cfg: Config, args: argparse.Namespace) -> Config:
+    """Config with the settings of the command line."""
+    if args.cfg_options:
+        cfg.merge_from_dict(args.cfg_options)
+    cfg.launcher = args.launcher
+    if args.work_dir:
+        cfg.work_dir = args.work_dir
+    elif not cfg.get('work_dir'):
+        cfg.work_dir = str(Path('work_dirs') / Path(args.config).stem)
+    if args.amp:
+        cfg.optim_wrapper.dtype = args.amp
+    if args.no_validate:
+        cfg.val_cfg = cfg.val_dataloader = cfg.val_evaluator = None
+    if args.auto_scale_lr:
+        enable_auto_scale_lr(cfg)
+    if args.resume:
+        cfg.resume = True
+        cfg.load_from = None if args.resume == 'auto' else args.resume
+    return cfg
+
+
+def main() -> None:
+    """Build the runner and train."""
+    args = parse_args()
+    cfg = merge_args(Config.fromfile(args.config), args)
+    runner = RUNNERS.build(cfg) if 'runner_type' in cfg else Runner.from_cfg(
+        cfg)
+    runner.train()
+
+
+if __name__ == '__main__':
+    main()
