@@ -4,7 +4,7 @@ import math
 import random
 from typing import List, Optional, Sequence, Tuple, Union
 
-import numpy as np
+import cv2
 import torch
 import torch.nn.functional as F
 from mmcv.transforms import BaseTransform
@@ -61,9 +61,10 @@ def resize(image: ndarray, size: Tuple[int, int]) -> ndarray:
         (h, w, C), uint8.
     """
     if image.shape[:2] == tuple(size):
-        return image
-    # Channels-last uint8 is torch's vectorised path.
-    tensor = torch.from_numpy(image).permute(2, 0, 1).unsqueeze(0)
+        return image.copy()
+    # Channels-last uint8 is torch's vectorised path; the batch dimension has to
+    # come first for torch to see that layout.
+    tensor = torch.from_numpy(image).unsqueeze(0).permute(0, 3, 1, 2)
     tensor = F.interpolate(tensor, size, mode='bicubic', antialias=True)
     return tensor.squeeze(0).permute(1, 2, 0).numpy()
 
@@ -121,8 +122,7 @@ class CropView:
                                      rng)
         crop = resize(image[top:top + h, left:left + w], self.size)
         if rng.random() < self.flip:
-            crop = crop[:, ::-1]
-        crop = np.ascontiguousarray(crop)
+            crop = cv2.flip(crop, 1)
         if self.jitter and rng.random() < self.jitter_prob:
             crop = self.jitter(crop, rng)
         if rng.random() < self.grey_prob:

@@ -10,14 +10,13 @@ import cv2
 import numpy as np
 from numpy import ndarray
 
-_RAMP = np.arange(256, dtype=np.float32)
-_SOLARIZE = np.where(_RAMP < 128, _RAMP, 255 - _RAMP).astype(np.uint8)
+_SOLARIZE = np.array([v if v < 128 else 255 - v for v in range(256)], np.uint8)
 
 
 def _scaled_about(image: ndarray, factor: float, origin: float) -> ndarray:
     """origin + factor * (image - origin), clipped."""
-    table = _RAMP * factor + (1 - factor) * origin
-    return cv2.LUT(image, np.clip(table, 0, 255).astype(np.uint8))
+    # The second image has weight 0; this is OpenCV's fastest affine map.
+    return cv2.addWeighted(image, factor, image, 0., (1 - factor) * origin)
 
 
 def adjust_brightness(image: ndarray, factor: float) -> ndarray:
