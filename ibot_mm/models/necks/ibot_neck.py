@@ -11,6 +11,11 @@ from torch import Tensor, nn
 from ibot_mm.registry import MODELS
 
 
+def at_least_float32(x: Tensor) -> Tensor:
+    """Halves as float32; wider types as they are."""
+    return x.float() if x.dtype in (torch.float16, torch.bfloat16) else x
+
+
 class Prototypes(nn.Module):
     """Weight-normalised linear layer without bias: one row a prototype.
 
@@ -36,9 +41,9 @@ class Prototypes(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Logits (..., K), float32, of bottleneck vectors (..., D)."""
         with torch.autocast(x.device.type, enabled=False):
-            v = self.weight_v.float()
-            weight = v * (self.weight_g.float() / v.norm(dim=1, keepdim=True))
-            return F.linear(x.float(), weight)
+            v, g = map(at_least_float32, (self.weight_v, self.weight_g))
+            weight = v * (g / v.norm(dim=1, keepdim=True))
+            return F.linear(at_least_float32(x), weight)
 
 
 @MODELS.register_module()
@@ -130,8 +135,7 @@ class IBOTNeck(BaseModule):
         Returns:
             (M, D), float32.
         """
-        x = self.mlp(x)
-        return F.normalize(x.float(), dim=-1)
+        return F.normalize(at_least_float32(self.mlp(x)), dim=-1)
 
     def cls_logits(self, z: Tensor) -> Tensor:
         """Logits (M, K), float32, of the bottlenecks (M, D) of CLS tokens."""

@@ -1,0 +1,84 @@
+"""Small models and batches for the tests."""
+
+from typing import Sequence
+
+import numpy as np
+import torch
+
+from ibot_mm.datasets import multi_crop_collate
+from ibot_mm.models import IBOT
+
+ARCH = dict(
+    embed_dims=24, num_layers=2, num_heads=3, feedforward_channels=48)
+
+
+def model_config(**changes) -> dict:
+    """Config of a tiny IBOT; ``changes`` by part, e.g. neck=dict(...)."""
+    cfg = dict(
+        type='ibot_mm.IBOT',
+        data_preprocessor=dict(type='ibot_mm.MultiCropDataPreprocessor'),
+        backbone=dict(
+            type='ibot_mm.IBOTViT',
+            arch=ARCH,
+            img_size=32,
+            patch_size=8,
+            with_mask_token=True),
+        neck=dict(
+            type='ibot_mm.IBOTNeck',
+            in_channels=24,
+            hidden_channels=32,
+            bottleneck_channels=16,
+            num_prototypes=40,
+            norm_last_layer=False),
+        head=dict(type='ibot_mm.IBOTHead', num_prototypes=40))
+    for part, values in changes.items():
+        cfg[part] = {
+            **cfg.get(part, {}),
+            **values
+        } if isinstance(values, dict) else values
+    return cfg
+
+
+def build_model(seed: int = 0, spread: float = 0.3, **changes) -> IBOT:
+    """A tiny IBOT whose teacher, centres and biases are not trivial."""
+    torch.manual_seed(seed)
+    cfg = model_config(**changes)
+    cfg.pop('type')
+    model = IBOT(**cfg)
+    model.init_weights()
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.add_(torch.randn_like(parameter) * spread *
+                           parameter.std(correction=0).clamp(min=0.02))
+        model.head.center.normal_(0, 0.1)
+        model.head.patch_center.normal_(0, 0.1)
+    return model
+
+
+def samples(batch: int,
+            num_global: int = 2,
+            local_sizes: Sequence[int] = (16, 16),
+            mask_ratio: float = 0.4,
+            seed: int = 0,
+            size: int = 32,
+            stride: int = 8) -> list:
+    """Samples as ``MultiCrop`` and ``MaskGlobalCrops`` leave them; floats."""
+    rng = np.random.default_rng(seed)
+
+    def crop(side):
+        return rng.normal(0, 1, (side, side, 3)).astype(np.float32)
+
+    side = size // stride
+    return [
+        dict(
+            global_crops=[crop(size) for _ in range(num_global)],
+            local_crops=[crop(s) for s in local_sizes],
+            # About a third of the images have no mask.
+            masks=(rng.random((num_global, side, side)) < mask_ratio) &
+            (rng.random((num_global, 1, 1)) < 0.67)) for _ in range(batch)
+    ]
+
+
+def batch(*args, **kwargs) -> dict:
+    """A collated batch of :func:`samples`."""
+    return multi_crop_collate(samples(*args, **kwargs))

@@ -1,0 +1,92 @@
+"""Second implementation of the training step: everything dense, in loops.
+
+It takes the weights of an ``IBOT`` model and computes the losses as the paper
+writes them: all tokens of all crops go through the projection head and the
+prototypes, every pair of views is visited, masks are multiplied in.
+"""
+
+from typing import Dict, List
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+
+def _prototype_weight(layer) -> Tensor:
+    return torch._weight_norm(layer.weight_v, layer.weight_g, 0)
+
+
+def _head(neck, tokens: Tensor):
+    """All tokens (B, 1 + N, C) to logits of CLS (B, K), patches (B, N, K)."""
+    z = F.normalize(neck.mlp(tokens), dim=-1)
+    patch_layer = neck.last_layer2 or neck.last_layer
+    return (z[:, 0] @ _prototype_weight(neck.last_layer).T,
+            z[:, 1:] @ _prototype_weight(patch_layer).T)
+
+
+def _tokens(backbone, crop: Tensor, mask=None) -> Tensor:
+    cls, patch = backbone.extract_tokens(crop, mask)
+    return torch.cat([cls.unsqueeze(1), patch], dim=1)
+
+
+def dense_losses(model, global_crops: List[Tensor], local_crops: List[Tensor],
+                 masks: List[Tensor]) -> Dict[str, Tensor]:
+    """Losses and new centres of one step.
+
+    Args:
+        model: An ``IBOT``.
+        global_crops: One (B, C, H, W) for each view.
+        local_crops: The same; sizes may differ.
+        masks: One (B, h, w) for each global view.
+
+    Returns:
+        ``loss_cls``, ``loss_patch``, ``center``, ``patch_center``.
+    """
+    head = model.head
+    with torch.no_grad():
+        teacher = [
+            _head(model.teacher.neck, _tokens(model.teacher.backbone, crop))
+            for crop in global_crops
+        ]
+        cls_targets = [
+            F.softmax((cls - head.center) / head.teacher_temp, -1)
+            for cls, _ in teacher
+        ]
+        patch_targets = [
+            F.softmax((patch - head.patch_center) / head.teacher_patch_temp,
+                      -1) for _, patch in teacher
+        ]
+    student = [
+        _head(model.neck, _tokens(model.backbone, crop, mask))
+        for crop, mask in zip(global_crops, masks)
+    ] + [
+        _head(model.neck, _tokens(model.backbone, crop))
+        for crop in local_crops
+    ]
+
+    cls_terms, patch_terms = [], []
+    for q, target in enumerate(cls_targets):
+        for v, (cls, patch) in enumerate(student):
+            if v == q:
+                cross_entropy = -(patch_targets[q] * F.log_softmax(
+                    patch / head.student_temp, -1)).sum(-1)
+                mask = masks[v].flatten(1).float()
+                per_image = (cross_entropy *
+                             mask).sum(-1) / mask.sum(-1).clamp(min=1)
+                patch_terms.append(per_image.mean())
+            else:
+                log_p = F.log_softmax(cls / head.student_temp, -1)
+                cls_terms.append((-target * log_p).sum(-1).mean())
+
+    def moved(center, logits, momentum):
+        mean = torch.cat([x.reshape(-1, x.shape[-1]) for x in logits]).mean(0)
+        return momentum * center + (1 - momentum) * mean
+
+    return dict(
+        loss_cls=head.loss_weight_cls * sum(cls_terms) / len(cls_terms),
+        loss_patch=head.loss_weight_patch * sum(patch_terms) /
+        len(patch_terms),
+        center=moved(head.center, [c for c, _ in teacher],
+                     head.center_momentum),
+        patch_center=moved(head.patch_center, [p for _, p in teacher],
+                           head.patch_center_momentum))
