@@ -1,0 +1,280 @@
+"""Backbones against the official tokens and against the plain host ones."""
+
+import numpy as np
+import pytest
+import torch
+from mmpretrain.models import SwinTransformer, VisionTransformer
+
+from ibot_mm.models import IBOTSwin, IBOTViT
+from ibot_mm.models.backbones.ibot_vit import interpolate_positions
+from tests import golden
+
+VIT = dict(
+    arch=dict(
+        embed_dims=48, num_layers=2, num_heads=3, feedforward_channels=192),
+    img_size=64,
+    patch_size=8)
+SWIN = dict(
+    arch=dict(embed_dims=8, depths=[2, 2, 2, 2], num_heads=[1, 2, 4, 8]),
+    drop_path_rate=0.)
+
+
+@pytest.fixture()
+def vit():
+    model = IBOTViT(**VIT, with_mask_token=True)
+    model.load_state_dict(golden.weights('vit_misc', 'w/'))
+    return model.eval()
+
+
+@pytest.fixture()
+def swin():
+    model = IBOTSwin(**SWIN, with_mask_token=True)
+    missing, unexpected = model.load_state_dict(
+        golden.weights('swin_w7', 'w/'), strict=False)
+    assert not unexpected
+    # Indices are buffers that the official file does not hold.
+    assert all('relative_position_index' in name for name in missing)
+    return model.eval()
+
+
+def tokens(model, x, mask=None):
+    cls, patch = model.extract_tokens(x, mask)
+    return torch.cat([cls.unsqueeze(1), patch], dim=1)
+
+
+@pytest.mark.parametrize('images,mask,expected', [
+    ('x64', 'mask', 'tokens_masked'),
+    ('x64', None, 'tokens'),
+    ('x96x64', None, 'tokens_96x64'),
+    ('x32', None, 'tokens_32'),
+])
+def test_vit_tokens(vit, images, mask, expected):
+    mask = mask and golden.tensor('vit_misc', mask)
+    ours = tokens(vit, golden.tensor('vit_misc', images), mask)
+    torch.testing.assert_close(
+        ours, golden.tensor('vit_misc', expected), atol=5e-6, rtol=0)
+
+
+@pytest.mark.parametrize('target,expected', [((12, 8), 'pos_96x64'),
+                                             ((4, 4), 'pos_32')])
+def test_vit_positions(vit, target, expected):
+    ours = interpolate_positions(vit.pos_embed, (8, 8), target)
+    torch.testing.assert_close(
+        ours, golden.tensor('vit_misc', expected), atol=1e-6, rtol=0)
+
+
+@pytest.mark.parametrize('target,expected', [((6, 6), 'pos14_to_96'),
+                                             ((30, 20), 'pos14_to_480x320')])
+def test_positions_of_a_14x14_grid(target, expected):
+    source = golden.tensor('vit_misc', 'pos14_src')
+    reference = golden.tensor('vit_misc', expected)
+    ours = interpolate_positions(source, (14, 14), target)
+    torch.testing.assert_close(ours, reference, atol=1e-6, rtol=0)
+    by_size = interpolate_positions(source, (14, 14), target, offset=0.)
+    # What the host does is another function, visibly so at 96 pixels.
+    assert (by_size - reference).abs().max() > 1e-4
+
+
+def test_vit_attention_of_the_last_layer(vit):
+    seen = {}
+    attention = vit.layers[-1].attn
+    attention.scaled_dot_product_attention = lambda q, k, v, dropout_p: (
+        seen.update(p=(q @ k.transpose(-2, -1) / q.shape[-1]**0.5).softmax(-1)
+                    ), seen['p'] @ v)[1]
+    for images, expected in (('x64', 'attn_last'),
+                             ('x96x64', 'attn_last_96x64')):
+        vit.extract_tokens(golden.tensor('vit_misc', images))
+        torch.testing.assert_close(
+            seen['p'], golden.tensor('vit_misc', expected), atol=1e-6, rtol=0)
+
+
+def test_vit_intermediate_layers(vit):
+    """Official: the last norm applied to the output of each layer."""
+    outputs = []
+    for layer in vit.layers:
+        layer.register_forward_hook(lambda m, i, o: outputs.append(o))
+    vit.extract_tokens(golden.tensor('vit_misc', 'x64'))
+    for i, output in enumerate(outputs):
+        torch.testing.assert_close(
+            vit.ln1(output),
+            golden.tensor('vit_misc', f'intermediate_n2_{i}'),
+            atol=5e-6,
+            rtol=0)
+
+
+@pytest.mark.parametrize('images,mask,expected', [
+    ('x224', 'mask', 'out_masked'),
+    ('x224', None, 'out_nomask'),
+    ('x96', None, 'out_96'),
+])
+def test_swin_tokens(swin, images, mask, expected):
+    mask = mask and golden.tensor('swin_w7', mask)
+    ours = tokens(swin, golden.tensor('swin_w7', images), mask)
+    torch.testing.assert_close(
+        ours, golden.tensor('swin_w7', expected), atol=1e-5, rtol=0)
+
+
+def test_swin_gradients(swin):
+    out = tokens(swin, golden.tensor('swin_w7', 'x224'),
+                 golden.tensor('swin_w7', 'mask'))
+    out.square().mean().backward()
+    for parameter, expected in ((swin.mask_token, 'grad_masked_embed'),
+                                (swin.patch_embed.projection.weight,
+                                 'grad_patch_proj')):
+        reference = golden.tensor('swin_w7', expected)
+        torch.testing.assert_close(
+            parameter.grad.reshape(reference.shape),
+            reference,
+            atol=1e-6,
+            rtol=1e-4)
+
+
+@pytest.mark.parametrize('arch,width,depth,heads', [
+    ('tiny', 192, 12, 3),
+    ('small', 384, 12, 6),
+    ('base', 768, 12, 12),
+    ('large', 1024, 24, 16),
+])
+@pytest.mark.parametrize('patch_size', [8, 16])
+def test_vit_sizes(arch, width, depth, heads, patch_size):
+    with torch.device('meta'):
+        model = IBOTViT(arch, patch_size=patch_size)
+    grid = (224 // patch_size)**2
+    block = 12 * width * width + 13 * width
+    # CLS and positions, patch embedding, blocks, last norm.
+    expected = (width * (grid + 2) + width * (3 * patch_size**2 + 1) +
+                depth * block + 2 * width)
+    assert sum(p.numel() for p in model.parameters()) == expected
+    assert model.layers[0].attn.num_heads == heads
+
+
+def test_vit_weights_load_in_the_plain_host_backbone():
+    ours = IBOTViT(**VIT).eval()
+    ours.init_weights()
+    host = VisionTransformer(**VIT, out_type='raw')
+    host.eval()
+    host.load_state_dict(ours.state_dict())
+    x = torch.randn(2, 3, 64, 64)
+    torch.testing.assert_close(tokens(ours, x), host(x)[-1])
+
+
+@pytest.mark.parametrize('window', [7, 14])
+def test_swin_weights_load_in_the_plain_host_backbone(window):
+    """At 224 the host lays the same windows out, but for window 14's end."""
+    cfg = dict(
+        SWIN,
+        window_size=window,
+        arch=dict(embed_dims=8, depths=[2, 2, 2], num_heads=[1, 2, 4]))
+    ours = IBOTSwin(**cfg, out_indices=(2, )).eval()
+    ours.init_weights()
+    host = SwinTransformer(
+        **cfg, out_indices=(2, ), norm_cfg=dict(type='LN', eps=1e-6))
+    host.eval()
+    host.load_state_dict(ours.state_dict())
+    x = torch.randn(1, 3, 224, 224)
+    # Only the eps of inner norms differs (1e-6 here, 1e-5 there).
+    torch.testing.assert_close(ours(x)[0], host(x)[0], atol=1e-3, rtol=1e-3)
+
+
+def test_swin_window_14_shrinks_in_the_last_stage():
+    model = IBOTSwin('tiny', window_size=14)
+    windows = [
+        [(b.attn.window_size, b.attn.shift_size) for b in stage.blocks[:2]]
+        for stage in model.stages
+    ]
+    assert windows == [[(14, 0), (14, 7)], [(14, 0), (14, 7)],
+                       [(14, 0), (14, 0)], [(7, 0), (7, 0)]]
+
+
+def test_swin_tokens_equal_the_feature_map(swin):
+    x = torch.randn(1, 3, 224, 224)
+    cls, patch = swin.extract_tokens(x)
+    feature_map = swin(x)[-1]
+    assert feature_map.shape == (1, 64, 7, 7)
+    torch.testing.assert_close(feature_map.flatten(2).transpose(1, 2), patch)
+    torch.testing.assert_close(feature_map.mean((2, 3)), cls)
+
+
+@pytest.mark.parametrize('size', [(224, 160), (96, 96), (100, 70)])
+def test_vit_takes_any_input_size_and_channels(size):
+    model = IBOTViT('tiny', in_channels=6, with_mask_token=True)
+    grid = -(-size[0] // 16), -(-size[1] // 16)
+    x = torch.randn(1, 6, *size)
+    mask = torch.zeros(1, *grid, dtype=torch.bool)
+    mask[..., 0] = True
+    cls, patch = model.extract_tokens(x, mask)
+    assert cls.shape == (1, 192)
+    assert patch.shape == (1, grid[0] * grid[1], 192)
+
+
+def test_mask_replaces_the_embedding_of_masked_patches_only(vit):
+    """With attention off, a masked patch cannot see its pixels, others do."""
+    for layer in vit.layers:
+        torch.nn.init.zeros_(layer.attn.proj.weight)
+    mask = golden.tensor('vit_misc', 'mask')
+    x = golden.tensor('vit_misc', 'x64')
+    other = torch.randn_like(x)
+    a, b = (vit.extract_tokens(images, mask)[1] for images in (x, other))
+    same = (a - b).abs().amax(-1) < 1e-5
+    assert torch.equal(same, mask.flatten(1))
+
+
+@pytest.mark.parametrize('model', [
+    IBOTViT('tiny', with_mask_token=True),
+    IBOTSwin('tiny', with_mask_token=True)
+])
+def test_initialisation(model):
+    model.init_weights()
+    state = model.state_dict()
+    for name, value in state.items():
+        if name.endswith('bias') and 'patch_embed.projection' not in name:
+            assert not value.any(), name
+        elif (value.ndim == 2 and value.is_floating_point()
+              and 'bias_table' not in name):
+            assert abs(value.std() - 0.02) < 0.004, name
+    assert not model.mask_token.any()
+    conv = model.patch_embed.projection.weight
+    # The convolution keeps torch's default: uniform within 1 / sqrt(fan in).
+    bound = conv[0].numel()**-0.5
+    assert abs(conv.abs().max() - bound) < 0.05 * bound
+    norms = [m for m in model.modules() if isinstance(m, torch.nn.LayerNorm)]
+    assert norms and all(m.eps == 1e-6 for m in norms)
+
+
+def test_vit_position_and_cls_are_drawn():
+    model = IBOTViT('small')
+    model.init_weights()
+    assert abs(model.pos_embed.std() - 0.02) < 0.001
+    assert abs(model.cls_token.std() - 0.02) < 0.004
+
+
+@pytest.mark.parametrize('cls', [IBOTViT, IBOTSwin])
+def test_train_returns_the_module(cls):
+    model = cls('tiny')
+    assert model.train() is model and model.training
+    assert not model.eval().training
+
+
+@pytest.mark.parametrize('cls,shape', [(IBOTViT, (14, 14)),
+                                       (IBOTSwin, (7, 7))])
+def test_mask_without_token_is_refused(cls, shape):
+    with pytest.raises(ValueError, match='with_mask_token=True'):
+        cls('tiny').extract_tokens(
+            torch.zeros(1, 3, 224, 224),
+            torch.ones(1, *shape, dtype=torch.bool))
+
+
+def test_swin_refuses_what_it_sets_itself():
+    with pytest.raises(TypeError, match='pad_small_map'):
+        IBOTSwin('tiny', pad_small_map=False)
+
+
+def test_drop_path_is_active_on_all_crops():
+    model = IBOTViT(**VIT, drop_path_rate=0.9).train()
+    x = torch.from_numpy(
+        np.random.default_rng(0).normal(size=(8, 3, 32, 32))).float()
+    a, b = (model.extract_tokens(x)[0] for _ in range(2))
+    assert not torch.allclose(a, b)
+    model.eval()
+    a, b = (model.extract_tokens(x)[0] for _ in range(2))
+    assert torch.equal(a, b)
