@@ -1,0 +1,136 @@
+"""Schedules against the official arrays."""
+
+import math
+
+import numpy as np
+import pytest
+import torch
+from mmengine.optim import OptimWrapper
+
+from ibot_mm.engine import (CosineWeightDecay, PretrainOptimWrapper,
+                            TeacherEMAHook, TeacherTemperatureHook,
+                            WarmupCosineLR)
+from ibot_mm.engine.hooks.teacher_temperature_hook import warmup_values
+from tests import golden
+
+META = golden.meta('schedules')
+PEAK = META['lr'] * META['batch_total'] / 256
+
+
+def wrapper(cls=OptimWrapper, **kwargs):
+    parameters = [torch.nn.Parameter(torch.zeros(2)) for _ in range(2)]
+    return cls(
+        torch.optim.AdamW([
+            dict(params=parameters[:1]),
+            dict(params=parameters[1:], weight_decay=0.)
+        ],
+                          lr=PEAK,
+                          weight_decay=META['wd']), **kwargs)
+
+
+def trace(scheduler, optim, key, steps):
+    values = []
+    for _ in range(steps):
+        values.append([group[key] for group in optim.param_groups])
+        optim.step()
+        scheduler.step()
+    return np.array(values)
+
+
+def test_learning_rate():
+    optim = wrapper()
+    scheduler = WarmupCosineLR.build_iter_from_epoch(
+        optim,
+        epoch_length=META['niter'],
+        end=META['epochs'],
+        warmup=META['warmup_epochs'],
+        eta_min=META['min_lr'])
+    expected = golden.load('schedules')['lr']
+    values = trace(scheduler, optim, 'lr', len(expected))
+    np.testing.assert_allclose(values[:, 0], expected, rtol=1e-9, atol=1e-15)
+    np.testing.assert_array_equal(values[:, 0], values[:, 1])
+
+
+def test_weight_decay():
+    optim = wrapper()
+    scheduler = CosineWeightDecay.build_iter_from_epoch(
+        optim,
+        epoch_length=META['niter'],
+        end=META['epochs'],
+        eta_end=META['wd_end'])
+    expected = golden.load('schedules')['wd']
+    values = trace(scheduler, optim, 'weight_decay', len(expected))
+    np.testing.assert_allclose(values[:, 0], expected, rtol=1e-9)
+    assert not values[:, 1].any()
+
+
+def test_momentum():
+    hook = TeacherEMAHook(META['momentum'])
+    expected = golden.load('schedules')['momentum']
+    values = [hook.momentum_at(i, len(expected)) for i in range(len(expected))]
+    np.testing.assert_allclose(values, expected, rtol=1e-12)
+
+
+@pytest.mark.parametrize('delay,cls_key,patch_key', [
+    (META['mim_start'], 'temp', 'temp2'),
+    (META['mim_start_b'], 'temp_mim5', 'temp2_mim5'),
+])
+def test_temperatures(delay, cls_key, patch_key):
+    class Runner:
+        max_epochs = META['epochs']
+
+    hook = TeacherTemperatureHook(
+        META['t0'],
+        META['t1'],
+        META['tp0'],
+        META['tp1'],
+        META['warm_temp'],
+        patch_start_epoch=delay)
+    hook.before_train(Runner)
+    arrays = golden.load('schedules')
+    np.testing.assert_allclose(hook.cls_values, arrays[cls_key], rtol=1e-12)
+    np.testing.assert_allclose(
+        hook.patch_values, arrays[patch_key], rtol=1e-12)
+
+
+def test_warmup_longer_than_the_run_is_refused():
+    with pytest.raises(ValueError, match='longer than the run'):
+        warmup_values(0.04, 0.07, 8, 10, delay=3)
+    with pytest.raises(ValueError, match='longer than the run'):
+        WarmupCosineLR(wrapper(), end=5, warmup=6)
+
+
+def test_resume_continues_the_same_values():
+    kwargs = dict(end=40, warmup=7)
+    optim = wrapper()
+    whole = trace(WarmupCosineLR(optim, **kwargs), optim, 'lr', 40)
+    optim = wrapper()
+    first = WarmupCosineLR(optim, **kwargs)
+    trace(first, optim, 'lr', 13)
+    state, saved = first.state_dict(), optim.state_dict()
+    optim = wrapper()
+    second = WarmupCosineLR(optim, **kwargs)
+    optim.load_state_dict(saved)
+    second.load_state_dict(state)
+    np.testing.assert_array_equal(
+        trace(second, optim, 'lr', 27), whole[13:])
+
+
+@pytest.mark.parametrize('cls,key', [(WarmupCosineLR, 'lr'),
+                                     (CosineWeightDecay, 'weight_decay')])
+def test_accumulation_follows_optimizer_steps(cls, key):
+    """4 iterations a step see the values of one iteration a step."""
+    plain = wrapper(PretrainOptimWrapper)
+    kwargs = dict(warmup=4) if cls is WarmupCosineLR else {}
+    expected = trace(cls(plain, end=10, **kwargs), plain, key, 10)
+    many = wrapper(PretrainOptimWrapper, accumulative_counts=4)
+    kwargs = dict(warmup=16) if cls is WarmupCosineLR else {}
+    values = trace(cls(many, end=40, **kwargs), many, key, 40)
+    np.testing.assert_allclose(values, np.repeat(expected, 4, axis=0))
+
+
+def test_momentum_with_accumulation_by_hand():
+    hook = TeacherEMAHook(0.9)
+    expected = 1 - 0.1 * (1 + math.cos(math.pi * 3 / 10)) / 2
+    assert math.isclose(hook.momentum_at(13, 40, 4), expected)
+    assert hook.momentum_at(12, 40, 4) == hook.momentum_at(15, 40, 4)
