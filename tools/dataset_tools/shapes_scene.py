@@ -1,0 +1,261 @@
+"""Draw one scene of the shapes data set.
+
+A class is an outline, a texture and a pair of hues together. What is left
+free is what crops and colour jitter teach a network to ignore (position,
+scale, rotation, lighting) and clutter, which is drawn anew at every place.
+Hues are shared between classes, so mean colour says little.
+"""
+
+import colorsys
+from dataclasses import dataclass
+from typing import Callable, List, NamedTuple, Tuple
+
+import cv2
+import numpy as np
+from numpy import ndarray
+
+# Sides of an image in pixels.
+SIDE = 160, 320
+# Main objects: how many, and their radius as a share of the shorter side.
+NUM_MAIN, MAIN_RADIUS = (1, 4), (0.20, 0.36)
+# Objects of other classes.
+NUM_OTHER, OTHER_RADIUS = (1, 3), (0.07, 0.11)
+# Patches of colour in the background, for each 100 x 100 pixels.
+CLUTTER_DENSITY = 14
+# Length of a texture's period as a share of the object's radius.
+PERIOD = 0.42, 0.62
+# Lighting: gain, gamma, strength of the shading and colour cast.
+GAIN, GAMMA, SHADING, CAST = (0.5, 1.3), (0.7, 1.5), 0.45, 0.12
+# Hue (part of a turn) may stray this far from the class's own.
+HUE_JITTER = 0.02
+# Share of images with a crowd of tiny objects, and how many there are.
+CROWD_SHARE, CROWD_SIZE = 0.2, (8, 14)
+
+Coords = Tuple[ndarray, ndarray]
+
+
+def _wave(x: ndarray) -> ndarray:
+    return np.sin(2 * np.pi * x)
+
+
+def _cell(x: ndarray) -> ndarray:
+    """Position within a period, -0.5 to 0.5."""
+    return x - np.floor(x) - 0.5
+
+
+# Each maps coordinates in periods to a value above 0 where the second colour
+# of the class shows.
+TEXTURES: List[Tuple[str, Callable[[ndarray, ndarray], ndarray]]] = [
+    ('striped', lambda u, v: _wave(u)),
+    ('dotted', lambda u, v: 0.3 - np.hypot(_cell(u), _cell(v))),
+    ('ringed', lambda u, v: _wave(np.hypot(u, v))),
+    ('checked', lambda u, v: _wave(u / 2) * _wave(v / 2)),
+    ('waved', lambda u, v: _wave(u + 0.25 * _wave(v / 2))),
+    ('rayed', lambda u, v: np.sin(9 * np.arctan2(v, u))),
+    ('gridded', lambda u, v: 0.13 - np.minimum(
+        np.abs(_cell(u / 1.3)), np.abs(_cell(v / 1.3)))),
+    ('bricked', lambda u, v: 0.4 - np.maximum(
+        np.abs(_cell(u / 2 + 0.5 * (np.floor(v) % 2))) * 1.0,
+        np.abs(_cell(v)) * 1.1)),
+    ('crossed', lambda u, v: 0.1 - np.minimum(
+        np.maximum(np.abs(_cell(u / 1.2)) - 0.25, np.abs(_cell(v / 1.2))),
+        np.maximum(np.abs(_cell(v / 1.2)) - 0.25, np.abs(_cell(u / 1.2))))),
+    ('scaled', lambda u, v: 0.42 - np.abs(
+        np.hypot(_cell(u + 0.5 * (np.floor(v) % 2)),
+                 _cell(v) + 0.5) - 0.35) * 3),
+    ('zigzagged', lambda u, v: _wave(u + np.abs(_cell(v)) * 1.4)),
+    ('plain', lambda u, v: np.full_like(u, -1.)),
+]
+
+# Outlines in polar form: radius at an angle, in radii.
+OUTLINES: List[Tuple[str, Callable[[ndarray], ndarray]]] = [
+    ('disc', lambda t: np.ones_like(t)),
+    ('star', lambda t: 0.72 + 0.28 * _triangle(5 * t)),
+    ('square', lambda t: 0.8 / np.maximum(np.abs(np.cos(t)),
+                                          np.abs(np.sin(t)))),
+    ('flower', lambda t: 0.82 + 0.18 * np.cos(6 * t)),
+    ('triangle', lambda t: 0.55 / np.cos(
+        (t + np.pi / 3) % (2 * np.pi / 3) - np.pi / 3)),
+    ('gear', lambda t: 0.86 + 0.14 * np.sign(np.sin(9 * t))),
+    ('cross', lambda t: np.minimum(
+        1., 0.38 / np.minimum(np.abs(np.cos(t)), np.abs(np.sin(t))).clip(
+            0.05))),
+    ('hexagon', lambda t: 0.85 / np.cos(
+        (t + np.pi / 6) % (np.pi / 3) - np.pi / 6)),
+    ('bean', lambda t: 0.8 + 0.25 * np.cos(t) - 0.15 * np.cos(3 * t)),
+    ('leaf', lambda t: 0.35 + 0.65 * np.abs(np.cos(t))**1.5),
+    ('drop', lambda t: 0.6 + 0.4 * np.exp(-2 * (1 - np.cos(t)))),
+    ('bone', lambda t: 0.55 + 0.4 * np.cos(2 * t)**2 * np.abs(np.cos(t))),
+]
+
+# Pairs of opposite hues, whose mean is grey, each for two classes.
+_HUES = [i / 12 for i in range(12)]
+_PAIRS = [(i % 6, i % 6 + 6) for i in range(12)]
+MAX_CLASSES = len(TEXTURES)
+
+
+def _triangle(t: ndarray) -> ndarray:
+    """Triangle wave of period 2 pi, -1 to 1."""
+    return 2 / np.pi * np.arcsin(np.cos(t))
+
+
+def class_name(index: int) -> str:
+    """Name of a class, e.g. 'striped_disc'."""
+    return f'{TEXTURES[index][0]}_{OUTLINES[index][0]}'
+
+
+@dataclass
+class Instance:
+    """An object of a scene, or a crowd of them.
+
+    Attributes:
+        label: Class, from 0.
+        mask: Visible pixels, bool (H, W).
+        is_crowd: Whether it stands for several objects.
+    """
+
+    label: int
+    mask: ndarray
+    is_crowd: bool
+
+
+class Scene(NamedTuple):
+    """A drawn scene.
+
+    Attributes:
+        image: uint8 (H, W, 3), BGR.
+        label: Class of the main objects.
+        instances: All objects, main ones last.
+    """
+
+    image: ndarray
+    label: int
+    instances: List[Instance]
+
+
+def _colour(rng: np.random.Generator, hue: float, bright: float) -> ndarray:
+    """A BGR colour near a hue, 0 to 1."""
+    hue = (hue + rng.uniform(-HUE_JITTER, HUE_JITTER)) % 1
+    rgb = colorsys.hsv_to_rgb(hue, rng.uniform(0.65, 0.95), bright)
+    return np.array(rgb[::-1], np.float32)
+
+
+def _background(rng: np.random.Generator, height: int,
+                width: int) -> ndarray:
+    """Patches of any colour: the same statistics everywhere."""
+    canvas = np.full((height, width, 3), 128, np.uint8)
+    for _ in range(CLUTTER_DENSITY * height * width // 10000):
+        centre = rng.integers(0, width), rng.integers(0, height)
+        axes = rng.integers(4, 30, 2)
+        value = colorsys.hsv_to_rgb(rng.random(), rng.uniform(0.1, 0.9),
+                                    rng.uniform(0.2, 1.0))
+        colour = [int(255 * c) for c in value]
+        if rng.random() < 0.5:
+            cv2.ellipse(canvas, tuple(map(int, centre)),
+                        tuple(map(int, axes)), float(rng.uniform(0, 180)), 0,
+                        360, colour, -1, cv2.LINE_AA)
+        else:
+            corners = rng.uniform(-1, 1, (4, 2)) * axes + centre
+            cv2.fillPoly(canvas, [corners.astype(np.int32)], colour,
+                         cv2.LINE_AA)
+    return canvas.astype(np.float32) / 255
+
+
+def _draw_object(rng: np.random.Generator, canvas: ndarray, label: int,
+                 centre: ndarray, radius: float) -> ndarray:
+    """Draw an object on the canvas; returns its mask (H, W), bool."""
+    height, width = canvas.shape[:2]
+    angle, stretch = rng.uniform(0, 2 * np.pi), rng.uniform(0.85, 1.18)
+    t = np.linspace(0, 2 * np.pi, 180, endpoint=False)
+    r = OUTLINES[label][1](t) * radius
+    cos, sin = np.cos(angle), np.sin(angle)
+    x, y = r * np.cos(t) * stretch, r * np.sin(t) / stretch
+    outline = np.stack([cos * x - sin * y, sin * x + cos * y], 1) + centre
+    cover = np.zeros((height, width), np.uint8)
+    cv2.fillPoly(cover, [np.round(outline * 8).astype(np.int32)], 255,
+                 cv2.LINE_AA, 3)
+    left, top, w, h = cv2.boundingRect(cover)
+    if not w or not h:
+        return cover > 127
+    box = slice(top, top + h), slice(left, left + w)
+    rows, columns = np.mgrid[box].astype(np.float32)
+    period = rng.uniform(*PERIOD) * radius
+    u = (cos * (columns - centre[0]) + sin * (rows - centre[1])) / period
+    v = (cos * (rows - centre[1]) - sin * (columns - centre[0])) / period
+    if TEXTURES[label][0] not in ('ringed', 'rayed'):
+        u, v = u + rng.random(), v + rng.random()
+    first, second = (_colour(rng, _HUES[i], b)
+                     for i, b in zip(_PAIRS[label], (0.9, 0.8)))
+    # A soft edge between the colours, about a pixel wide.
+    share = np.clip(TEXTURES[label][1](u, v) * 6 + 0.5, 0, 1)[..., None]
+    alpha = cover[box][..., None] / np.float32(255)
+    canvas[box] += alpha * (first + share * (second - first) - canvas[box])
+    return cover > 127
+
+
+def _light(rng: np.random.Generator, image: ndarray) -> ndarray:
+    """Gain, gamma, a directional shade and a colour cast; uint8."""
+    height, width = image.shape[:2]
+    direction = rng.uniform(0, 2 * np.pi)
+    rows = np.linspace(-1, 1, height, dtype=np.float32)[:, None]
+    columns = np.linspace(-1, 1, width, dtype=np.float32)[None]
+    shade = 1 + rng.uniform(0, SHADING) * (
+        np.cos(direction) * columns + np.sin(direction) * rows)
+    cast = rng.uniform(1 - CAST, 1 + CAST, 3).astype(np.float32)
+    image = np.clip(image, 0, 1)**np.float32(rng.uniform(*GAMMA))
+    image = image * (shade[..., None] * cast * rng.uniform(*GAIN))
+    image += rng.normal(0, 0.015, image.shape).astype(np.float32)
+    return np.clip(image * 255, 0, 255).astype(np.uint8)
+
+
+def _plan(rng: np.random.Generator, label: int, num_classes: int,
+          size: ndarray) -> List[Tuple[int, ndarray, float, int]]:
+    """Objects from back to front: (label, centre, radius, group)."""
+    short = size.min()
+    plan, group = [], 0
+    others = [c for c in range(num_classes) if c != label] or [label]
+    if rng.random() < CROWD_SHARE:
+        kind = int(rng.choice(others))
+        middle = rng.uniform(0.2, 0.8, 2) * size
+        for _ in range(rng.integers(*CROWD_SIZE, endpoint=True)):
+            plan.append((kind, middle + rng.normal(0, 0.1, 2) * short,
+                         0.035 * short, group))
+        group += 1
+    for _ in range(rng.integers(*NUM_OTHER, endpoint=True)):
+        plan.append((int(rng.choice(others)), rng.uniform(0, 1, 2) * size,
+                     rng.uniform(*OTHER_RADIUS) * short, group))
+        group += 1
+    for _ in range(rng.integers(*NUM_MAIN, endpoint=True)):
+        plan.append((label, rng.uniform(0.15, 0.85, 2) * size,
+                     rng.uniform(*MAIN_RADIUS) * short, group))
+        group += 1
+    return plan
+
+
+def draw_scene(seed: int, split: int, index: int, num_classes: int) -> Scene:
+    """Scene ``index`` of a split; depends on nothing but its arguments.
+
+    Args:
+        seed: Seed of the data set.
+        split: Number of the split.
+        index: Number of the scene; its class is ``index % num_classes``.
+        num_classes: Number of classes.
+
+    Returns:
+        The scene.
+    """
+    rng = np.random.default_rng([seed, split, index])
+    label = index % num_classes
+    height, width = rng.integers(*SIDE, size=2, endpoint=True)
+    canvas = _background(rng, height, width)
+    plan = _plan(rng, label, num_classes, np.array([width, height]))
+    groups = np.full((height, width), -1, np.int16)
+    for kind, centre, radius, group in plan:
+        groups[_draw_object(rng, canvas, kind, centre, radius)] = group
+    instances = []
+    members = [group for *_, group in plan]
+    for kind, _, _, group in {p[-1]: p for p in plan}.values():
+        mask = groups == group
+        if mask.any():
+            instances.append(Instance(kind, mask, members.count(group) > 1))
+    return Scene(_light(rng, canvas), label, instances)
