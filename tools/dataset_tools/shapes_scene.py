@@ -8,7 +8,7 @@ Hues are shared between classes, so mean colour says little.
 
 import colorsys
 from dataclasses import dataclass
-from typing import Callable, List, NamedTuple, Tuple
+from typing import Callable, List, NamedTuple, Optional, Tuple
 
 import cv2
 import numpy as np
@@ -17,15 +17,15 @@ from numpy import ndarray
 # Sides of an image in pixels.
 SIDE = 160, 320
 # Main objects: how many, and their radius as a share of the shorter side.
-NUM_MAIN, MAIN_RADIUS = (1, 4), (0.20, 0.36)
+NUM_MAIN, MAIN_RADIUS = (3, 7), (0.20, 0.38)
 # Objects of other classes.
 NUM_OTHER, OTHER_RADIUS = (1, 3), (0.07, 0.11)
 # Patches of colour in the background, for each 100 x 100 pixels.
 CLUTTER_DENSITY = 14
 # Length of a texture's period as a share of the object's radius.
-PERIOD = 0.42, 0.62
+PERIOD = 0.55, 0.8
 # Lighting: gain, gamma, strength of the shading and colour cast.
-GAIN, GAMMA, SHADING, CAST = (0.5, 1.3), (0.7, 1.5), 0.45, 0.12
+GAIN, GAMMA, SHADING, CAST = (0.75, 1.15), (0.85, 1.2), 0.35, 0.05
 # Hue (part of a turn) may stray this far from the class's own.
 HUE_JITTER = 0.02
 # Share of images with a crowd of tiny objects, and how many there are.
@@ -47,12 +47,12 @@ def _cell(x: ndarray) -> ndarray:
 # of the class shows.
 TEXTURES: List[Tuple[str, Callable[[ndarray, ndarray], ndarray]]] = [
     ('striped', lambda u, v: _wave(u)),
-    ('dotted', lambda u, v: 0.3 - np.hypot(_cell(u), _cell(v))),
+    ('dotted', lambda u, v: 0.38 - np.hypot(_cell(u), _cell(v))),
     ('ringed', lambda u, v: _wave(np.hypot(u, v))),
     ('checked', lambda u, v: _wave(u / 2) * _wave(v / 2)),
     ('waved', lambda u, v: _wave(u + 0.25 * _wave(v / 2))),
     ('rayed', lambda u, v: np.sin(9 * np.arctan2(v, u))),
-    ('gridded', lambda u, v: 0.13 - np.minimum(
+    ('gridded', lambda u, v: 0.16 - np.minimum(
         np.abs(_cell(u / 1.3)), np.abs(_cell(v / 1.3)))),
     ('bricked', lambda u, v: 0.4 - np.maximum(
         np.abs(_cell(u / 2 + 0.5 * (np.floor(v) % 2))) * 1.0,
@@ -64,7 +64,8 @@ TEXTURES: List[Tuple[str, Callable[[ndarray, ndarray], ndarray]]] = [
         np.hypot(_cell(u + 0.5 * (np.floor(v) % 2)),
                  _cell(v) + 0.5) - 0.35) * 3),
     ('zigzagged', lambda u, v: _wave(u + np.abs(_cell(v)) * 1.4)),
-    ('plain', lambda u, v: np.full_like(u, -1.)),
+    ('swirled', lambda u, v: np.sin(
+        3 * np.arctan2(v, u) + 2.5 * np.hypot(u, v))),
 ]
 
 # Outlines in polar form: radius at an angle, in radii.
@@ -88,9 +89,10 @@ OUTLINES: List[Tuple[str, Callable[[ndarray], ndarray]]] = [
     ('bone', lambda t: 0.55 + 0.4 * np.cos(2 * t)**2 * np.abs(np.cos(t))),
 ]
 
-# Pairs of opposite hues, whose mean is grey, each for two classes.
-_HUES = [i / 12 for i in range(12)]
-_PAIRS = [(i % 6, i % 6 + 6) for i in range(12)]
+# Two colours whose mean is grey: three pairs of opposite hues, further apart
+# than the published colour jitter (0.1 of a turn) moves them, and black with
+# white. Each palette serves three classes.
+_PALETTES = [0.0, 1 / 6, 1 / 3, None] * 3
 MAX_CLASSES = len(TEXTURES)
 
 
@@ -133,11 +135,17 @@ class Scene(NamedTuple):
     instances: List[Instance]
 
 
-def _colour(rng: np.random.Generator, hue: float, bright: float) -> ndarray:
-    """A BGR colour near a hue, 0 to 1."""
-    hue = (hue + rng.uniform(-HUE_JITTER, HUE_JITTER)) % 1
-    rgb = colorsys.hsv_to_rgb(hue, rng.uniform(0.65, 0.95), bright)
-    return np.array(rgb[::-1], np.float32)
+def _colours(rng: np.random.Generator,
+             hue: Optional[float]) -> Tuple[ndarray, ndarray]:
+    """Both BGR colours of a palette, 0 to 1; hue None is black and white."""
+    if hue is None:
+        dark = rng.uniform(0.05, 0.15)
+        return np.float32([1 - dark] * 3), np.float32([dark] * 3)
+    hue += rng.uniform(-HUE_JITTER, HUE_JITTER)
+    saturation = rng.uniform(0.8, 1.0)
+    rgb = [colorsys.hsv_to_rgb(h % 1, saturation, 0.9)
+           for h in (hue, hue + 0.5)]
+    return np.float32(rgb[0][::-1]), np.float32(rgb[1][::-1])
 
 
 def _background(rng: np.random.Generator, height: int,
@@ -182,10 +190,10 @@ def _draw_object(rng: np.random.Generator, canvas: ndarray, label: int,
     period = rng.uniform(*PERIOD) * radius
     u = (cos * (columns - centre[0]) + sin * (rows - centre[1])) / period
     v = (cos * (rows - centre[1]) - sin * (columns - centre[0])) / period
-    if TEXTURES[label][0] not in ('ringed', 'rayed'):
+    if TEXTURES[label][0] not in ('ringed', 'rayed', 'swirled'):
         u, v = u + rng.random(), v + rng.random()
-    first, second = (_colour(rng, _HUES[i], b)
-                     for i, b in zip(_PAIRS[label], (0.9, 0.8)))
+    # Either colour may be the ground, so that they mean grey over objects.
+    first, second = rng.permutation(_colours(rng, _PALETTES[label]))
     # A soft edge between the colours, about a pixel wide.
     share = np.clip(TEXTURES[label][1](u, v) * 6 + 0.5, 0, 1)[..., None]
     alpha = cover[box][..., None] / np.float32(255)
@@ -226,7 +234,7 @@ def _plan(rng: np.random.Generator, label: int, num_classes: int,
                      rng.uniform(*OTHER_RADIUS) * short, group))
         group += 1
     for _ in range(rng.integers(*NUM_MAIN, endpoint=True)):
-        plan.append((label, rng.uniform(0.15, 0.85, 2) * size,
+        plan.append((label, rng.uniform(0.05, 0.95, 2) * size,
                      rng.uniform(*MAIN_RADIUS) * short, group))
         group += 1
     return plan

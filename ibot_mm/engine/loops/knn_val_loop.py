@@ -1,6 +1,6 @@
 """k-NN classification with the teacher's features during pre-training."""
 
-from typing import Dict, List, Sequence, Tuple, Union
+from typing import Dict, Sequence, Tuple, Union
 
 import torch
 from mmengine.dist import all_gather, all_reduce, get_world_size
@@ -9,7 +9,7 @@ from mmengine.runner import BaseLoop
 from torch import Tensor
 from torch.utils.data import DataLoader
 
-from ibot_mm.evaluation import knn_predict
+from ibot_mm.evaluation import extract_features, knn_predict
 from ibot_mm.registry import LOOPS
 
 
@@ -54,25 +54,13 @@ class KNNValLoop(BaseLoop):
         self.temperature = temperature
         self.topk = list(topk)
 
-    @torch.no_grad()
     def extract(self, dataloader: DataLoader) -> Tuple[Tensor, Tensor]:
-        """Features and labels of this rank's part of a data set.
-
-        Returns:
-            Features (n, C), float32, of unit length, and labels (n,).
-        """
+        """Teacher features and labels of this rank's part of a data set."""
         model = self.runner.model
         if is_model_wrapper(model):
             model = model.module
-        features: List[Tensor] = []
-        labels: List[Tensor] = []
-        for data in dataloader:
-            data = model.data_preprocessor(data, False)
-            tokens = model.extract_feat(data['inputs'])
-            features.append(
-                torch.nn.functional.normalize(tokens.float(), dim=-1))
-            labels += [sample.gt_label for sample in data['data_samples']]
-        return torch.cat(features), torch.cat(labels).to(features[0].device)
+        return extract_features(model.extract_feat, model.data_preprocessor,
+                                dataloader)
 
     def run(self) -> Dict[str, float]:
         """Classify the queries.

@@ -1,0 +1,89 @@
+# Sourced by quickstart.sh and run_tests.sh: find or make the environment.
+#
+# PYTHON          interpreter that makes the environment (default python3)
+# VENV            where it is made (default .venv beside this project)
+# USE_CURRENT_ENV=1   use the active environment as it is, install nothing
+
+set -euo pipefail
+root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+cd "$root"
+venv=${VENV:-$root/.venv}
+reference=$root/requirements/reference.txt
+
+say() { printf '\n==> %s\n' "$*"; }
+die() { printf '\nerror: %s\n' "$*" >&2; exit 1; }
+
+# install WHAT PIP-ARGUMENT...: pip install, with one sentence when it fails.
+install() {
+  local what=$1; shift
+  say "Installing $what"
+  "$venv/bin/python" -m pip install --quiet --disable-pip-version-check "$@" ||
+    die "pip could not install $what: see its message above, and check that PyPI (or your mirror) is reachable."
+}
+
+has() { "$python" -c "import importlib.metadata as m; m.version('$1')" 2>/dev/null; }
+
+# Whether mmcv is there with compiled operators.
+has_mmcv_ops() { "$python" -c 'import mmcv._ext' 2>/dev/null; }
+
+# make_environment lite|full: without or with mmcv's compiled operators.
+make_environment() {
+  if [ "${USE_CURRENT_ENV:-0}" = 1 ]; then
+    python=$(command -v "${PYTHON:-python}") || die "no python in the active environment."
+    say "Using the active environment as it is: $python"
+    PYTHONPATH="$root${PYTHONPATH:+:$PYTHONPATH}"
+    export PYTHONPATH
+    "$python" -c 'import ibot_mm' || die "the active environment cannot import ibot_mm: see the message above."
+    return
+  fi
+  local base=${PYTHON:-python3}
+  command -v "$base" >/dev/null || die "$base was not found: install Python 3.10 to 3.12, or name one with PYTHON=..."
+  "$base" -c 'import sys; sys.exit(not (3, 10) <= sys.version_info[:2] <= (3, 12))' ||
+    die "$base is $("$base" -V 2>&1): Python 3.10 to 3.12 is needed; name one with PYTHON=..."
+  python=$venv/bin/python
+  if [ ! -x "$python" ]; then
+    say "Making the environment $venv"
+    "$base" -m venv "$venv" || die "$base cannot make virtual environments: install its venv package (Debian: python3-venv)."
+  fi
+  "$python" -m pip --version >/dev/null 2>&1 || die "$venv is damaged: remove it and run this again."
+
+  if ! has torch || ! has torchvision || ! has ninja || ! has wheel; then
+    install "PyTorch (several minutes on a slow network)" -c "$reference" \
+      torch torchvision numpy setuptools wheel ninja psutil
+  fi
+  if [ "$1" = full ]; then
+    if ! has_mmcv_ops; then
+      command -v g++ >/dev/null || die "g++ was not found: mmcv's operators are compiled (Debian: apt-get install g++)."
+      install "mmcv with compiled operators (about 10 minutes the first time, then from pip's cache)" \
+        -c "$reference" opencv-python-headless onedl-mmengine
+      # A copy without operators would count as installed.
+      "$python" -m pip uninstall --quiet --yes onedl-mmcv 2>/dev/null || true
+      MMCV_WITH_OPS=1 MAX_JOBS=${MAX_JOBS:-$(nproc)} install "mmcv" \
+        -c "$reference" --no-build-isolation onedl-mmcv
+      if ! has_mmcv_ops; then
+        # pip caches a wheel without operators under the same key.
+        MMCV_WITH_OPS=1 MAX_JOBS=${MAX_JOBS:-$(nproc)} install "mmcv, from its sources" \
+          -c "$reference" --no-build-isolation --no-cache-dir --force-reinstall --no-deps onedl-mmcv
+      fi
+      has_mmcv_ops || die "mmcv was built without operators: see pip's messages above."
+    fi
+  elif ! has onedl-mmcv; then
+    # Kept out of pip's cache, which would hand it back where operators are wanted.
+    MMCV_WITH_OPS=0 install "mmcv without operators" -c "$reference" --no-cache-dir onedl-mmcv
+  fi
+  local wanted=(onedl-mmengine onedl-mmpretrain tensorboard matplotlib)
+  local tests=(pytest hypothesis pycocotools scikit-learn)
+  [ "$1" = full ] && wanted+=("${tests[@]}" onedl-mmdetection onedl-mmsegmentation onedl-mim ftfy regex)
+  local missing=()
+  for package in "${wanted[@]}"; do has "$package" || missing+=("$package"); done
+  if [ ${#missing[@]} -gt 0 ]; then
+    install "${missing[*]}" -c "$reference" "${missing[@]}"
+  fi
+  # OpenCV's two distributions share a folder; the one without a display needs
+  # no system libraries and must have the last word.
+  "$python" -c 'import cv2' 2>/dev/null ||
+    install "OpenCV without display libraries" -c "$reference" --force-reinstall --no-deps opencv-python-headless
+  if ! "$python" -c 'import ibot_mm, os, sys; sys.exit(os.path.dirname(os.path.dirname(ibot_mm.__file__)) != os.getcwd())' 2>/dev/null; then
+    install "ibot_mm itself (editable)" --no-deps --no-build-isolation -e .
+  fi
+}

@@ -1,0 +1,131 @@
+"""Compare a pre-trained teacher with what it started from.
+
+k-NN accuracy of raw pixels, of the untrained network and of the teacher in a
+checkpoint, on the sets that the config validates with; and, with --plot, the
+curves of the training.
+
+    python tools/misc/knn_report.py CONFIG CHECKPOINT --plot curves.png
+"""
+
+import argparse
+import json
+import logging
+from pathlib import Path
+from typing import Dict, List
+
+import torch
+from mmengine.config import Config, DictAction
+from mmengine.registry import MODELS, init_default_scope
+from mmengine.runner import Runner, load_checkpoint, set_random_seed
+
+import ibot_mm  # noqa: F401  (checks the installation first)
+from ibot_mm.evaluation import extract_features, knn_predict
+
+
+def accuracies(encode, preprocessor, loaders, ks: List[int],
+               temperature: float) -> List[float]:
+    """Top-1 accuracy in percent for each k."""
+    (bank, bank_labels), (queries, labels) = (
+        extract_features(encode, preprocessor, loader) for loader in loaders)
+    classes = int(max(bank_labels.max(), labels.max())) + 1
+    return [
+        float(100 * (knn_predict(bank, bank_labels, queries, k, temperature,
+                                 classes)[:, 0] == labels).float().mean())
+        for k in ks
+    ]
+
+
+def report(cfg: Config, checkpoint: str) -> Dict[str, List[float]]:
+    """Accuracies of pixels, the untrained network and the teacher."""
+    init_default_scope(cfg.get('default_scope', 'mmpretrain'))
+    logging.disable(logging.WARNING)
+    seed = cfg.get('randomness', {}).get('seed', 0)
+    set_random_seed(seed)
+    loaders = [
+        Runner.build_dataloader(cfg.val_cfg.bank_dataloader, seed=seed),
+        Runner.build_dataloader(cfg.val_dataloader, seed=seed)
+    ]
+    model = MODELS.build(cfg.model)
+    model.init_weights()
+    model.eval()
+    settings = (model.data_preprocessor, loaders, list(cfg.val_cfg.k),
+                cfg.val_cfg.temperature)
+    rows = {
+        'raw pixels': accuracies(lambda x: x.flatten(1), *settings),
+        'untrained network': accuracies(model.extract_feat, *settings)
+    }
+    load_checkpoint(model, checkpoint, map_location='cpu', strict=True)
+    rows['trained teacher'] = accuracies(model.extract_feat, *settings)
+    return rows
+
+
+def plot_curves(work_dir: Path, rows: Dict[str, List[float]],
+                out: Path) -> None:
+    """Losses and k-NN accuracy over the iterations of the latest log."""
+    import matplotlib
+    matplotlib.use('Agg')
+    import matplotlib.pyplot as plt
+    train, val = [], []
+    for path in sorted(work_dir.glob('*/vis_data/scalars.json')):
+        for line in path.read_text().splitlines():
+            entry = json.loads(line)
+            (train if 'loss' in entry else val).append(entry)
+    if not train:
+        raise FileNotFoundError(f'there is no log below {work_dir}.')
+    figure, (left, right) = plt.subplots(1, 2, figsize=(11, 4))
+    for key in ('loss_cls', 'loss_patch'):
+        left.plot([e['step'] for e in train], [e[key] for e in train],
+                  label=key)
+    left.set(xlabel='iteration', ylabel='loss')
+    per_epoch = max(e['step'] for e in train) / max(e['epoch'] for e in train)
+    points = [(e['step'] * per_epoch, e['knn/top1']) for e in val
+              if 'knn/top1' in e]
+    right.plot(*zip(*points), marker='.', label='teacher')
+    for name, style in (('untrained network', '--'), ('raw pixels', ':')):
+        right.axhline(rows[name][0], linestyle=style, color='grey',
+                      label=name)
+    right.set(xlabel='iteration', ylabel='k-NN top-1 (%)')
+    for axes in (left, right):
+        axes.legend()
+        axes.grid(alpha=0.3)
+    figure.tight_layout()
+    figure.savefig(out, dpi=100)
+
+
+def main() -> None:
+    """Command line."""
+    parser = argparse.ArgumentParser(
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument('config', help='pre-training config')
+    parser.add_argument('checkpoint', help='checkpoint of that training')
+    parser.add_argument('--plot', type=Path, help='picture of the curves')
+    parser.add_argument(
+        '--cfg-options',
+        nargs='+',
+        action=DictAction,
+        metavar='KEY=VALUE',
+        help='settings that replace those of the config')
+    args = parser.parse_args()
+    cfg = Config.fromfile(args.config)
+    if args.cfg_options:
+        cfg.merge_from_dict(args.cfg_options)
+    rows = report(cfg, args.checkpoint)
+    ks = list(cfg.val_cfg.k)
+    print('\nk-NN top-1 accuracy (%)' +
+          ''.join(f'{f"k = {k}":>9}' for k in ks))
+    for name, values in rows.items():
+        print(f'  {name:21}' + ''.join(f'{value:9.1f}' for value in values))
+    work_dir = Path(args.checkpoint).parent
+    print()
+    if args.plot:
+        plot_curves(work_dir, rows, args.plot)
+        print(f'curves      {args.plot}')
+    if (work_dir / 'crops.png').is_file():
+        print(f'crops       {work_dir / "crops.png"}')
+    print(f'checkpoint  {args.checkpoint}')
+    print(f'logs        {work_dir} (tensorboard --logdir {work_dir})')
+
+
+if __name__ == '__main__':
+    main()
