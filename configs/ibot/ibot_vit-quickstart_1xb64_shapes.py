@@ -1,7 +1,18 @@
+# Launch: python tools/train.py configs/ibot/ibot_vit-quickstart_1xb64_shapes.py
+# (tools/quickstart.sh does it all.)
+#
+# Schedule: 1 process x batch 64 x accumulation 1 = 64 images a step; learning
+# rate 1e-3, four times what the linear rule gives (5e-4 x 64 / 256), because
+# the run is short; warm-up 2 epochs, cosine to 1e-5. The shapes data set:
+# 2400 // 64 = 37 steps an epoch, 888 in all.
+#
+# What a small network, small images and few prototypes change: sharper
+# temperatures and a faster teacher, or the distributions stay uniform for as
+# long as the run lasts; little grey and blur, because colour and texture are
+# what 48 pixels show. Aim: k-NN 10 points above the untrained network.
 _base_ = 'ibot_vit-small-p16_16xb64-multicrop-800e_in1k.py'
 
 data_root = 'data/shapes/imagenet/'
-epochs = 10
 
 model = dict(
     backbone=dict(
@@ -11,17 +22,20 @@ model = dict(
             num_layers=4,
             num_heads=3,
             feedforward_channels=384),
-        img_size=64,
+        img_size=48,
         patch_size=8,
         drop_path_rate=0.),
     neck=dict(
         in_channels=96,
         hidden_channels=256,
         bottleneck_channels=64,
-        num_prototypes=256),
+        num_prototypes=256,
+        norm_last_layer=True),
     head=dict(num_prototypes=256))
 
-global_crop = dict(size=64, scale=(0.32, 1.0), blur_sigma=(0.1, 0.8))
+colour = dict(
+    jitter=(0.5, 0.5, 0.25, 0.06), grey_prob=0.05, blur_sigma=(0.1, 0.6))
+global_crop = dict(size=48, scale=(0.4, 1.0), **colour)
 train_pipeline = [
     dict(type='ibot_mm.LoadImage'),
     dict(
@@ -31,12 +45,7 @@ train_pipeline = [
             dict(**global_crop, blur_prob=0.1, solarize_prob=0.2),
         ],
         local_crops=[
-            dict(
-                num=4,
-                size=32,
-                scale=(0.08, 0.32),
-                blur_prob=0.2,
-                blur_sigma=(0.1, 0.5))
+            dict(num=4, size=24, scale=(0.15, 0.4), blur_prob=0.2, **colour)
         ]),
     dict(
         type='ibot_mm.MaskGlobalCrops',
@@ -47,12 +56,15 @@ train_pipeline = [
             ratio_var=[0, 0.2])),
 ]
 train_dataloader = dict(
-    batch_size=64,
-    num_workers=1,
-    dataset=dict(data_root=data_root, pipeline=train_pipeline))
+    num_workers=1, dataset=dict(data_root=data_root, pipeline=train_pipeline))
+
 val_pipeline = [
     dict(type='ibot_mm.LoadImage'),
-    dict(type='Resize', scale=(64, 64), backend='pillow', interpolation='bicubic'),
+    dict(
+        type='Resize',
+        scale=(48, 48),
+        backend='pillow',
+        interpolation='bicubic'),
     dict(type='PackInputs'),
 ]
 val_dataloader = dict(
@@ -66,23 +78,30 @@ val_cfg = dict(
         dataset=dict(data_root=data_root, pipeline=val_pipeline)),
     k=[20, 10])
 
-optim_wrapper = dict(optimizer=dict(lr=2e-3), dtype='float32')
+optim_wrapper = dict(optimizer=dict(lr=1e-3), dtype='float32')
+auto_scale_lr = dict(base_batch_size=64)
 param_scheduler = [
     dict(
         type='ibot_mm.WarmupCosineLR',
         eta_min=1e-5,
-        warmup=1,
+        warmup=2,
         by_epoch=True,
         convert_to_iter_based=True),
     dict(
         type='ibot_mm.CosineWeightDecay',
-        eta_end=0.4,
+        eta_end=0.1,
         by_epoch=True,
         convert_to_iter_based=True),
 ]
 default_hooks = dict(
-    runtime_info=dict(interval=25),
-    logger=dict(interval=25),
-    teacher_ema=dict(momentum=0.99),
-    teacher_temperature=dict(warmup_epochs=3))
-train_cfg = dict(max_epochs=epochs, val_interval=2)
+    runtime_info=dict(interval=37),
+    logger=dict(interval=37),
+    checkpoint=dict(interval=4),
+    teacher_ema=dict(momentum=0.98),
+    teacher_temperature=dict(
+        warmup_teacher_temp=0.02,
+        teacher_temp=0.025,
+        warmup_teacher_patch_temp=0.03,
+        teacher_patch_temp=0.03,
+        warmup_epochs=6))
+train_cfg = dict(max_epochs=24, val_interval=4)

@@ -26,8 +26,10 @@ LAYOUTS = ('imagenet', 'coco', 'ade20k')
 SPLITS = (('train', 'train2017', 'training'), ('val', 'val2017',
                                                'validation'))
 JPEG_QUALITY = 90
-# Polygons with fewer points, and objects with fewer visible pixels, are noise.
-MIN_POINTS, MIN_PIXELS = 3, 12
+# Objects with fewer visible pixels are left out, of the label maps as well.
+MIN_PIXELS = 16
+# Counts up when the images of the same settings change.
+VERSION = 1
 
 
 def rle(mask: np.ndarray) -> Dict:
@@ -40,13 +42,24 @@ def rle(mask: np.ndarray) -> Dict:
 
 
 def polygons(mask: np.ndarray) -> List[List[float]]:
-    """Outer contours of a mask, as COCO's flat lists of x, y."""
-    contours, _ = cv2.findContours(
-        mask.astype(np.uint8), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
-    return [
-        contour.reshape(-1).astype(float).tolist() for contour in contours
-        if len(contour) >= MIN_POINTS
-    ]
+    """Outlines of a mask along the edges of its pixels, as COCO's flat lists.
+
+    They decode to exactly this mask: a part with holes, which COCO's polygons
+    cannot have, is cut in two at a hole.
+    """
+    # Twice as large, a pixel's first and last rows tell its two edges apart.
+    large = np.repeat(np.repeat(mask.astype(np.uint8), 2, 0), 2, 1)
+    contours, tree = cv2.findContours(large, cv2.RETR_CCOMP,
+                                      cv2.CHAIN_APPROX_SIMPLE)
+    holes = [c for c, node in zip(contours, tree[0]) if node[3] >= 0
+             ] if contours else []
+    if holes:
+        column = int(np.median(holes[0][:, 0, 0])) // 2 + 1
+        left, right = mask.copy(), mask.copy()
+        left[:, column:], right[:, :column] = False, False
+        return polygons(left) + polygons(right)
+    corners = [(contour.reshape(-1, 2) + 1) // 2 for contour in contours]
+    return [c.reshape(-1).astype(float).tolist() for c in corners]
 
 
 def annotation(instance: Instance) -> Dict:
@@ -85,7 +98,6 @@ def write_scene(index: int, out: Path, seed: int, split: int,
     kept = [
         instance for instance in scene.instances
         if instance.mask.sum() >= MIN_PIXELS
-        and (instance.is_crowd or polygons(instance.mask))
     ]
     if 'imagenet' in layouts:
         folder = out / 'imagenet' / imagenet / class_name(scene.label)
@@ -103,7 +115,8 @@ def write_scene(index: int, out: Path, seed: int, split: int,
         file=name,
         label=scene.label,
         size=scene.image.shape[:2],
-        annotations=[annotation(instance) for instance in kept])
+        annotations=[annotation(instance) for instance in kept]
+        if 'coco' in layouts else [])
 
 
 def make_folders(out: Path, num_classes: int,
@@ -159,6 +172,13 @@ def write_lists(out: Path, split: int, scenes: List[Dict],
          f'instances_{coco}.json').write_text(json.dumps(content))
 
 
+def _is_json(path: Path, content: Dict) -> bool:
+    try:
+        return json.loads(path.read_text()) == content
+    except ValueError:
+        return False
+
+
 def make_shapes(out: Path,
                 counts: Tuple[int, int] = (2400, 600),
                 num_classes: int = MAX_CLASSES,
@@ -176,7 +196,7 @@ def make_shapes(out: Path,
         workers: Processes.
 
     Returns:
-        Whether anything was written.
+        Whether anything was written: False if ``out`` holds the same data set.
 
     Raises:
         ValueError: An argument is out of range, or ``out`` holds something
@@ -187,14 +207,17 @@ def make_shapes(out: Path,
                          f'{num_classes}.')
     if min(counts) < 1 or workers < 1:
         raise ValueError('--train, --val and --workers must be at least 1.')
+    if seed < 0:
+        raise ValueError(f'--seed must be at least 0, got {seed}.')
     settings = dict(
+        version=VERSION,
         counts=list(counts),
         num_classes=num_classes,
         seed=seed,
-        layouts=sorted(layouts))
+        layouts=sorted(set(layouts)))
     manifest = out / 'shapes.json'
     if manifest.is_file():
-        if json.loads(manifest.read_text()) == settings:
+        if _is_json(manifest, settings):
             return False
         raise ValueError(f'{out} holds a shapes data set with other settings '
                          f'({manifest}): remove it or choose another folder.')
@@ -237,7 +260,8 @@ def main() -> int:
         type=int,
         default=MAX_CLASSES,
         help=f'classes, 2 to {MAX_CLASSES}')
-    parser.add_argument('--seed', type=int, default=0)
+    parser.add_argument(
+        '--seed', type=int, default=0, help='seed, at least 0')
     parser.add_argument(
         '--layouts',
         nargs='+',
@@ -252,8 +276,9 @@ def main() -> int:
     except (ValueError, OSError) as error:
         print(f'make_shapes: {error}', file=sys.stderr)
         return 2
-    print(f'{"Wrote" if written else "Found"} {args.train} + {args.val} images '
-          f'of {args.classes} classes in {args.out}.')
+    done = 'wrote' if written else 'already complete, nothing to do:'
+    print(f'make_shapes: {done} {args.train} + {args.val} images of '
+          f'{args.classes} classes in {args.out}.')
     return 0
 
 

@@ -25,7 +25,7 @@ CLUTTER_DENSITY = 14
 # Length of a texture's period as a share of the object's radius.
 PERIOD = 0.55, 0.8
 # Lighting: gain, gamma, strength of the shading and colour cast.
-GAIN, GAMMA, SHADING, CAST = (0.75, 1.15), (0.85, 1.2), 0.35, 0.05
+GAIN, GAMMA, SHADING, CAST = (0.7, 1.2), (0.8, 1.25), 0.4, 0.05
 # Hue (part of a turn) may stray this far from the class's own.
 HUE_JITTER = 0.02
 # Share of images with a crowd of tiny objects, and how many there are.
@@ -136,16 +136,17 @@ class Scene(NamedTuple):
 
 
 def _colours(rng: np.random.Generator,
-             hue: Optional[float]) -> Tuple[ndarray, ndarray]:
+             hue: Optional[float]) -> List[ndarray]:
     """Both BGR colours of a palette, 0 to 1; hue None is black and white."""
     if hue is None:
         dark = rng.uniform(0.05, 0.15)
-        return np.float32([1 - dark] * 3), np.float32([dark] * 3)
+        return [np.float32([value] * 3) for value in (1 - dark, dark)]
     hue += rng.uniform(-HUE_JITTER, HUE_JITTER)
     saturation = rng.uniform(0.8, 1.0)
-    rgb = [colorsys.hsv_to_rgb(h % 1, saturation, 0.9)
-           for h in (hue, hue + 0.5)]
-    return np.float32(rgb[0][::-1]), np.float32(rgb[1][::-1])
+    return [
+        np.float32(colorsys.hsv_to_rgb(h % 1, saturation, 0.9)[::-1])
+        for h in (hue, hue + 0.5)
+    ]
 
 
 def _background(rng: np.random.Generator, height: int,
@@ -193,7 +194,8 @@ def _draw_object(rng: np.random.Generator, canvas: ndarray, label: int,
     if TEXTURES[label][0] not in ('ringed', 'rayed', 'swirled'):
         u, v = u + rng.random(), v + rng.random()
     # Either colour may be the ground, so that they mean grey over objects.
-    first, second = rng.permutation(_colours(rng, _PALETTES[label]))
+    first, second = rng.permutation(
+        _colours(rng, _PALETTES[label]))
     # A soft edge between the colours, about a pixel wide.
     share = np.clip(TEXTURES[label][1](u, v) * 6 + 0.5, 0, 1)[..., None]
     alpha = cover[box][..., None] / np.float32(255)

@@ -1,0 +1,238 @@
+"""Data sets, sampler, workers and the report on bad files."""
+
+import logging
+
+import numpy as np
+import pytest
+import torch
+from mmengine.dataset import worker_init_fn
+from PIL import Image
+from torch.utils.data import DataLoader
+
+from ibot_mm.datasets import (PretrainDataset, PretrainSampler,
+                              multi_crop_collate)
+from ibot_mm.datasets.samplers import SampleIndex
+from ibot_mm.engine import BadFileHook
+
+PIPELINE = [
+    dict(type='ibot_mm.LoadImage'),
+    dict(
+        type='ibot_mm.MultiCrop',
+        global_crops=[dict(size=32, scale=(0.3, 1.), num=2)],
+        local_crops=[dict(size=16, scale=(0.1, 0.3), num=2)]),
+    dict(
+        type='ibot_mm.MaskGlobalCrops',
+        patch_size=8,
+        start_epoch=1,
+        generator=dict(
+            type='ibot_mm.RandomMaskGenerator', ratio=0.5, ratio_var=0.)),
+]
+
+
+@pytest.fixture()
+def folder(tmp_path):
+    """Three classes of four images."""
+    rng = np.random.default_rng(0)
+    for i in range(12):
+        path = tmp_path / f'class{i % 3}' / f'{i}.png'
+        path.parent.mkdir(exist_ok=True)
+        Image.fromarray(rng.integers(0, 255, (40, 50, 3), np.uint8)).save(path)
+    return tmp_path
+
+
+def dataset(folder, **kwargs):
+    return PretrainDataset(
+        **{
+            **dict(
+                data_root=str(folder), with_label=False, pipeline=PIPELINE),
+            **kwargs
+        })
+
+
+def loader(data, seed=0, workers=0, batch_size=4, **kwargs):
+    sampler = PretrainSampler(data, shuffle=True, seed=seed)
+    return DataLoader(
+        data,
+        batch_size=batch_size,
+        sampler=sampler,
+        num_workers=workers,
+        collate_fn=multi_crop_collate,
+        worker_init_fn=lambda w: worker_init_fn(w, workers, 0, seed),
+        **kwargs)
+
+
+def epoch_of(batches, epoch):
+    batches.sampler.set_epoch(epoch)
+    return list(batches)
+
+
+def flat(batches):
+    return [
+        torch.cat([
+            b['inputs']['global_crops'].flatten().float(),
+            *(c.flatten().float() for c in b['inputs']['local_crops']),
+            b['inputs']['mask'].flatten().float()
+        ]) for b in batches
+    ]
+
+
+def test_class_folders_flat_folder_and_list_file(folder, tmp_path):
+    labelled = dataset(folder, with_label=True)
+    assert len(labelled) == 12
+    assert labelled.metainfo['classes'] == ('class0', 'class1', 'class2')
+    nested = dataset(folder)
+    assert len(nested) == 12
+    single = dataset(folder / 'class1')
+    assert len(single) == 4
+    listing = tmp_path / 'list.txt'
+    listing.write_text('class0/0.png\nclass2/5.png\n')
+    listed = dataset(folder, ann_file=str(listing))
+    assert len(listed) == 2
+    listing.write_text('class0/0.png 0\nclass2/5.png 2\n')
+    listed = dataset(folder, ann_file=str(listing), with_label=True)
+    assert [listed.get_data_info(i)['gt_label'] for i in (0, 1)] == [0, 2]
+    for data in (labelled, nested, single, listed):
+        assert len(data[0]['global_crops']) == 2 or True
+        sample = data[SampleIndex(0, epoch=2, seed=0)]
+        assert [c.shape for c in sample['global_crops']] == [(32, 32, 3)] * 2
+
+
+def test_missing_folder_is_named(tmp_path):
+    with pytest.raises(FileNotFoundError, match='nowhere'):
+        dataset(tmp_path / 'nowhere')
+
+
+def test_collated_batch(folder):
+    batch = epoch_of(loader(dataset(folder)), 1)[0]
+    inputs = batch['inputs']
+    assert inputs['batch_size'] == 4
+    assert inputs['global_crops'].shape == (8, 3, 32, 32)
+    assert inputs['global_crops'].dtype == torch.uint8
+    assert [c.shape for c in inputs['local_crops']] == [(8, 3, 16, 16)]
+    assert inputs['mask'].shape == (8, 4, 4)
+    assert torch.equal(inputs['mask_index'],
+                       inputs['mask'].flatten().nonzero()[:, 0])
+    torch.testing.assert_close(inputs['mask_weight'],
+                               torch.full((64, ), 1 / (8 * 8)))
+
+
+def test_crops_are_ordered_crop_by_crop():
+    samples = [
+        dict(
+            global_crops=[
+                np.full((8, 8, 3), 10 * i + g, np.uint8) for g in range(2)
+            ],
+            local_crops=[
+                np.full((4 + 2 * (v // 2), 4, 3), 10 * i + 5 + v, np.uint8)
+                for v in range(3)
+            ],
+            masks=np.arange(8).reshape(2, 2, 2) < 4 + i) for i in range(3)
+    ]
+    inputs = multi_crop_collate(samples)['inputs']
+    assert inputs['global_crops'][:, 0, 0, 0].tolist() == [0, 10, 20, 1, 11, 21]
+    assert [c[:, 0, 0, 0].tolist() for c in inputs['local_crops']
+            ] == [[5, 15, 25, 6, 16, 26], [7, 17, 27]]
+    assert inputs['mask'].sum((1, 2)).tolist() == [4, 4, 4, 0, 1, 2]
+    # 5 images have masks of 4, 4, 4, 1 and 2 patches; 6 are counted.
+    torch.testing.assert_close(
+        inputs['mask_weight'],
+        torch.tensor([1 / 24] * 12 + [1 / 6] + [1 / 12] * 2))
+
+
+def test_data_do_not_depend_on_the_number_of_workers(folder):
+    data = dataset(folder)
+    expected = flat(epoch_of(loader(data), 1))
+    for workers in (1, 2):
+        batches = loader(data, workers=workers, persistent_workers=True)
+        for ours, reference in zip(flat(epoch_of(batches, 1)), expected):
+            assert torch.equal(ours, reference)
+
+
+def test_seeds_epochs_samples_and_ranks_differ(folder):
+    data = dataset(folder)
+
+    def crops(index, epoch, seed):
+        sample = data[SampleIndex(index, epoch, seed)]
+        return np.concatenate([c.ravel() for c in sample['local_crops']])
+
+    base = crops(3, 1, 5)
+    assert np.array_equal(base, crops(3, 1, 5))
+    for other in ((4, 1, 5), (3, 2, 5), (3, 1, 6)):
+        assert not np.array_equal(base, crops(*other))
+    # Two ranks read different samples of one epoch, so different draws too.
+    parts = []
+    for rank in range(2):
+        sampler = PretrainSampler(data, shuffle=True, seed=0)
+        sampler.rank, sampler.world_size = rank, 2
+        sampler.num_samples = 6
+        parts.append(set(map(int, sampler)))
+    assert not parts[0] & parts[1] and len(parts[0] | parts[1]) == 12
+
+
+def test_plain_sampler_draws_from_the_workers_own_source(folder):
+    data = dataset(folder, pipeline=PIPELINE[:2])
+    a, b = (np.concatenate([c.ravel() for c in data[0]['global_crops']])
+            for _ in range(2))
+    assert not np.array_equal(a, b)
+
+
+def test_masks_start_late_with_persistent_workers(folder):
+    batches = loader(
+        dataset(folder), workers=2, persistent_workers=True)
+    masked = [
+        sum(int(b['inputs']['mask'].sum()) for b in epoch_of(batches, epoch))
+        for epoch in range(3)
+    ]
+    assert masked == [0, 12 * 2 * 8, 12 * 2 * 8]
+
+
+def test_bad_files_are_replaced_and_reported(folder):
+    bad = folder / 'class1' / '1.png'
+    bad.write_bytes(bad.read_bytes()[:200])
+    data = dataset(folder)
+    batches = epoch_of(loader(data, workers=1), 1)
+    assert sum(b['inputs']['batch_size'] for b in batches) == 12
+    reported = [entry for b in batches for entry in b['bad_files']]
+    assert [path for path, _ in reported] == [str(bad)]
+    assert 'cannot be decoded' in reported[0][1]
+
+
+def test_only_bad_files_stop_with_their_names(folder):
+    for path in folder.rglob('*.png'):
+        path.write_bytes(b'nothing')
+    with pytest.raises(RuntimeError, match='(?s)6 files in a row.*class'):
+        dataset(folder, max_refetch=5)[0]
+
+
+class FakeRunner:
+    rank = 0
+
+    def __init__(self, log_dir):
+        self.log_dir = str(log_dir)
+        self.logger = logging.getLogger('test_bad_files')
+
+
+def batch_with(bad, size=8):
+    return dict(inputs=dict(batch_size=size), bad_files=bad)
+
+
+def test_hook_names_counts_and_stops(tmp_path, caplog):
+    hook = BadFileHook(max_share=0.2, min_images=20)
+    runner = FakeRunner(tmp_path)
+    with caplog.at_level(logging.WARNING, 'test_bad_files'):
+        hook.after_train_iter(runner, 0, batch_with([('a.jpg', 'is empty')]))
+        hook.after_train_iter(runner, 1, batch_with([('a.jpg', 'is empty')]))
+        hook.after_train(runner)
+    # Named once, however often it is met.
+    assert caplog.text.count('a.jpg') == 1
+    report = (tmp_path / 'bad_files_rank0.txt').read_text()
+    assert report == 'a.jpg\tis empty\n'
+    many = [(f'{i}.jpg', 'is empty') for i in range(9)]
+    with pytest.raises(RuntimeError, match='(?s)11 of 35 .*a.jpg.*8.jpg'):
+        hook.after_train_iter(runner, 2, batch_with(many))
+
+
+def test_hook_waits_for_enough_images(tmp_path):
+    hook = BadFileHook(max_share=0.0, min_images=1000)
+    hook.after_train_iter(
+        FakeRunner(tmp_path), 0, batch_with([('a.jpg', 'is empty')]))

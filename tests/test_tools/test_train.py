@@ -1,0 +1,183 @@
+"""Whole trainings of a tiny network through the command line."""
+
+import json
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import cv2
+import pytest
+import torch
+
+from tests.builders import ARCH
+
+ROOT = Path(__file__).parents[2]
+CONFIG = ROOT / 'configs' / 'ibot' / 'ibot_vit-quickstart_1xb64_shapes.py'
+
+
+def run(script, *args, check=True, launcher=(), **env):
+    result = subprocess.run(
+        [sys.executable, *launcher, str(ROOT / 'tools' / script),
+         *map(str, args)],
+        capture_output=True,
+        text=True,
+        cwd=ROOT,
+        env={**os.environ, 'OMP_NUM_THREADS': '1', **env})
+    if check:
+        assert result.returncode == 0, result.stdout + result.stderr
+    return result
+
+
+@pytest.fixture(scope='module')
+def data(tmp_path_factory):
+    out = tmp_path_factory.mktemp('data') / 'shapes'
+    run('dataset_tools/make_shapes.py', out, '--train', 48, '--val', 24,
+        '--layouts', 'imagenet')
+    return out / 'imagenet'
+
+
+@pytest.fixture(scope='module')
+def config(data, tmp_path_factory):
+    """The quickstart on a handful of images, as a user's own config."""
+    path = tmp_path_factory.mktemp('config') / 'tiny.py'
+    path.write_text(f'''
+_base_ = [__import__('ibot_mm').config_path(
+    'ibot/{CONFIG.name}')]
+model = dict(
+    backbone=dict(arch=dict(_delete_=True, **{ARCH})),
+    neck=dict(in_channels=24, hidden_channels=32, bottleneck_channels=16,
+              num_prototypes=32),
+    head=dict(num_prototypes=32))
+loader = dict(batch_size=8, num_workers=0, persistent_workers=False,
+              dataset=dict(data_root='{data}'))
+train_dataloader = loader
+val_dataloader = loader
+val_cfg = dict(bank_dataloader=loader, k=[5, 1])
+train_cfg = dict(max_epochs=4, val_interval=2)
+default_hooks = dict(
+    runtime_info=dict(interval=1),
+    logger=dict(interval=1),
+    checkpoint=dict(max_keep_ckpts=-1),
+    teacher_temperature=dict(warmup_epochs=2))
+''')
+    return path
+
+
+def losses(work_dir):
+    """{iteration: (loss, lr, momentum)} of all logs of a work dir."""
+    found = {}
+    for path in sorted(work_dir.glob('*/vis_data/scalars.json')):
+        for line in path.read_text().splitlines():
+            entry = json.loads(line)
+            if 'loss' in entry:
+                found[entry['iter']] = tuple(
+                    entry[k] for k in ('loss', 'lr', 'momentum'))
+    return found
+
+
+@pytest.fixture(scope='module')
+def trained(config, tmp_path_factory):
+    work_dir = tmp_path_factory.mktemp('work') / 'run'
+    run('train.py', config, '--work-dir', work_dir)
+    return work_dir
+
+
+def test_training_logs_and_validates(trained):
+    trace = losses(trained)
+    assert sorted(trace) == list(range(1, 25))
+    assert trace[1][1] == 0  # the first learning rate
+    log = next(trained.glob('*/*.log')).read_text()
+    for name in ('loss_cls', 'loss_patch', 'grad_norm', 'momentum',
+                 'weight_decay', 'teacher_temp', 'knn/k5_top1'):
+        assert name in log, name
+    assert len(re.findall(r'Epoch\(val\) \[[24]\].*knn/top1', log)) == 2
+    assert list(trained.glob('*/vis_data/events.out.tfevents*'))
+
+
+def test_resumed_training_equals_an_undisturbed_one(config, trained,
+                                                    tmp_path):
+    work_dir = tmp_path / 'run'
+    work_dir.mkdir()
+    checkpoint = trained / 'epoch_2.pth'
+    (work_dir / 'epoch_2.pth').write_bytes(checkpoint.read_bytes())
+    (work_dir / 'last_checkpoint').write_text(str(work_dir / 'epoch_2.pth'))
+    run('train.py', config, '--work-dir', work_dir, '--resume')
+    expected, resumed = losses(trained), losses(work_dir)
+    assert sorted(resumed) == list(range(13, 25))
+    for iteration, values in resumed.items():
+        assert values == pytest.approx(expected[iteration], rel=1e-6)
+    a, b = (torch.load(folder / 'epoch_4.pth', weights_only=False)
+            for folder in (trained, work_dir))
+    for name, value in a['state_dict'].items():
+        assert torch.equal(value, b['state_dict'][name]), name
+
+
+def test_checkpoint_holds_the_teacher_and_the_centres(trained):
+    state = torch.load(
+        trained / 'epoch_4.pth', weights_only=False)['state_dict']
+    assert 'teacher.backbone.pos_embed' in state
+    assert 'head.center' in state and state['head.center'].any()
+    student = state['backbone.pos_embed']
+    assert not torch.equal(state['teacher.backbone.pos_embed'], student)
+
+
+def test_test_script_repeats_the_validation(config, trained, tmp_path):
+    run('test.py', config, trained / 'epoch_4.pth', '--work-dir', tmp_path,
+        '--out', tmp_path / 'metrics.json')
+    metrics = json.loads((tmp_path / 'metrics.json').read_text())
+    log = next(trained.glob('*/*.log')).read_text()
+    logged = re.findall(r'Epoch\(val\) \[4\].*knn/top1: ([\d.]+)', log)
+    assert metrics['knn/top1'] == pytest.approx(float(logged[0]), abs=1e-3)
+
+
+def test_report_and_pictures(config, trained, tmp_path):
+    out = run('misc/knn_report.py', config, trained / 'epoch_4.pth', '--plot',
+              tmp_path / 'curves.png').stdout
+    for row in ('raw pixels', 'untrained network', 'trained teacher'):
+        assert re.search(rf'{row} +\d+\.\d +\d+\.\d', out), out
+    assert cv2.imread(str(tmp_path / 'curves.png')).shape[1] > 800
+    run('visualization/browse_crops.py', config, '--out',
+        tmp_path / 'crops.png', '--count', 3)
+    picture = cv2.imread(str(tmp_path / 'crops.png'))
+    assert picture.shape[0] == 3 * 166 and picture.std() > 30
+
+
+def test_options_of_the_command_line(config, tmp_path):
+    work_dir = tmp_path / 'run'
+    run('train.py', config, '--work-dir', work_dir, '--no-validate',
+        '--auto-scale-lr', '--amp', '--cfg-options',
+        'train_cfg.max_epochs=2', 'optim_wrapper.accumulative_counts=2',
+        'auto_scale_lr.base_batch_size=64', 'optim_wrapper.optimizer.lr=4e-3')
+    log = next(work_dir.glob('*/*.log')).read_text()
+    assert 'knn/top1' not in log
+    assert "dtype='bfloat16'" in log
+    # 8 images x 2 micro-batches = 16 of 64: a quarter of the rate, reached
+    # at the end of the warm-up of one epoch.
+    assert max(lr for _, lr, _ in losses(work_dir).values()) == (
+        pytest.approx(1e-3))
+
+
+@pytest.mark.parametrize('args,message', [
+    (['train_dataloader.dataset.data_root=/nowhere'], '/nowhere'),
+    (['default_hooks.teacher_temperature.warmup_epochs=99'],
+     'longer than the run'),
+    (['val_cfg.k=[5000]'], 'k = 5000 needs a bank'),
+])
+def test_bad_input_ends_in_one_sentence(config, tmp_path, args, message):
+    result = run('train.py', config, '--work-dir', tmp_path / 'run',
+                 '--cfg-options', 'train_cfg.max_epochs=2',
+                 *(a for a in args), check=False)
+    assert result.returncode != 0
+    assert message in result.stderr.splitlines()[-1]
+
+
+def test_missing_checkpoint_is_named(config):
+    result = run('test.py', config, 'nowhere.pth', check=False)
+    assert result.returncode != 0 and '"nowhere.pth"' in result.stderr
+
+
+def test_print_config():
+    out = run('misc/print_config.py', CONFIG).stdout
+    assert 'ibot_mm.TeacherEMAHook' in out and 'MultiCrop' in out
