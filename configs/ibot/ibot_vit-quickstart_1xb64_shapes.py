@@ -4,7 +4,7 @@
 # Schedule: 1 process x batch 64 x accumulation 1 = 64 images a step; learning
 # rate 1e-3, four times what the linear rule gives (5e-4 x 64 / 256), because
 # the run is short; warm-up 2 epochs, cosine to 1e-5. The shapes data set:
-# 2400 // 64 = 37 steps an epoch, 888 in all.
+# 2400 // 64 = 37 steps an epoch, 740 in all.
 #
 # What a small network, small images and few prototypes change: sharper
 # temperatures and a faster teacher, or the distributions stay uniform for as
@@ -104,4 +104,4 @@ default_hooks = dict(
         warmup_teacher_patch_temp=0.03,
         teacher_patch_temp=0.03,
         warmup_epochs=6))
-train_cfg = dict(max_epochs=24, val_interval=4)
+train_cfg = dict(max_epochs=20, val_interval=4)

@@ -1,6 +1,7 @@
 """Images for pre-training, with bad files named and replaced."""
 
 import random
+from pathlib import Path
 from typing import Optional
 
 from mmpretrain.datasets import CustomDataset
@@ -42,6 +43,19 @@ class PretrainDataset(CustomDataset):
             max_refetch=max_refetch,
             extensions=extensions,
             **kwargs)
+
+    def load_data_list(self) -> list:
+        """List the samples.
+
+        Raises:
+            FileNotFoundError: The folder or the list is missing.
+        """
+        source = self.ann_file or self.img_prefix
+        if not Path(source).exists():
+            raise FileNotFoundError(
+                f'PretrainDataset: there is no "{source}"; check data_root, '
+                'data_prefix and ann_file of the data set.')
+        return super().load_data_list()
 
     def _random_source(self, index: int) -> random.Random:
         """Generator of one sample: of its own, or from the worker's."""

@@ -92,7 +92,6 @@ def test_class_folders_flat_folder_and_list_file(folder, tmp_path):
     listed = dataset(folder, ann_file=str(listing), with_label=True)
     assert [listed.get_data_info(i)['gt_label'] for i in (0, 1)] == [0, 2]
     for data in (labelled, nested, single, listed):
-        assert len(data[0]['global_crops']) == 2 or True
         sample = data[SampleIndex(0, epoch=2, seed=0)]
         assert [c.shape for c in sample['global_crops']] == [(32, 32, 3)] * 2
 
@@ -193,7 +192,8 @@ def test_bad_files_are_replaced_and_reported(folder):
     batches = epoch_of(loader(data, workers=1), 1)
     assert sum(b['inputs']['batch_size'] for b in batches) == 12
     reported = [entry for b in batches for entry in b['bad_files']]
-    assert [path for path, _ in reported] == [str(bad)]
+    # The sample that takes its place may by chance be the bad one again.
+    assert {path for path, _ in reported} == {str(bad)}
     assert 'cannot be decoded' in reported[0][1]
 
 
