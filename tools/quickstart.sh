@@ -16,15 +16,10 @@ say "Making the shapes data set in data/shapes"
 say "Drawing crops and masks as the model sees them"
 "$python" tools/visualization/browse_crops.py "$config" --out "$work_dir/crops.png" --count 4
 
-if [ -f "$work_dir/epoch_last.pth" ]; then
-  say "The training is complete already; remove $work_dir to train again"
-else
-  say "Training (about 6 minutes on 2 cores); continues if it was interrupted"
-  "$python" tools/train.py "$config" --work-dir "$work_dir" --resume \
-    --cfg-options randomness.seed="$seed"
-  cp "$(cat "$work_dir/last_checkpoint")" "$work_dir/epoch_last.pth"
-fi
+say "Training (about 6 minutes on 2 cores); continues where it was interrupted"
+"$python" tools/train.py "$config" --work-dir "$work_dir" --resume \
+  --cfg-options randomness.seed="$seed"
 
 say "Result"
-"$python" tools/misc/knn_report.py "$config" "$work_dir/epoch_last.pth" \
-  --plot "$work_dir/curves.png"
+"$python" tools/misc/knn_report.py "$config" "$(cat "$work_dir/last_checkpoint")" \
+  --plot "$work_dir/curves.png" --cfg-options randomness.seed="$seed"

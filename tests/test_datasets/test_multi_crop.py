@@ -232,6 +232,16 @@ def test_counts_sizes_and_order():
                for k in ('global_crops', 'local_crops') for c in results[k])
 
 
+@pytest.mark.parametrize('shape', [(1, 50), (50, 1), (1, 1), (2000, 3)])
+def test_degenerate_images(shape):
+    crop = MultiCrop([dict(size=32, scale=(0.3, 1.), blur_prob=1.)],
+                     [dict(size=16, scale=(0.05, 0.3), num=4)])
+    image = np.full((*shape, 3), 90, np.uint8)
+    results = crop(dict(img=image, rng=random.Random(0)))
+    assert results['global_crops'][0].shape == (32, 32, 3)
+    assert len(results['local_crops']) == 4
+
+
 def test_same_generator_same_crops():
     crop = MultiCrop([dict(size=32, scale=(0.5, 1.), num=2)],
                      [dict(size=16, scale=(0.1, 0.3), num=3)])

@@ -59,7 +59,7 @@ train_cfg = dict(max_epochs=4, val_interval=2)
 default_hooks = dict(
     runtime_info=dict(interval=1),
     logger=dict(interval=1),
-    checkpoint=dict(max_keep_ckpts=-1),
+    checkpoint=dict(interval=2, max_keep_ckpts=-1),
     teacher_temperature=dict(warmup_epochs=2))
 ''')
     return path
@@ -73,7 +73,7 @@ def losses(work_dir):
             entry = json.loads(line)
             if 'loss' in entry:
                 found[entry['iter']] = tuple(
-                    entry[k] for k in ('loss', 'lr', 'momentum'))
+                    entry.get(k) for k in ('loss', 'lr', 'momentum'))
     return found
 
 

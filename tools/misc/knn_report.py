@@ -13,7 +13,6 @@ import logging
 from pathlib import Path
 from typing import Dict, List
 
-import torch
 from mmengine.config import Config, DictAction
 from mmengine.registry import MODELS, init_default_scope
 from mmengine.runner import Runner, load_checkpoint, set_random_seed

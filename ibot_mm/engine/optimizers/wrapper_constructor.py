@@ -44,7 +44,7 @@ class PretrainOptimWrapperConstructor:
             model: Its parameters that require a gradient are optimised.
 
         Returns:
-            The wrapper. Each group has ``names``-independent order: that of
+            The wrapper. Parameters of a group are in the order of
             ``model.named_parameters()``.
         """
         decayed, exempt = [], []

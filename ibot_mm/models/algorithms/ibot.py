@@ -65,11 +65,12 @@ class IBOT(BaseSelfSupervisor):
             head=MODELS.build(deepcopy(head)),
             data_preprocessor=data_preprocessor,
             init_cfg=init_cfg)
-        for kind in ('num_prototypes', 'num_patch_prototypes'):
-            if head.get(kind, neck.get(kind)) != neck.get(kind):
+        for key, center in (('num_prototypes', self.head.center),
+                            ('num_patch_prototypes', self.head.patch_center)):
+            if len(center) != getattr(self.neck, key):
                 raise ValueError(
-                    f'IBOT: head.{kind} ({head[kind]}) differs from '
-                    f'neck.{kind} ({neck.get(kind)}).')
+                    f'IBOT: head.{key} ({len(center)}) differs from '
+                    f'neck.{key} ({getattr(self.neck, key)}).')
         self.teacher = Teacher(
             deepcopy({
                 **backbone, 'with_mask_token': False,

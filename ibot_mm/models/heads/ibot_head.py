@@ -125,9 +125,11 @@ class IBOTHead(BaseModule):
                 (K_patch,).
             num_patches: How many patch tokens that mean is over.
         """
-        counts = cls_logits.new_tensor([len(cls_logits), num_patches])
-        seen = torch.cat(
-            [cls_logits.sum(0), patch_mean * num_patches, counts])
+        seen = torch.cat([
+            cls_logits.sum(0), patch_mean * num_patches,
+            cls_logits.new_full((1, ), len(cls_logits)),
+            cls_logits.new_full((1, ), num_patches)
+        ])
         self._pending = seen if self._pending is None else self._pending.add_(
             seen)
 
