@@ -1,5 +1,7 @@
-# Launch: bash tools/dist_train.sh \
-#     configs/ibot/ibot_vit-small-p16_16xb64-multicrop-800e_in1k.py 8
+# Launch: torchrun --nnodes 2 --nproc_per_node 8 --node_rank RANK \
+#     --master_addr HOST tools/train.py \
+#     configs/ibot/ibot_vit-small-p16_16xb64-multicrop-800e_in1k.py \
+#     --launcher pytorch
 # on each of 2 nodes, or on any number of GPUs with --auto-scale-lr.
 #
 # Schedule: 16 GPUs x batch 64 x accumulation 1 = 1024 images a step;

@@ -159,6 +159,35 @@ def test_options_of_the_command_line(config, tmp_path):
         pytest.approx(1e-3))
 
 
+def test_flat_folder_without_labels_and_with_bad_files(config, data,
+                                                       tmp_path):
+    """As docs/own_data.md says: no labels, no validation, bad files named."""
+    images = tmp_path / 'my images'
+    images.mkdir()
+    for path in sorted(data.glob('train/*/*.jpg'))[:24]:
+        (images / path.name).write_bytes(path.read_bytes())
+    bad = sorted(images.iterdir())[5]
+    bad.write_bytes(bad.read_bytes()[:-500])
+    mine = tmp_path / 'mine.py'
+    mine.write_text(f'''
+_base_ = ['{config}']
+train_dataloader = dict(dataset=dict(
+    data_root='{images}', data_prefix='', with_label=False))
+train_cfg = dict(max_epochs=2)
+val_cfg = None
+val_dataloader = None
+val_evaluator = None
+''')
+    work_dir = tmp_path / 'run'
+    run('train.py', mine, '--work-dir', work_dir)
+    assert sorted(losses(work_dir)) == list(range(1, 7))
+    report = next(work_dir.glob('*/bad_files_rank0.txt')).read_text()
+    assert report.splitlines()[0].startswith(f'{bad}\tcannot be decoded')
+    assert len(report.splitlines()) == 1
+    log = next(work_dir.glob('*/*.log')).read_text()
+    assert '1 bad files were replaced' in log
+
+
 @pytest.mark.parametrize('args,message', [
     (['train_dataloader.dataset.data_root=/nowhere'], '/nowhere'),
     (['default_hooks.teacher_temperature.warmup_epochs=99'],

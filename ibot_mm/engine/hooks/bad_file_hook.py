@@ -52,7 +52,7 @@ class BadFileHook(Hook):
             RuntimeError: The share of bad files exceeds ``max_share``; lists
                 them.
         """
-        bad = data_batch['bad_files']
+        bad = data_batch.get('bad_files', [])
         self.num_read += data_batch['inputs']['batch_size'] + len(bad)
         self.num_bad += len(bad)
         for path, reason in bad:
