@@ -83,7 +83,8 @@ make_environment() {
   # no system libraries and must have the last word.
   "$python" -c 'import cv2' 2>/dev/null ||
     install "OpenCV without display libraries" -c "$reference" --force-reinstall --no-deps opencv-python-headless
-  if ! "$python" -c 'import ibot_mm, os, sys; sys.exit(os.path.dirname(os.path.dirname(ibot_mm.__file__)) != os.getcwd())' 2>/dev/null; then
+  # Isolated, or the current folder would pass for an installed package.
+  if ! "$python" -I -c 'import ibot_mm, os, sys; sys.exit(os.path.dirname(os.path.dirname(ibot_mm.__file__)) != os.getcwd())' 2>/dev/null; then
     install "ibot_mm itself (editable)" --no-deps --no-build-isolation -e .
   fi
 }
