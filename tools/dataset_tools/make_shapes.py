@@ -13,7 +13,7 @@ import argparse
 import json
 import sys
 from functools import partial
-from multiprocessing import Pool
+from multiprocessing import get_context
 from pathlib import Path
 from typing import Dict, List, Sequence, Tuple
 
@@ -234,7 +234,9 @@ def make_shapes(out: Path,
             num_classes=num_classes,
             layouts=layouts)
         scenes = []
-        with Pool(workers, cv2.setNumThreads, (1, )) as pool:
+        # Spawned, because OpenCV's threads do not survive a fork.
+        with get_context('spawn').Pool(workers, cv2.setNumThreads,
+                                       (1, )) as pool:
             for scene in pool.imap(write, range(count), chunksize=16):
                 scenes.append(scene)
                 if len(scenes) % 200 == 0 or len(scenes) == count:
