@@ -2,6 +2,7 @@
 
 import logging
 
+import cv2
 import pytest
 import torch
 
@@ -10,6 +11,12 @@ import torch
 def quiet():
     """MMEngine logs every parameter it initialises; keep failures readable."""
     logging.getLogger('mmengine').setLevel(logging.WARNING)
+
+
+@pytest.fixture(autouse=True, scope='session')
+def single_threaded_opencv():
+    """Its thread pool does not survive the forks of data loaders."""
+    cv2.setNumThreads(0)
 
 
 @pytest.fixture(autouse=True)
