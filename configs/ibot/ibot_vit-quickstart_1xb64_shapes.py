@@ -10,7 +10,8 @@
 # temperatures, and a teacher that follows faster and to the end (at a momentum
 # of 1 it would stand still in the last quarter), or the distributions stay
 # uniform for as long as the run lasts; little grey and blur, because colour
-# and texture are what 48 pixels show. Aim: k-NN 10 points above the untrained network.
+# and texture are what 48 pixels show. Aim: k-NN 10 points above the untrained
+# network; docs/quickstart.md has what three seeds gave.
 _base_ = 'ibot_vit-small-p16_16xb64-multicrop-800e_in1k.py'
 
 data_root = 'data/shapes/imagenet/'
@@ -57,7 +58,9 @@ train_pipeline = [
             ratio_var=[0, 0.2])),
 ]
 train_dataloader = dict(
-    num_workers=1, dataset=dict(data_root=data_root, pipeline=train_pipeline))
+    num_workers=1,
+    pin_memory=False,
+    dataset=dict(data_root=data_root, pipeline=train_pipeline))
 
 val_pipeline = [
     dict(type='ibot_mm.LoadImage'),
