@@ -52,7 +52,7 @@ class BuildPy(build_py):
 
     def run(self) -> None:
         super().run()
-        if not self.editable_mode:
+        if not getattr(self, 'editable_mode', False):  # setuptools 64 and up
             ship(Path(self.build_lib) / 'ibot_mm')
 
 
@@ -61,7 +61,8 @@ class BdistWheel(bdist_wheel):
 
     def write_wheelfile(self, wheelfile_base, **kwargs) -> None:
         super().write_wheelfile(wheelfile_base, **kwargs)
-        if not self.distribution.get_command_obj('build_py').editable_mode:
+        build_py = self.distribution.get_command_obj('build_py')
+        if not getattr(build_py, 'editable_mode', False):
             ship(Path(wheelfile_base))
 
 

@@ -3,15 +3,28 @@
 # PYTHON          interpreter that makes the environment (default python3)
 # VENV            where it is made (default .venv beside this project)
 # USE_CURRENT_ENV=1   use the active environment as it is, install nothing
+# STACK           onedl (default: the maintained forks) or openmmlab (the last
+#                 OpenMMLab releases, PyTorch 2.1; Python 3.11, .venv-openmmlab)
 
 set -euo pipefail
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 cd "$root"
-venv=${VENV:-$root/.venv}
-reference=$root/requirements/reference.txt
+stack=${STACK:-onedl}
 
 say() { printf '\n==> %s\n' "$*"; }
 die() { printf '\nerror: %s\n' "$*" >&2; exit 1; }
+
+# Names of the distributions; those of mmengine, mmcv, mmpretrain and mim
+# differ by a prefix.
+case $stack in
+  onedl)
+    prefix=onedl- mmdet=onedl-mmdetection mmseg=onedl-mmsegmentation mim=onedl-mim
+    reference=$root/requirements/reference.txt venv=${VENV:-$root/.venv} ;;
+  openmmlab)
+    prefix= mmdet=mmdet mmseg=mmsegmentation mim=openmim
+    reference=$root/requirements/reference_openmmlab.txt venv=${VENV:-$root/.venv-openmmlab} ;;
+  *) die "STACK is '$stack': it must be onedl or openmmlab." ;;
+esac
 
 # install WHAT PIP-ARGUMENT...: pip install, with one sentence when it fails.
 install() {
@@ -55,25 +68,25 @@ make_environment() {
     if ! has_mmcv_ops; then
       command -v g++ >/dev/null || die "g++ was not found: mmcv's operators are compiled (Debian: apt-get install g++)."
       install "mmcv with compiled operators (about 10 minutes the first time, then from pip's cache)" \
-        -c "$reference" opencv-python-headless onedl-mmengine
+        -c "$reference" opencv-python-headless ${prefix}mmengine
       # A copy without operators would count as installed.
-      "$python" -m pip uninstall --quiet --yes onedl-mmcv 2>/dev/null || true
+      "$python" -m pip uninstall --quiet --yes ${prefix}mmcv 2>/dev/null || true
       MMCV_WITH_OPS=1 MAX_JOBS=${MAX_JOBS:-$(nproc)} install "mmcv" \
-        -c "$reference" --no-build-isolation onedl-mmcv
+        -c "$reference" --no-build-isolation ${prefix}mmcv
       if ! has_mmcv_ops; then
         # pip caches a wheel without operators under the same key.
         MMCV_WITH_OPS=1 MAX_JOBS=${MAX_JOBS:-$(nproc)} install "mmcv, from its sources" \
-          -c "$reference" --no-build-isolation --no-cache-dir --force-reinstall --no-deps onedl-mmcv
+          -c "$reference" --no-build-isolation --no-cache-dir --force-reinstall --no-deps ${prefix}mmcv
       fi
       has_mmcv_ops || die "mmcv was built without operators: see pip's messages above."
     fi
-  elif ! has onedl-mmcv; then
+  elif ! has ${prefix}mmcv; then
     # Kept out of pip's cache, which would hand it back where operators are wanted.
-    MMCV_WITH_OPS=0 install "mmcv without operators" -c "$reference" --no-cache-dir onedl-mmcv
+    MMCV_WITH_OPS=0 install "mmcv without operators" -c "$reference" --no-cache-dir ${prefix}mmcv
   fi
-  local wanted=(onedl-mmengine onedl-mmpretrain tensorboard matplotlib)
+  local wanted=(${prefix}mmengine ${prefix}mmpretrain tifffile tensorboard matplotlib)
   local tests=(pytest hypothesis pycocotools scikit-learn)
-  [ "$1" = full ] && wanted+=("${tests[@]}" onedl-mmdetection onedl-mmsegmentation onedl-mim ftfy regex)
+  [ "$1" = full ] && wanted+=("${tests[@]}" $mmdet $mmseg $mim ftfy regex)
   local missing=()
   for package in "${wanted[@]}"; do has "$package" || missing+=("$package"); done
   if [ ${#missing[@]} -gt 0 ]; then

@@ -15,9 +15,14 @@ def _stack(samples: Sequence[dict], key: str) -> List[Tensor]:
     for crops in zip(*(sample[key] for sample in samples)):
         by_size.setdefault(crops[0].shape, []).extend(crops)
     return [
-        torch.from_numpy(np.stack(crops)).permute(0, 3, 1, 2)
+        torch.from_numpy(_widened(np.stack(crops))).permute(0, 3, 1, 2)
         for crops in by_size.values()
     ]
+
+
+def _widened(array: np.ndarray) -> np.ndarray:
+    """16-bit unsigned values as int32: torch hardly knows uint16."""
+    return array.astype(np.int32) if array.dtype == np.uint16 else array
 
 
 @FUNCTIONS.register_module()

@@ -1,12 +1,16 @@
-"""Turn the bytes of an image file into a BGR array, or say why not."""
+"""Turn the bytes of an image file into an array, or say why not."""
 
 import io
+from typing import Callable
 
 import cv2
 import numpy as np
+import tifffile
 from PIL import Image, ImageOps
 
 _JPEG_START, _JPEG_END = b'\xff\xd8', b'\xff\xd9'
+_PNG_START, _PNG_END = b'\x89PNG', b'IEND\xaeB`\x82'
+_TIFF_STARTS = (b'II*\0', b'MM\0*', b'II+\0', b'MM\0+')
 
 
 class ImageDecodeError(ValueError):
@@ -61,3 +65,76 @@ def decode_image(data: bytes) -> np.ndarray:
         if image is not None:
             return image
     return _decode_strictly(data)
+
+
+def _read_tiff(data: bytes) -> np.ndarray:
+    """First series of a TIFF file with its channels last."""
+    with tifffile.TiffFile(io.BytesIO(data)) as file:
+        series = file.series[0]
+        # Pages or planes of one size count as channels; axes of length 1 do
+        # not count at all.
+        sizes = [(axis, size) for axis, size in zip(series.axes, series.shape)
+                 if size > 1 or axis in 'YX']
+        axes = ''.join(axis for axis, _ in sizes)
+        array = series.asarray().reshape([size for _, size in sizes])
+    if len(axes) > 3 or 'Y' not in axes or 'X' not in axes:
+        raise ValueError(f'its axes are {series.axes}, not one image')
+    order = [axes.index('Y'), axes.index('X')]
+    order += [i for i in range(array.ndim) if i not in order]
+    return array.transpose(order)
+
+
+def _read_png(data: bytes) -> np.ndarray:
+    """A PNG file with its channels in the order of the file."""
+    if not data.rstrip(b'\0').endswith(_PNG_END):
+        raise ValueError('it is truncated')
+    array = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
+    if array is None:
+        raise ValueError('OpenCV cannot read it')
+    if array.ndim == 3:
+        array = array[..., [2, 1, 0, 3][:array.shape[2]]]
+    return array
+
+
+def _read_other(data: bytes) -> np.ndarray:
+    """What Pillow reads, as stored."""
+    with Image.open(io.BytesIO(data)) as image:
+        return np.asarray(ImageOps.exif_transpose(image))
+
+
+def decode_unchanged(data: bytes) -> np.ndarray:
+    """Decode an image file and keep its depth and all its channels.
+
+    Pages or planes of a TIFF file are its channels. Nothing is converted:
+    channels have the order of the file (so 3 of them are usually RGB, unlike
+    the BGR of :func:`decode_image`), 16-bit values keep their range.
+
+    Args:
+        data: Contents of the file.
+
+    Returns:
+        Image (H, W, C), uint8 or uint16.
+
+    Raises:
+        ImageDecodeError: The bytes are not a whole image, or its values are
+            neither 8 nor 16-bit unsigned integers.
+    """
+    if not data:
+        raise ImageDecodeError('is empty')
+    reader: Callable[[bytes], np.ndarray] = _read_other
+    if data.startswith(_PNG_START):
+        reader = _read_png
+    elif data.startswith(_TIFF_STARTS):
+        reader = _read_tiff
+    try:
+        array = reader(data)
+    except Exception as error:  # Each library raises a dozen kinds.
+        raise ImageDecodeError(
+            f'cannot be decoded ({error or type(error).__name__})') from error
+    if array.dtype not in (np.uint8, np.uint16):
+        raise ImageDecodeError(
+            f'has values of type {array.dtype}; only unsigned 8 and 16-bit '
+            'integers can be used')
+    if array.ndim == 2:
+        array = array[..., None]
+    return np.ascontiguousarray(array)

@@ -1,38 +1,70 @@
 """Read and decode the image of a sample."""
 
 from pathlib import Path
+from typing import Optional
 
+import numpy as np
 from mmcv.transforms import BaseTransform
 
 from ibot_mm.registry import TRANSFORMS
 
-from .decode import ImageDecodeError, decode_image
+from .decode import ImageDecodeError, decode_image, decode_unchanged
 
 
 @TRANSFORMS.register_module()
 class LoadImage(BaseTransform):
-    """Read an image file of any usual kind as 8-bit BGR.
+    """Read an image file of any usual kind.
 
-    Required keys: ``img_path``. Added keys: ``img`` (H, W, 3) uint8,
-    ``img_shape``, ``ori_shape``.
+    Required keys: ``img_path``. Added keys: ``img``, ``img_shape``,
+    ``ori_shape``.
 
     Unlike the host's ``LoadImageFromFile`` it treats a truncated file as
     unreadable, and its error is one that ``PretrainDataset`` replaces the
     sample for.
+
+    Args:
+        color: 'color' makes every image 8-bit BGR, (H, W, 3) uint8.
+            'unchanged' keeps depth and channels of the file: (H, W, C), uint8
+            or uint16, in the order of the file.
+        channels: Channels that an unchanged image must have; any number if
+            None. A file with another number counts as unreadable.
+        to_float32: Whether to give float32 values, for transforms of the host
+            that do not know 16-bit integers. Values are not scaled.
     """
+
+    def __init__(self,
+                 color: str = 'color',
+                 channels: Optional[int] = None,
+                 to_float32: bool = False) -> None:
+        if color not in ('color', 'unchanged'):
+            raise ValueError("LoadImage: color must be 'color' or "
+                             f"'unchanged', got {color!r}.")
+        if color == 'color' and channels not in (None, 3):
+            raise ValueError(
+                f"LoadImage: channels={channels} needs color='unchanged'.")
+        self.unchanged = color == 'unchanged'
+        self.channels = channels
+        self.to_float32 = to_float32
 
     def transform(self, results: dict) -> dict:
         """Add the image to the sample.
 
         Raises:
-            ImageDecodeError: The file is missing or not a whole image.
+            ImageDecodeError: The file is missing, not a whole image, or has
+                another number of channels than wanted.
         """
         try:
             data = Path(results['img_path']).read_bytes()
         except OSError as error:
             raise ImageDecodeError(
                 f'cannot be read ({error.strerror})') from error
-        image = decode_image(data)
+        image = decode_unchanged(data) if self.unchanged else decode_image(
+            data)
+        if self.channels not in (None, image.shape[2]):
+            raise ImageDecodeError(f'has {image.shape[2]} channels where '
+                                   f'channels={self.channels} are expected')
+        if self.to_float32:
+            image = image.astype(np.float32)
         results['img'] = image
         results['img_shape'] = results['ori_shape'] = image.shape[:2]
         return results
