@@ -8,6 +8,7 @@ from mmengine.config import Config, DictAction
 from mmengine.runner import Runner
 
 import ibot_mm  # noqa: F401  (checks the installation first)
+from ibot_mm.engine.launch import prepare_launch
 
 
 def parse_args() -> argparse.Namespace:
@@ -51,6 +52,7 @@ def main() -> None:
     cfg.work_dir = args.work_dir or cfg.get('work_dir') or str(
         Path('work_dirs') / Path(args.config).stem)
     cfg.load_from = args.checkpoint
+    prepare_launch(cfg)
     runner = Runner.from_cfg(cfg)
     metrics = runner.test() if cfg.get('test_cfg') else runner.val()
     if args.out:

@@ -9,6 +9,7 @@ from mmengine.registry import RUNNERS
 from mmengine.runner import Runner
 
 import ibot_mm  # noqa: F401  (checks the installation first)
+from ibot_mm.engine.launch import prepare_launch
 
 
 def parse_args() -> argparse.Namespace:
@@ -100,6 +101,7 @@ def main() -> None:
     """Build the runner and train."""
     args = parse_args()
     cfg = merge_args(Config.fromfile(args.config), args)
+    prepare_launch(cfg)
     runner = RUNNERS.build(cfg) if 'runner_type' in cfg else Runner.from_cfg(
         cfg)
     runner.train()

@@ -11,6 +11,7 @@ default_hooks = dict(
         type='CheckpointHook', interval=1, max_keep_ckpts=3, save_last=True),
     sampler_seed=dict(type='DistSamplerSeedHook'),
     bad_files=dict(type='ibot_mm.BadFileHook', max_share=0.1),
+    training_health=dict(type='ibot_mm.TrainingHealthHook', interval=50),
     # The teacher (paper, section 4): momentum 0.996 -> 1 over the run, both
     # temperatures 0.04 -> 0.07 in the first 30 epochs, and prototypes that
     # stay fixed during the first epoch.

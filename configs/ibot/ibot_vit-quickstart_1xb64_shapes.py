@@ -100,6 +100,7 @@ param_scheduler = [
 default_hooks = dict(
     runtime_info=dict(interval=37),
     logger=dict(interval=37),
+    training_health=dict(interval=37),
     checkpoint=dict(interval=4),
     teacher_ema=dict(momentum=0.98, end_momentum=0.99),
     teacher_temperature=dict(

@@ -1,5 +1,6 @@
 from .hooks import (BadFileHook, FreezeLastLayerHook, PretrainRuntimeInfoHook,
-                    TeacherEMAHook, TeacherTemperatureHook)
+                    TeacherEMAHook, TeacherTemperatureHook,
+                    TrainingHealthError, TrainingHealthHook)
 from .loops import KNNValLoop
 from .optimizers import PretrainOptimWrapper, PretrainOptimWrapperConstructor
 from .schedulers import CosineWeightDecay, WarmupCosineLR
@@ -8,5 +9,5 @@ __all__ = [
     'BadFileHook', 'CosineWeightDecay', 'FreezeLastLayerHook', 'KNNValLoop',
     'PretrainOptimWrapper', 'PretrainOptimWrapperConstructor',
     'PretrainRuntimeInfoHook', 'TeacherEMAHook', 'TeacherTemperatureHook',
-    'WarmupCosineLR'
+    'TrainingHealthError', 'TrainingHealthHook', 'WarmupCosineLR'
 ]

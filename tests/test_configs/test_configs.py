@@ -1,87 +1,266 @@
-"""Configs: the published hyper-parameters, written out, and building."""
+"""Every config: parsed, built, one shrunken step, and its hyper-parameters.
 
+``PUBLISHED`` is the table of the paper and of the official release, written
+out. A row is what differs from the recipe of ViT-S/16.
+"""
+
+import re
 from pathlib import Path
 
+import numpy as np
 import pytest
+import torch
+import yaml
 from mmengine.config import Config
-from mmengine.registry import DATASETS, MODELS, TRANSFORMS
+from mmengine.registry import DATASETS, HOOKS, MODELS, TRANSFORMS
 
-CONFIGS = Path(__file__).parents[2] / 'configs'
+from ibot_mm.datasets import multi_crop_collate
+from ibot_mm.engine import PretrainOptimWrapperConstructor
+
+ROOT = Path(__file__).parents[2]
+CONFIGS = ROOT / 'configs'
 RECIPES = sorted((CONFIGS / 'ibot').glob('*.py'))
 
+BLOCK = ([(0, 0), (0.3, 0.2)], 'BlockMaskGenerator')
+RANDOM = ([(0, 0), (0.65, 0.05)], 'RandomMaskGenerator')
+VIT_S = dict(
+    arch='small', width=384, gpus=16, batch=64, epochs=800, prototypes=8192,
+    fixed_gain=False, global_scale=(0.25, 1.0), local_scale=(0.05, 0.25),
+    num_local=10, masks=BLOCK, mask_patch=16, patch_start=0, momentum=0.996,
+    data='data/imagenet/')
+VIT_B = dict(
+    VIT_S, arch='base', width=768, epochs=400, fixed_gain=True,
+    global_scale=(0.32, 1.0), local_scale=(0.05, 0.32))
+VIT_L = dict(VIT_B, arch='large', width=1024, epochs=250)
+SINGLE_CROP = dict(
+    VIT_S, global_scale=(0.14, 1.0), num_local=0,
+    masks=([(0.3, 0.2)], 'BlockMaskGenerator'))
+SWIN = dict(
+    VIT_S, arch='tiny', width=768, epochs=300, mask_patch=32, patch_start=50,
+    window=7)
+PUBLISHED = {
+    'ibot_vit-small-p16_16xb64-multicrop-800e_in1k': VIT_S,
+    'ibot_vit-small-p16_16xb64-800e_in1k': SINGLE_CROP,
+    'ibot_vit-small-p16_16xb64-300e_in1k': dict(SINGLE_CROP, epochs=300),
+    'ibot_vit-base-p16_16xb64-multicrop-400e_in1k': VIT_B,
+    'ibot_vit-base-p16_16xb64-multicrop-rand-400e_in1k':
+    dict(VIT_B, masks=RANDOM),
+    'ibot_vit-large-p16_16xb64-multicrop-250e_in1k': VIT_L,
+    'ibot_vit-large-p16_16xb64-multicrop-rand-250e_in1k':
+    dict(VIT_L, masks=RANDOM),
+    'ibot_swin-tiny-w7_16xb64-multicrop-300e_in1k': SWIN,
+    'ibot_swin-tiny-w14_40xb26-multicrop-300e_in1k':
+    dict(SWIN, gpus=40, batch=26, window=14),
+    'ibot_vit-base-p16_16xb64-multicrop-80e_in22k':
+    dict(VIT_B, epochs=80, data='data/imagenet22k/'),
+    'ibot_vit-large-p16_16xb64-multicrop-50e_in22k':
+    dict(VIT_L, epochs=50, data='data/imagenet22k/'),
+    'ibot_vit-small-p16_16xb64-multicrop-proto1000-800e_in1k':
+    dict(VIT_S, prototypes=1000),
+    # Not published: presets for one GPU.
+    'ibot_vit-small-p16_1xb64-multicrop-100e_in1k':
+    dict(VIT_S, gpus=1, batch=64, epochs=100, momentum=0.99975),
+    'ibot_vit-small-p16_1xb256-multicrop-100e_in1k':
+    dict(VIT_S, gpus=1, batch=256, epochs=100, momentum=0.999),
+}
 
-@pytest.fixture(scope='module')
-def vit_small():
-    return Config.fromfile(
-        CONFIGS / 'ibot' /
-        'ibot_vit-small-p16_16xb64-multicrop-800e_in1k.py')
+
+def load(name: str) -> Config:
+    return Config.fromfile(CONFIGS / 'ibot' / f'{name}.py')
 
 
-def test_model_of_vit_small(vit_small):
-    model = vit_small.model
-    assert (model.backbone.arch, model.backbone.patch_size,
-            model.backbone.drop_path_rate) == ('small', 16, 0.1)
-    neck = model.neck
-    assert (neck.num_layers, neck.hidden_channels, neck.bottleneck_channels,
-            neck.num_prototypes) == (3, 2048, 256, 8192)
-    assert neck.shared_head is True and neck.norm_last_layer is False
-    assert neck.get('norm_cfg') is None
-    head = model.head
-    assert (head.student_temp, head.center_momentum,
-            head.patch_center_momentum) == (0.1, 0.9, 0.9)
-    assert head.loss_weight_cls == head.loss_weight_patch == 1
-    preprocessor = model.data_preprocessor
+@pytest.fixture(params=list(PUBLISHED))
+def published(request):
+    return load(request.param), PUBLISHED[request.param]
+
+
+def test_every_recipe_is_in_the_table_or_an_example():
+    examples = {p.stem for p in RECIPES} - set(PUBLISHED)
+    assert examples == {
+        'ibot_vit-quickstart_1xb64_shapes',
+        'ibot_vit-quickstart-long_1xb64_shapes',
+        'ibot_vit-small-p16_1xb64-multicrop-100e_own-images',
+        'ibot_vit-small-p16_1xb64-multicrop-100e_six-channels',
+    }
+
+
+def test_models(published):
+    cfg, row = published
+    backbone, neck, head = (cfg.model[k] for k in ('backbone', 'neck', 'head'))
+    assert backbone.arch == row['arch'] and backbone.img_size == 224
+    assert backbone.drop_path_rate == 0.1 and backbone.with_mask_token
+    if 'window' in row:
+        assert backbone.type == 'ibot_mm.IBOTSwin'
+        assert backbone.window_size == row['window']
+    else:
+        assert backbone.type == 'ibot_mm.IBOTViT'
+        assert backbone.patch_size == 16
+    assert (neck.num_layers, neck.in_channels, neck.hidden_channels,
+            neck.bottleneck_channels, neck.num_prototypes) == (
+                3, row['width'], 2048, 256, row['prototypes'])
+    assert neck.shared_head is True and neck.get('norm_cfg') is None
+    assert neck.norm_last_layer is row['fixed_gain']
+    assert cfg.model.get('teacher_neck') is None
+    assert (head.num_prototypes, head.student_temp, head.center_momentum,
+            head.patch_center_momentum, head.loss_weight_cls,
+            head.loss_weight_patch) == (row['prototypes'], 0.1, 0.9, 0.9, 1, 1)
+    # Nothing beyond the paper is on.
+    assert head.get('centering', 'centering') == 'centering'
+    assert cfg.model.get('koleo') is None
+    assert backbone.get('drop_path_type', 'image') == 'image'
+    preprocessor = cfg.model.data_preprocessor
     assert [round(v / 255, 3) for v in preprocessor.mean
             ] == [0.485, 0.456, 0.406]
     assert [round(v / 255, 3) for v in preprocessor.std
             ] == [0.229, 0.224, 0.225]
+    assert preprocessor.to_rgb
 
 
-def test_optimisation_of_vit_small(vit_small):
-    wrapper = vit_small.optim_wrapper
+def test_optimisation(published):
+    cfg, row = published
+    wrapper = cfg.optim_wrapper
     optimizer = wrapper.optimizer
+    total = row['gpus'] * row['batch']
+    assert cfg.train_dataloader.batch_size == row['batch']
+    assert wrapper.get('accumulative_counts', 1) == 1
     assert optimizer.type == 'AdamW' and optimizer.betas == (0.9, 0.999)
-    assert optimizer.lr == 5e-4 * 1024 / 256
-    assert vit_small.auto_scale_lr.base_batch_size == 1024
+    assert optimizer.lr == pytest.approx(5e-4 * total / 256)
+    assert cfg.auto_scale_lr.base_batch_size == total
     assert optimizer.weight_decay == 0.04
     assert wrapper.clip_grad == dict(type='per_parameter', max_norm=3.0)
-    lr, decay = vit_small.param_scheduler
+    lr, decay = cfg.param_scheduler
     assert (lr.warmup, lr.eta_min, decay.eta_end) == (10, 1e-6, 0.4)
     assert lr.convert_to_iter_based and decay.convert_to_iter_based
-    assert vit_small.train_cfg.max_epochs == 800
-    assert vit_small.train_dataloader.batch_size == 64
-    hooks = vit_small.default_hooks
-    assert hooks.teacher_ema.momentum == 0.996
+    assert cfg.train_cfg.max_epochs == row['epochs']
+    hooks = cfg.default_hooks
+    assert hooks.teacher_ema.momentum == row['momentum']
+    assert hooks.teacher_ema.get('end_momentum', 1.0) == 1.0
     temperature = hooks.teacher_temperature
-    assert temperature.warmup_epochs == 30
-    assert temperature.warmup_teacher_temp == 0.04
-    assert temperature.teacher_temp == 0.07
-    assert temperature.warmup_teacher_patch_temp == 0.04
-    assert temperature.teacher_patch_temp == 0.07
+    assert (temperature.warmup_epochs, temperature.warmup_teacher_temp,
+            temperature.teacher_temp, temperature.warmup_teacher_patch_temp,
+            temperature.teacher_patch_temp,
+            temperature.patch_start_epoch) == (30, 0.04, 0.07, 0.04, 0.07,
+                                               row['patch_start'])
     assert hooks.freeze_last_layer.epochs == 1
 
 
-def test_augmentations_of_vit_small(vit_small):
-    _, crops, masks = vit_small.train_dataloader.dataset.pipeline
+def test_augmentations(published):
+    cfg, row = published
+    assert cfg.train_dataloader.dataset.data_root == row['data']
+    _, crops, masks = cfg.train_dataloader.dataset.pipeline
     transform = TRANSFORMS.build(crops)
+    local = row['num_local'] > 0
     views = transform.global_crops + transform.local_crops
-    assert [v.num for v in views] == [1, 1, 10]
-    assert [v.size for v in views] == [(224, 224)] * 2 + [(96, 96)]
-    assert [v.scale for v in views] == [(0.25, 1.0)] * 2 + [(0.05, 0.25)]
-    assert [v.blur_prob for v in views] == [1.0, 0.1, 0.5]
-    assert [v.solarize_prob for v in views] == [0., 0.2, 0.]
+    assert [v.num for v in views] == [1, 1] + [10] * local
+    assert [v.size for v in views] == [(224, 224)] * 2 + [(96, 96)] * local
+    assert [v.scale for v in views] == [row['global_scale']] * 2 + [
+        row['local_scale']] * local
+    assert [v.blur_prob for v in views] == [1.0, 0.1] + [0.5] * local
+    assert [v.solarize_prob for v in views] == [0., 0.2] + [0.] * local
+    for view in crops.global_crops + crops.local_crops:
+        # Jitter, flip, grey and the rest are the defaults of CropView.
+        assert set(view) <= {'num', 'size', 'scale', 'blur_prob',
+                             'solarize_prob'}
     for view in views:
-        spreads = [spread for *_, spread in view.jitter.operations]
-        assert spreads == [0.4, 0.4, 0.2, 0.1]
         assert (view.flip, view.jitter_prob, view.grey_prob) == (0.5, 0.8,
                                                                  0.2)
         assert view.blur_sigma == (0.1, 2.0)
         assert view.ratio == (3 / 4, 4 / 3)
     mask = TRANSFORMS.build(masks)
-    assert mask.patch_size == 16 and mask.start_epoch == 0
-    assert mask.generator.ratio.choices == [(0, 0), (0.3, 0.2)]
-    assert mask.generator.log_aspect == pytest.approx((-1.204, 1.204),
-                                                      abs=1e-3)
+    choices, generator = row['masks']
+    assert mask.patch_size == row['mask_patch']
+    assert mask.start_epoch == row['patch_start']
+    assert type(mask.generator).__name__ == generator
+    assert mask.generator.ratio.choices == choices
+    if generator == 'BlockMaskGenerator':
+        assert mask.generator.log_aspect == pytest.approx(
+            (np.log(0.3), -np.log(0.3)))
+
+
+@pytest.mark.parametrize('name', list(PUBLISHED))
+def test_arithmetic_in_the_header(name):
+    """GPUs x batch x accumulation, lr and steps as the comment says."""
+    row = PUBLISHED[name]
+    text = (CONFIGS / 'ibot' / f'{name}.py').read_text()
+    header = ' '.join(line.lstrip('# ') for line in text.splitlines()
+                      if line.startswith('#'))
+    total = row['gpus'] * row['batch']
+    gpus = 'GPU' if row['gpus'] == 1 else 'GPUs'
+    assert (f"{row['gpus']} {gpus} x batch {row['batch']} x accumulation 1 = "
+            f'{total} images') in header
+    rate = re.search(r'lr = 5e-4 x (\d+) / 256 = ([\d.e-]*\d)', header)
+    assert int(rate[1]) == total
+    assert float(rate[2]) == pytest.approx(5e-4 * total / 256)
+    images = 14197086 if 'in22k' in name else 1281167
+    assert f'{images:,} // {total}' in header
+    steps = images // total
+    assert re.search(rf'= ({steps}|{steps:,}) steps an epoch', header)
+    assert f"{steps * row['epochs']:,} in all" in header
+    assert 'Aim' in header
+
+
+SMALL = dict(
+    small=dict(embed_dims=24, num_layers=2, num_heads=3,
+               feedforward_channels=48))
+
+
+def shrunken(cfg: Config) -> Config:
+    """The same recipe on a network that a test can afford."""
+    model, width = cfg.model, 24
+    if model.backbone.type.endswith('Swin'):
+        model.backbone.arch = dict(
+            embed_dims=6, depths=[1, 1, 2, 1], num_heads=[1, 1, 2, 2])
+        width = 48
+    else:
+        model.backbone.arch = SMALL['small']
+    model.neck.update(
+        in_channels=width, hidden_channels=32, bottleneck_channels=16,
+        num_prototypes=40)
+    model.head.num_prototypes = 40
+    return cfg
+
+
+def random_image(cfg: Config, rng) -> np.ndarray:
+    channels = cfg.model.backbone.get('in_channels', 3)
+    dtype = np.uint8 if channels == 3 else np.uint16
+    return rng.integers(0, np.iinfo(dtype).max, (120, 100, channels),
+                        dtype=dtype)
+
+
+@pytest.mark.parametrize('path', RECIPES, ids=lambda p: p.stem)
+def test_one_step_of_every_recipe(path):
+    """Real crops and masks of its pipeline; every trained weight moves."""
+    import random
+    cfg = shrunken(Config.fromfile(path))
+    pipeline = [
+        TRANSFORMS.build(step)
+        for step in cfg.train_dataloader.dataset.pipeline[1:]
+    ]
+    rng = np.random.default_rng(0)
+    samples = []
+    for i in range(2):
+        data = dict(img=random_image(cfg, rng), rng=random.Random(i),
+                    epoch=99)
+        for transform in pipeline:
+            data = transform(data)
+        samples.append(data)
+    samples[0]['masks'][:] = True  # some patch is masked whatever was drawn
+    model = MODELS.build(cfg.model)
+    model.init_weights()
+    model.train()
+    wrapper_cfg = dict(cfg.optim_wrapper)
+    constructor = PretrainOptimWrapperConstructor(
+        {k: v for k, v in wrapper_cfg.items() if k != 'constructor'})
+    wrapper = constructor(model)
+    before = {n: p.clone() for n, p in model.named_parameters()
+              if p.requires_grad}
+    logged = model.train_step(multi_crop_collate(samples), wrapper)
+    assert torch.isfinite(logged['loss']) and wrapper.stepped
+    still = [n for n, p in model.named_parameters()
+             if n in before and torch.equal(p, before[n])]
+    # At the start the mask token and the biases are 0 and so is their decay:
+    # they can only move by their gradients.
+    assert not still, still
 
 
 @pytest.mark.parametrize('path', RECIPES, ids=lambda p: p.stem)
@@ -90,11 +269,15 @@ def test_recipes_build_and_open_with_their_launch_line(path):
     assert text.startswith('# Launch: ') and path.name in text
     assert 'Schedule: ' in text
     cfg = Config.fromfile(path)
-    model = MODELS.build(cfg.model)
+    assert all(len(line) < 80 for line in text.splitlines())
+    with torch.device('meta'):
+        model = MODELS.build(cfg.model)
     assert model.head.center.shape == (cfg.model.neck.num_prototypes, )
     for step in cfg.train_dataloader.dataset.pipeline:
         assert TRANSFORMS.build(step) is not None
     assert DATASETS.get(cfg.train_dataloader.dataset.type) is not None
+    for hook in cfg.default_hooks.values():
+        assert HOOKS.build(hook) is not None
     for hook in ('teacher_ema', 'teacher_temperature', 'freeze_last_layer',
-                 'bad_files'):
+                 'bad_files', 'training_health'):
         assert hook in cfg.default_hooks

@@ -6,11 +6,13 @@ import numpy as np
 import pytest
 import torch
 from mmengine.registry import OPTIM_WRAPPER_CONSTRUCTORS
+from mmengine.utils import digit_version
 
 from ibot_mm.datasets import multi_crop_collate
 from ibot_mm.engine import PretrainOptimWrapper, TeacherEMAHook
 from ibot_mm.engine.optimizers.pretrain_optim_wrapper import \
     clip_grads_per_parameter
+from ibot_mm.engine.optimizers.wrapper_constructor import fused_by_default
 from tests import golden
 from tests.builders import batch, build_model, samples
 
@@ -208,3 +210,14 @@ def test_the_hosts_clipping_still_works():
     assert isinstance(wrapper, PretrainOptimWrapper)
     assert wrapper.max_norm_per_parameter is None
     assert wrapper.clip_grad_kwargs == dict(max_norm=1.)
+
+
+def test_the_fused_kernel_is_the_default_and_can_be_refused():
+    assert fused_by_default(dict(type='AdamW'), torch.device('cuda'))
+    assert not fused_by_default(
+        dict(type='AdamW', fused=False), torch.device('cuda'))
+    assert not fused_by_default(
+        dict(type='AdamW', foreach=True), torch.device('cuda'))
+    assert not fused_by_default(dict(type='Rprop'), torch.device('cuda'))
+    here = digit_version(torch.__version__) >= digit_version('2.4')
+    assert bool(wrap(build_model()).optimizer.defaults['fused']) == here

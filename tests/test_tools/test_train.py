@@ -59,6 +59,7 @@ train_cfg = dict(max_epochs=4, val_interval=2)
 default_hooks = dict(
     runtime_info=dict(interval=1),
     logger=dict(interval=1),
+    training_health=dict(interval=6),
     checkpoint=dict(interval=2, max_keep_ckpts=-1),
     teacher_temperature=dict(warmup_epochs=2))
 ''')
@@ -210,3 +211,75 @@ def test_missing_checkpoint_is_named(config):
 def test_print_config():
     out = run('misc/print_config.py', CONFIG).stdout
     assert 'ibot_mm.TeacherEMAHook' in out and 'MultiCrop' in out
+
+
+def test_two_processes_equal_one(config, tmp_path):
+    """2 x batch 4 and 1 x batch 8 see the same images at every step."""
+    options = ['--no-validate', '--cfg-options', 'train_cfg.max_epochs=2',
+               'model.backbone.drop_path_rate=0.', 'randomness.seed=1',
+               'default_hooks.teacher_temperature.warmup_epochs=1']
+    one, two = tmp_path / 'one', tmp_path / 'two'
+    run('train.py', config, '--work-dir', one, *options)
+    subprocess.run(
+        ['bash', str(ROOT / 'tools' / 'dist_train.sh'), str(config), '2',
+         '--work-dir', str(two), *options, 'train_dataloader.batch_size=4'],
+        check=True, cwd=ROOT, timeout=300,
+        env={**os.environ, 'OMP_NUM_THREADS': '1', 'PYTHON': sys.executable})
+    first, second = (
+        torch.load(path / 'epoch_2.pth', weights_only=False)['state_dict']
+        for path in (one, two))
+    assert list(first) == list(second)
+    moved = False
+    for name, value in first.items():
+        # Adam turns the rounding of tiny gradients into steps of up to lr.
+        tolerance = 1e-5 if 'center' in name else 2e-3
+        torch.testing.assert_close(second[name], value, atol=tolerance,
+                                   rtol=1e-3, msg=lambda m, n=name: n + m)
+        moved |= name == 'head.center' and float(value.abs().max()) > 1e-3
+    assert moved
+    # The evaluation, on its two processes, and in one.
+    results = []
+    for processes in (1, 2):
+        out = tmp_path / f'{processes}.json'
+        subprocess.run(
+            ['bash', str(ROOT / 'tools' / 'dist_test.sh'), str(config),
+             str(two / 'epoch_2.pth'), str(processes), '--out', str(out),
+             '--work-dir', str(tmp_path / 'test')],
+            check=True, cwd=ROOT, timeout=300,
+            env={**os.environ, 'OMP_NUM_THREADS': '1',
+                 'PYTHON': sys.executable})
+        results.append(json.loads(out.read_text()))
+    assert results[0] == pytest.approx(results[1], abs=1e-4)
+
+
+def test_diverged_training_stops_and_keeps_its_checkpoint(config, tmp_path):
+    work_dir = tmp_path / 'run'
+    result = run(
+        'train.py', config, '--work-dir', work_dir, '--no-validate',
+        '--cfg-options', 'default_hooks.checkpoint.interval=1',
+        'default_hooks.training_health.interval=3',
+        'default_hooks.training_health.samples=1',
+        'default_hooks.training_health.max_nonfinite=3',
+        'param_scheduler.0.warmup=0', 'optim_wrapper.optimizer.lr=1e30',
+        check=False)
+    last = result.stderr.splitlines()[-1]
+    assert result.returncode != 0 and 'TrainingHealthError' in last
+    assert 'not finite' in last and 'lower the learning rate' in last
+    for path in work_dir.glob('*.pth'):
+        state = torch.load(path, weights_only=False)['state_dict']
+        assert all(torch.isfinite(v).all() for v in state.values())
+
+
+def test_health_reaches_the_log(trained):
+    log = json.loads(
+        next(trained.glob('*/vis_data/scalars.json')).read_text().splitlines()
+        [-2])
+    for name in ('entropy_cls', 'entropy_patch', 'kl_cls', 'kl_patch',
+                 'agreement_cls', 'agreement_patch', 'prototypes_cls',
+                 'prototypes_patch', 'grad_norm', 'momentum', 'teacher_temp',
+                 'teacher_patch_temp', 'weight_decay', 'images_per_second',
+                 'data_time', 'time', 'memory'):
+        assert name in log, name
+    assert 0 < log['entropy_cls'] < 3.4658  # log 32
+    assert log['kl_cls'] >= 0 and log['images_per_second'] > 0
+    assert log['memory'] > 100

@@ -1,4 +1,4 @@
-from .decode import ImageDecodeError, decode_image
+from .decode import ImageDecodeError, decode_image, decode_unchanged
 from .load_image import LoadImage
 from .mask_generators import BlockMaskGenerator, RandomMaskGenerator
 from .mask_global_crops import MaskGlobalCrops
@@ -6,5 +6,5 @@ from .multi_crop import MultiCrop
 
 __all__ = [
     'BlockMaskGenerator', 'ImageDecodeError', 'LoadImage', 'MaskGlobalCrops',
-    'MultiCrop', 'RandomMaskGenerator', 'decode_image'
+    'MultiCrop', 'RandomMaskGenerator', 'decode_image', 'decode_unchanged'
 ]

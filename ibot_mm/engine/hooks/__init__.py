@@ -3,8 +3,10 @@ from .freeze_last_layer_hook import FreezeLastLayerHook
 from .runtime_info_hook import PretrainRuntimeInfoHook
 from .teacher_ema_hook import TeacherEMAHook
 from .teacher_temperature_hook import TeacherTemperatureHook
+from .training_health_hook import TrainingHealthError, TrainingHealthHook
 
 __all__ = [
     'BadFileHook', 'FreezeLastLayerHook', 'PretrainRuntimeInfoHook',
-    'TeacherEMAHook', 'TeacherTemperatureHook'
+    'TeacherEMAHook', 'TeacherTemperatureHook', 'TrainingHealthError',
+    'TrainingHealthHook'
 ]

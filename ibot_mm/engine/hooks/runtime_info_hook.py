@@ -1,8 +1,11 @@
 """Log values without waiting for the device at every iteration."""
 
-from typing import List, Optional
+import resource
+import time
+from typing import List, Optional, Tuple
 
 import torch
+from mmengine.dist import get_world_size
 from mmengine.hooks import RuntimeInfoHook
 from torch import Tensor
 
@@ -15,8 +18,9 @@ class PretrainRuntimeInfoHook(RuntimeInfoHook):
 
     The host's hook turns each output into a number as soon as it is there, so
     the device runs dry at every iteration. This one fetches them together
-    when the log is about to be written. It adds the gradient norm, the
-    temperatures and the weight decay to the log.
+    when the log is about to be written. It adds the gradient norm, the weight
+    decay, the images per second of all ranks and, without a GPU, the peak
+    memory of the process in MiB (with one the host logs that).
 
     Args:
         interval: Iterations between fetches; that of ``LoggerHook``.
@@ -24,8 +28,14 @@ class PretrainRuntimeInfoHook(RuntimeInfoHook):
 
     def __init__(self, interval: int = 10) -> None:
         self.interval = interval
-        self._names: List[str] = []
-        self._waiting: List[Tensor] = []
+        self._waiting: List[Tuple[List[str], Tensor]] = []
+        self._images = 0
+        self._since: Optional[float] = None
+
+    def before_train_epoch(self, runner) -> None:
+        """Start the clock anew: validation does not count."""
+        super().before_train_epoch(runner)
+        self._images, self._since = 0, time.perf_counter()
 
     def after_train_iter(self,
                          runner,
@@ -38,21 +48,31 @@ class PretrainRuntimeInfoHook(RuntimeInfoHook):
         if norm is not None:
             outputs['grad_norm'] = norm
         values = [torch.as_tensor(value) for value in outputs.values()]
-        if self._waiting and list(outputs) != self._names:
-            self._fetch(runner)
-        self._names = list(outputs)
         self._waiting.append(
-            torch.stack([v.detach().float().reshape(()) for v in values]))
-        runner.message_hub.update_scalar(
-            'train/weight_decay',
-            runner.optim_wrapper.param_groups[0]['weight_decay'])
+            (list(outputs),
+             torch.stack([v.detach().float().reshape(()) for v in values])))
+        if data_batch is not None:
+            self._images += data_batch['inputs']['batch_size']
         if (self.every_n_train_iters(runner, self.interval)
                 or self.every_n_inner_iters(batch_idx, self.interval)
                 or self.end_of_epoch(runner.train_dataloader, batch_idx)):
             self._fetch(runner)
 
     def _fetch(self, runner) -> None:
-        for row in torch.stack(self._waiting).tolist():
-            for name, value in zip(self._names, row):
-                runner.message_hub.update_scalar(f'train/{name}', value)
+        update = runner.message_hub.update_scalar
+        values = iter(torch.cat([row for _, row in self._waiting]).tolist())
+        for names, _ in self._waiting:
+            for name in names:
+                update(f'train/{name}', next(values))
         self._waiting = []
+        update('train/weight_decay',
+               runner.optim_wrapper.param_groups[0]['weight_decay'])
+        now = time.perf_counter()
+        if self._since is not None and self._images:
+            update('train/images_per_second',
+                   self._images * get_world_size() / (now - self._since))
+        self._images, self._since = 0, now
+        if not torch.cuda.is_available():
+            # Linux counts in KiB.
+            peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+            update('train/memory', peak // 1024)

@@ -45,6 +45,11 @@ class IBOT(BaseSelfSupervisor):
             heads of the official command line.
         teacher_backbone: The same for the backbone, beyond no mask token and
             no drop path.
+        koleo: Config of ``KoLeoLoss``, a regulariser on the student's CLS
+            tokens of the global views; None for none, as in the paper.
+        compile_blocks: Arguments of ``torch.compile`` for the transformer
+            blocks of student and teacher, e.g. ``dict(mode='default')``; None
+            for no compilation. Checkpoints do not depend on it.
         data_preprocessor: Config of ``MultiCropDataPreprocessor``.
         init_cfg: As in :class:`mmengine.model.BaseModule`.
     """
@@ -55,6 +60,8 @@ class IBOT(BaseSelfSupervisor):
                  head: dict,
                  teacher_neck: Optional[dict] = None,
                  teacher_backbone: Optional[dict] = None,
+                 koleo: Optional[dict] = None,
+                 compile_blocks: Optional[dict] = None,
                  data_preprocessor: Optional[Union[dict, nn.Module]] = None,
                  init_cfg: Optional[dict] = None) -> None:
         if data_preprocessor is None:
@@ -71,6 +78,8 @@ class IBOT(BaseSelfSupervisor):
                 raise ValueError(
                     f'IBOT: head.{key} ({len(center)}) differs from '
                     f'neck.{key} ({getattr(self.neck, key)}).')
+        self.koleo = MODELS.build(
+            dict(dict(type='ibot_mm.KoLeoLoss'), **koleo)) if koleo else None
         self.teacher = Teacher(
             deepcopy({
                 **backbone, 'with_mask_token': False,
@@ -82,6 +91,10 @@ class IBOT(BaseSelfSupervisor):
                 **(teacher_neck or {})
             }))
         self.reset_teacher()
+        if compile_blocks is not None:
+            for block in (*self.backbone.blocks,
+                          *self.teacher.backbone.blocks):
+                block.compile(**compile_blocks)
 
     def init_weights(self) -> None:
         """Initialise the student and copy it to the teacher."""
@@ -183,8 +196,12 @@ class IBOT(BaseSelfSupervisor):
         return self.head.teacher_distributions(
             cls_logits, neck.patch_logits(z_patch[mask_index]))
 
-    def _student_logits(self, inputs: Dict) -> Tuple[Tensor, Tensor]:
-        """Logits of all CLS tokens (V B, K) and of masked patches (P, K)."""
+    def _student_logits(self,
+                        inputs: Dict) -> Tuple[Tensor, Tensor, Tensor]:
+        """Logits of all CLS tokens (V B, K) and of masked patches (P, K).
+
+        The third value is the CLS tokens of the global views, (G B, C).
+        """
         crops, index = inputs['global_crops'], inputs['mask_index']
         cls, patch = self.backbone.extract_tokens(crops, inputs['mask'])
         local_cls = [
@@ -203,7 +220,8 @@ class IBOT(BaseSelfSupervisor):
             num_cls = sum(map(len, [cls, *local_cls]))
             z = self.neck.project(torch.cat([cls, *local_cls, patch[index]]))
             z_cls, z_patch = z[:num_cls], z[num_cls:]
-        return self.neck.cls_logits(z_cls), self.neck.patch_logits(z_patch)
+        return (self.neck.cls_logits(z_cls), self.neck.patch_logits(z_patch),
+                cls)
 
     def loss(self,
              inputs: Dict,
@@ -216,13 +234,18 @@ class IBOT(BaseSelfSupervisor):
             data_samples: Not used.
 
         Returns:
-            ``loss_cls`` and ``loss_patch``.
+            ``loss_cls`` and ``loss_patch``, ``loss_koleo`` if asked for, and
+            the statistics of ``IBOTHead.monitor``.
         """
         batch = inputs['batch_size']
         target = self._teacher_targets(inputs['global_crops'],
                                        inputs['mask_index'])
-        student_cls, student_patch = self._student_logits(inputs)
-        return self.head.loss(
+        student_cls, student_patch, cls_tokens = self._student_logits(inputs)
+        losses = self.head.loss(
             student_cls.unflatten(0, (-1, batch)), student_patch,
             target['cls'].unflatten(0, (-1, batch)), target['patch'],
             inputs['mask_weight'])
+        if self.koleo is not None:
+            losses['loss_koleo'] = self.koleo(
+                cls_tokens.unflatten(0, (-1, batch)))
+        return losses

@@ -116,6 +116,11 @@ class IBOTSwin(SwinTransformer):
                 mask.flatten(1).unsqueeze(-1), self.mask_token.to(x.dtype), x)
         return self.drop_after_pos(x), grid
 
+    @property
+    def blocks(self) -> Sequence[nn.Module]:
+        """The transformer blocks, which ``IBOT`` may compile."""
+        return [block for stage in self.stages for block in stage.blocks]
+
     def extract_tokens(self, x: Tensor, mask: Optional[Tensor] = None
                        ) -> Tuple[Tensor, Tensor]:
         """Tokens of the last stage after its norm.

@@ -2,12 +2,16 @@
 
 from typing import Optional, Sequence, Tuple, Union
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from mmpretrain.models.backbones import VisionTransformer
 from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
 
 from ibot_mm.registry import MODELS
+
+from .stochastic_depth import use_subset_depth
 
 
 def interpolate_positions(pos_embed: Tensor,
@@ -66,6 +70,13 @@ class IBOTViT(VisionTransformer):
         with_mask_token: Whether to hold a mask token. Only the student of a
             pre-training needs one.
         interpolate_offset: See :func:`interpolate_positions`.
+        drop_path_rate: Stochastic depth of the last layer; it rises linearly
+            from 0 at the first.
+        drop_path_type: 'image' draws for each image and computes all; 'batch'
+            computes the residuals of a part of the batch only
+            (:func:`add_subset_residual`), with the same expectation.
+        with_cp: Whether to recompute the layers' activations in the backward
+            pass rather than keep them.
         init_cfg: As in the host. Without a ``Pretrained`` one, weights are
             initialised as in the official code: truncated normal (std 0.02)
             for linear layers, position embedding and CLS token, zero for
@@ -86,14 +97,30 @@ class IBOTViT(VisionTransformer):
                  *,
                  with_mask_token: bool = False,
                  interpolate_offset: float = 0.1,
+                 drop_path_rate: float = 0.,
+                 drop_path_type: str = 'image',
+                 with_cp: bool = False,
                  out_indices: Union[int, Sequence[int]] = -1,
                  init_cfg: Optional[dict] = None,
                  **kwargs) -> None:
+        if drop_path_type not in ('image', 'batch'):
+            raise ValueError("IBOTViT: drop_path_type must be 'image' or "
+                             f"'batch', got {drop_path_type!r}.")
+        by_batch = drop_path_type == 'batch'
         # The host resolves negative indices in place.
         if not isinstance(out_indices, int):
             out_indices = list(out_indices)
         super().__init__(
-            arch=arch, out_indices=out_indices, init_cfg=init_cfg, **kwargs)
+            arch=arch,
+            out_indices=out_indices,
+            drop_path_rate=0. if by_batch else drop_path_rate,
+            init_cfg=init_cfg,
+            **kwargs)
+        if by_batch:
+            rates = np.linspace(0, drop_path_rate, self.num_layers).tolist()
+            for layer, rate in zip(self.layers, rates):
+                use_subset_depth(layer, rate)
+        self.with_cp = with_cp
         self.interpolate_offset = interpolate_offset
         self.mask_token = nn.Parameter(torch.zeros(
             1, 1, self.embed_dims)) if with_mask_token else None
@@ -134,6 +161,16 @@ class IBOTViT(VisionTransformer):
             self.interpolate_offset)
         return self.pre_norm(self.drop_after_pos(x)), grid
 
+    @property
+    def blocks(self) -> Sequence[nn.Module]:
+        """The transformer layers, which ``IBOT`` may compile."""
+        return self.layers
+
+    def _run(self, layer: nn.Module, x: Tensor) -> Tensor:
+        if self.with_cp and torch.is_grad_enabled():
+            return checkpoint(layer, x, use_reentrant=False)
+        return layer(x)
+
     def extract_tokens(self, x: Tensor, mask: Optional[Tensor] = None
                        ) -> Tuple[Tensor, Tensor]:
         """Tokens after the last norm.
@@ -147,7 +184,7 @@ class IBOTViT(VisionTransformer):
         """
         x, _ = self._embed(x, mask)
         for layer in self.layers:
-            x = layer(x)
+            x = self._run(layer, x)
         if self.final_norm:
             x = self.ln1(x)
         return x[:, 0], x[:, self.num_extra_tokens:]
@@ -166,7 +203,7 @@ class IBOTViT(VisionTransformer):
         x, grid = self._embed(x, mask)
         outs = []
         for i, layer in enumerate(self.layers):
-            x = layer(x)
+            x = self._run(layer, x)
             if i == len(self.layers) - 1 and self.final_norm:
                 x = self.ln1(x)
             if i in self.out_indices:

@@ -9,6 +9,10 @@ from torch import Tensor
 
 from ibot_mm.registry import MODELS
 
+from .sinkhorn import sinkhorn_knopp
+from .token_statistics import (PrototypeUsage, cls_statistics,
+                               patch_statistics)
+
 
 @MODELS.register_module()
 class IBOTHead(BaseModule):
@@ -29,7 +33,16 @@ class IBOTHead(BaseModule):
         patch_center_momentum: Momentum of the centre of the patch logits.
         loss_weight_cls: Weight lambda_1 of the CLS loss.
         loss_weight_patch: Weight lambda_2 of the patch loss.
+        centering: 'centering' as in the paper, or 'sinkhorn_knopp'
+            (:func:`sinkhorn_knopp`), which takes the place of both centres.
         init_cfg: As in :class:`mmengine.model.BaseModule`.
+
+    Attributes:
+        monitor: Whether :meth:`loss` adds statistics for the log, which
+            ``TrainingHealthHook`` switches on for some iterations.
+
+    Raises:
+        ValueError: ``centering`` is neither.
     """
 
     def __init__(self,
@@ -42,8 +55,13 @@ class IBOTHead(BaseModule):
                  patch_center_momentum: float = 0.9,
                  loss_weight_cls: float = 1.0,
                  loss_weight_patch: float = 1.0,
+                 centering: str = 'centering',
                  init_cfg: Optional[dict] = None) -> None:
         super().__init__(init_cfg)
+        if centering not in ('centering', 'sinkhorn_knopp'):
+            raise ValueError("IBOTHead: centering must be 'centering' or "
+                             f"'sinkhorn_knopp', got {centering!r}.")
+        self.centering = centering
         self.student_temp = student_temp
         self.teacher_temp = teacher_temp
         self.teacher_patch_temp = teacher_patch_temp
@@ -58,6 +76,10 @@ class IBOTHead(BaseModule):
         # Sums of the logits seen since the last commit, and their counts: not
         # buffers, because a wrapper must neither save nor broadcast them.
         self._pending: Optional[Tensor] = None
+        self.monitor = False
+        self.usage = dict(
+            cls=PrototypeUsage(len(self.center)),
+            patch=PrototypeUsage(len(self.patch_center)))
 
     def teacher_distributions(self, cls_logits: Tensor,
                               patch_logits: Tensor) -> Dict[str, Tensor]:
@@ -70,6 +92,10 @@ class IBOTHead(BaseModule):
         Returns:
             ``cls`` and ``patch``, of the same shapes; rows sum to 1.
         """
+        if self.centering == 'sinkhorn_knopp':
+            return dict(
+                cls=sinkhorn_knopp(cls_logits, self.teacher_temp),
+                patch=sinkhorn_knopp(patch_logits, self.teacher_patch_temp))
         cls = cls_logits.sub_(self.center).div_(self.teacher_temp)
         patch = patch_logits.sub_(self.patch_center).div_(
             self.teacher_patch_temp)
@@ -92,7 +118,8 @@ class IBOTHead(BaseModule):
                 image without masks contributes 0 and is still counted.
 
         Returns:
-            ``loss_cls`` and ``loss_patch``, scalars.
+            ``loss_cls`` and ``loss_patch``, scalars; with ``monitor`` also
+            what ``cls_statistics`` and ``patch_statistics`` describe.
         """
         num_global, batch = teacher_cls.shape[:2]
         num_views = len(student_cls)
@@ -107,12 +134,20 @@ class IBOTHead(BaseModule):
         same_view = (log_p[:num_global] * teacher_cls).sum()
         num_pairs = num_global * (num_views - 1)
         loss_cls = (same_view - all_pairs) / (num_pairs * batch)
+        losses = dict(loss_cls=self.loss_weight_cls * loss_cls)
+        if self.monitor:
+            losses.update(
+                cls_statistics(log_p.detach(), teacher_cls, loss_cls.detach(),
+                               self.usage['cls']))
 
         log_p = (student_patch / self.student_temp).log_softmax(-1)
         loss_patch = -((log_p * teacher_patch).sum(-1) * patch_weight).sum()
-        return dict(
-            loss_cls=self.loss_weight_cls * loss_cls,
-            loss_patch=self.loss_weight_patch * loss_patch)
+        losses.update(loss_patch=self.loss_weight_patch * loss_patch)
+        if self.monitor:
+            losses.update(
+                patch_statistics(log_p.detach(), teacher_patch, patch_weight,
+                                 loss_patch.detach(), self.usage['patch']))
+        return losses
 
     @torch.no_grad()
     def collect_centers(self, cls_logits: Tensor, patch_mean: Tensor,
@@ -125,6 +160,8 @@ class IBOTHead(BaseModule):
                 (K_patch,).
             num_patches: How many patch tokens that mean is over.
         """
+        if self.centering != 'centering':
+            return
         seen = torch.cat([
             cls_logits.sum(0), patch_mean * num_patches,
             cls_logits.new_full((1, ), len(cls_logits)),

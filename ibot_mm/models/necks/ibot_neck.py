@@ -9,11 +9,7 @@ from mmengine.model import BaseModule
 from torch import Tensor, nn
 
 from ibot_mm.registry import MODELS
-
-
-def at_least_float32(x: Tensor) -> Tensor:
-    """Halves as float32; wider types as they are."""
-    return x.float() if x.dtype in (torch.float16, torch.bfloat16) else x
+from ibot_mm.utils import at_least_float32
 
 
 class Prototypes(nn.Module):

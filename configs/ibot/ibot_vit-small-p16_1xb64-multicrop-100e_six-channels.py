@@ -1,0 +1,43 @@
+# Launch: python tools/train.py \
+#     configs/ibot/ibot_vit-small-p16_1xb64-multicrop-100e_six-channels.py
+#
+# Schedule: 1 GPU x batch 64 x accumulation 1 = 64 images a step;
+# lr = 5e-4 x 64 / 256 = 1.25e-4, warm-up 10 epochs from 0, cosine to 1e-6.
+#
+# An example for images that are not photographs: TIFF files of 6 channels of
+# 16 bits (multispectral, microscopy), in any folder, without labels.
+_base_ = 'ibot_vit-small-p16_1xb64-multicrop-100e_own-images.py'
+
+# Statistics of your own channels in the units of the files (here 0 to 65535):
+# python tools/dataset_tools/channel_statistics.py FOLDER prints them.
+model = dict(
+    data_preprocessor=dict(
+        mean=[16000., 16000., 16000., 16000., 16000., 16000.],
+        std=[8000., 8000., 8000., 8000., 8000., 8000.],
+        to_rgb=False),
+    backbone=dict(in_channels=6))
+
+# Brightness, contrast, blur and solarisation work on any channels. Saturation,
+# hue and grey are defined for 8-bit colours alone and have to be switched off;
+# left on, they are an error.
+colour = dict(jitter=(0.4, 0.4, 0., 0.), grey_prob=0.)
+global_crop = dict(size=224, scale=(0.25, 1.0), **colour)
+train_pipeline = [
+    dict(type='ibot_mm.LoadImage', color='unchanged', channels=6),
+    dict(
+        type='ibot_mm.MultiCrop',
+        global_crops=[
+            dict(**global_crop, blur_prob=1.0),
+            dict(**global_crop, blur_prob=0.1, solarize_prob=0.2),
+        ],
+        local_crops=[
+            dict(num=10, size=96, scale=(0.05, 0.25), blur_prob=0.5, **colour)
+        ],
+    ),
+    _base_.train_pipeline[2],
+]
+train_dataloader = dict(
+    dataset=dict(
+        data_root='data/my_tiff_images/',
+        extensions=('.tif', '.tiff'),
+        pipeline=train_pipeline))

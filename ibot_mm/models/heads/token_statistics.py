@@ -1,0 +1,94 @@
+"""What the log says about teacher and student (no part of the loss)."""
+
+from typing import Dict
+
+import torch
+from mmengine.dist import all_reduce
+from torch import Tensor
+
+
+class PrototypeUsage:
+    """Which prototypes were some token's first choice, since the last reset.
+
+    Args:
+        num_prototypes: K.
+    """
+
+    def __init__(self, num_prototypes: int) -> None:
+        self.used = torch.zeros(num_prototypes, dtype=torch.bool)
+
+    def add(self, choices: Tensor) -> None:
+        """Count first choices.
+
+        Args:
+            choices: Indices of prototypes, of any shape.
+        """
+        self.used = self.used.to(choices.device)
+        self.used[choices.flatten()] = True
+
+    def share(self) -> Tensor:
+        """Share of the prototypes used on any rank, a scalar; resets."""
+        used = self.used.float()
+        self.used = torch.zeros_like(self.used)
+        all_reduce(used, op='max')
+        return used.mean()
+
+
+@torch.no_grad()
+def cls_statistics(log_p: Tensor, teacher: Tensor, cross_entropy: Tensor,
+                   usage: PrototypeUsage) -> Dict[str, Tensor]:
+    """Statistics of the CLS tokens.
+
+    Args:
+        log_p: Log-probabilities of the student's V views, (V, B, K).
+        teacher: Distributions of the G global views, (G, B, K).
+        cross_entropy: Mean over all pairs of different views.
+        usage: Gets the teacher's first choices.
+
+    Returns:
+        In nats the mean entropy of the teacher, ``entropy_cls``, and the mean
+        Kullback-Leibler divergence, ``kl_cls``, over the pairs of the loss
+        (cross-entropy = entropy + divergence); and the share of those pairs
+        whose first choices agree, ``agreement_cls``.
+    """
+    num_global, num_views = len(teacher), len(log_p)
+    entropy = torch.special.entr(teacher).sum(-1).mean()
+    student_choice, choice = log_p.argmax(-1), teacher.argmax(-1)
+    usage.add(choice)
+    agree = (student_choice.unsqueeze(0) == choice.unsqueeze(1)).float()
+    same_view = torch.stack([agree[v, v] for v in range(num_global)]).sum()
+    pairs = num_global * (num_views - 1) * log_p.shape[1]
+    return dict(
+        entropy_cls=entropy,
+        kl_cls=cross_entropy - entropy,
+        agreement_cls=(agree.sum() - same_view) / pairs)
+
+
+@torch.no_grad()
+def patch_statistics(log_p: Tensor, teacher: Tensor, weight: Tensor,
+                     cross_entropy: Tensor,
+                     usage: PrototypeUsage) -> Dict[str, Tensor]:
+    """Statistics of the masked patches, as means over the masked images.
+
+    Args:
+        log_p: Log-probabilities of the student, (P, K).
+        teacher: Distributions of the teacher, (P, K).
+        weight: Weights of the patches in the loss, (P,).
+        cross_entropy: Their cross-entropy, weighted and summed.
+        usage: Gets the teacher's first choices.
+
+    Returns:
+        ``entropy_patch``, ``kl_patch`` and ``agreement_patch``, as for the
+        CLS tokens; nothing when no patch is masked.
+    """
+    if not len(teacher):
+        return {}
+    weight_sum = weight.sum()
+    choice = teacher.argmax(-1)
+    usage.add(choice)
+    entropy = (torch.special.entr(teacher).sum(-1) * weight).sum()
+    agree = (log_p.argmax(-1) == choice).float()
+    return dict(
+        entropy_patch=entropy / weight_sum,
+        kl_patch=(cross_entropy - entropy) / weight_sum,
+        agreement_patch=(agree * weight).sum() / weight_sum)

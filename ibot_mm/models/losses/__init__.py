@@ -1,0 +1,3 @@
+from .koleo_loss import KoLeoLoss
+
+__all__ = ['KoLeoLoss']

@@ -1,0 +1,141 @@
+"""What the health hook sees, logs, stops for and keeps."""
+
+import math
+
+import pytest
+import torch
+from mmengine.logging import MessageHub
+
+from ibot_mm.engine import TrainingHealthError, TrainingHealthHook
+from tests.builders import build_model
+
+
+class FakeRunner:
+    rank = 0
+
+    def __init__(self, work_dir):
+        self.work_dir = str(work_dir)
+        self.model = build_model()
+        self.message_hub = MessageHub(f'test_health_{id(self)}')
+        self.iter = 0
+
+
+@pytest.fixture
+def runner(tmp_path):
+    return FakeRunner(tmp_path)
+
+
+LOG_K = math.log(40)
+
+
+def train(hook, runner, steps, loss=1., cls=0.5, patch=0.5):
+    """Iterations with given losses and entropies (as shares of log K)."""
+    watched = []
+    for _ in range(steps):
+        hook.before_train_iter(runner, 0)
+        monitor = runner.model.head.monitor
+        watched.append(monitor)
+        outputs = dict(loss=torch.tensor(loss))
+        if monitor:
+            outputs.update(entropy_cls=torch.tensor(cls * LOG_K))
+            if patch is not None:
+                outputs.update(entropy_patch=torch.tensor(patch * LOG_K))
+        hook.after_train_iter(runner, 0, outputs=outputs)
+        runner.iter += 1
+    return watched
+
+
+def save(runner, name):
+    path = f'{runner.work_dir}/{name}'
+    torch.save(dict(name=name), path)
+    with open(f'{runner.work_dir}/last_checkpoint', 'w') as file:
+        file.write(path)
+    return path
+
+
+def test_statistics_are_spread_over_the_interval(runner):
+    hook = TrainingHealthHook(interval=10, samples=3)
+    watched = train(hook, runner, 20)
+    assert [i for i, w in enumerate(watched) if w] == [3, 6, 9, 13, 16, 19]
+
+
+def test_healthy_training_goes_on_and_logs_the_share_in_use(runner):
+    hook = TrainingHealthHook(interval=10, patience=10)
+    runner.model.head.usage['cls'].add(torch.arange(10))
+    train(hook, runner, 10)
+    scalars = runner.message_hub.log_scalars
+    assert scalars['train/prototypes_cls'].current() == 0.25
+    assert scalars['train/prototypes_patch'].current() == 0.
+    train(hook, runner, 90)
+    assert scalars['train/prototypes_cls'].current() == 0.
+
+
+@pytest.mark.parametrize('cls,patch,words', [
+    (0.995, 0.5, 'uniform'),
+    (0.5, 0.995, 'uniform'),
+    (0.995, None, 'uniform'),
+    (0.005, 0.5, 'one-hot'),
+    (0.5, 0.005, 'one-hot'),
+])
+def test_collapse_stops_after_its_patience(runner, cls, patch, words):
+    hook = TrainingHealthHook(interval=10, patience=50)
+    train(hook, runner, 40)
+    save(runner, 'epoch_1.pth')
+    train(hook, runner, 10)
+    train(hook, runner, 40, cls=cls, patch=patch)
+    train(hook, runner, 10)  # it recovers, and the count starts anew
+    train(hook, runner, 49, cls=cls, patch=patch)
+    with pytest.raises(TrainingHealthError) as error:
+        train(hook, runner, 1, cls=cls, patch=patch)
+    message = str(error.value)
+    assert words in message and 'for 50 iterations' in message
+    assert 'iteration 150' in message and 'teacher_temperature' in message
+    assert f'{runner.work_dir}/last_good.pth' in message
+
+
+def test_last_good_checkpoint_outlives_rotation(runner, tmp_path):
+    hook = TrainingHealthHook(interval=10, patience=None)
+    path = save(runner, 'epoch_1.pth')
+    train(hook, runner, 10)
+    assert not (tmp_path / 'last_good.pth').exists()
+    train(hook, runner, 10, cls=1.)
+    save(runner, 'epoch_2.pth')  # from a time in doubt
+    train(hook, runner, 30, cls=1.)
+    (tmp_path / path.rsplit('/')[-1]).unlink()
+    assert torch.load(tmp_path / 'last_good.pth')['name'] == 'epoch_1.pth'
+    train(hook, runner, 10)
+    assert not (tmp_path / 'last_good.pth').exists()
+
+
+def test_repeated_non_finite_losses_stop(runner):
+    hook = TrainingHealthHook(interval=5, max_nonfinite=3)
+    good = save(runner, 'epoch_1.pth')
+    train(hook, runner, 10)
+    train(hook, runner, 2, loss=math.nan)
+    train(hook, runner, 1)
+    train(hook, runner, 6, loss=math.inf)
+    with pytest.raises(TrainingHealthError) as error:
+        train(hook, runner, 1, loss=math.nan)
+    message = str(error.value)
+    assert 'the last 7 losses were not finite' in message
+    assert 'learning rate' in message
+    assert good in message or 'last_good.pth' in message
+
+
+def test_weights_that_are_not_finite_are_not_saved(runner):
+    hook = TrainingHealthHook()
+    state = runner.model.state_dict()
+    hook.before_save_checkpoint(runner, dict(state_dict=state))
+    state['head.center'][3] = math.nan
+    with pytest.raises(TrainingHealthError, match='"head.center" is not fin'):
+        hook.before_save_checkpoint(runner, dict(state_dict=state))
+
+
+@pytest.mark.parametrize('settings,message', [
+    (dict(samples=0), 'samples must be 1 to interval'),
+    (dict(samples=60), 'samples must be 1 to interval'),
+    (dict(tolerance=0.), 'tolerance must lie'),
+])
+def test_settings_out_of_range(settings, message):
+    with pytest.raises(ValueError, match=message):
+        TrainingHealthHook(**settings)

@@ -1,0 +1,168 @@
+"""Checkpointing, compilation and stochastic depth leave the function alone."""
+
+import pytest
+import torch
+
+from ibot_mm.models.backbones.stochastic_depth import add_subset_residual
+from tests.builders import batch, build_model
+
+
+def gradients(model, seed=3):
+    torch.manual_seed(seed)
+    losses = model.loss(batch(4)['inputs'])
+    sum(losses.values()).backward()
+    return losses, {
+        name: parameter.grad
+        for name, parameter in model.named_parameters()
+        if parameter.grad is not None
+    }
+
+
+def assert_same_step(model, other, **tolerance):
+    losses, grads = gradients(model)
+    other_losses, other_grads = gradients(other)
+    for name, value in losses.items():
+        torch.testing.assert_close(other_losses[name], value, **tolerance)
+    assert set(grads) == set(other_grads)
+    for name, grad in grads.items():
+        torch.testing.assert_close(
+            other_grads[name], grad, msg=lambda m, n=name: f'{n}: {m}',
+            **tolerance)
+
+
+@pytest.mark.parametrize('drop_path_type', ['image', 'batch'])
+def test_activation_checkpointing(drop_path_type):
+    """With drop path: the recomputation must draw the same numbers."""
+    settings = dict(drop_path_rate=0.5, drop_path_type=drop_path_type)
+    plain = build_model(backbone=settings).train()
+    saving = build_model(backbone=dict(settings, with_cp=True)).train()
+    calls = []
+    saving.backbone.layers[0].ln1.register_forward_hook(
+        lambda *args: calls.append(torch.is_grad_enabled()))
+    assert_same_step(plain, saving)
+    # Global and local crops, each once more in the backward pass.
+    assert len(calls) == 4
+
+
+@pytest.mark.parametrize('backend', [
+    'aot_eager',
+    pytest.param('inductor', marks=pytest.mark.slow),
+])
+def test_compiled_blocks(backend):
+    plain = build_model()
+    compiled = build_model(compile_blocks=dict(backend=backend))
+    torch._dynamo.reset()
+    torch._dynamo.utils.counters.clear()
+    assert_same_step(plain, compiled, atol=1e-5, rtol=1e-4)
+    assert torch._dynamo.utils.counters['stats']['unique_graphs'] > 0
+    assert list(plain.state_dict()) == list(compiled.state_dict())
+
+
+def test_subset_residual_by_hand():
+    x = torch.arange(10.).unsqueeze(1)
+    seen = []
+
+    def branch(part):
+        seen.append(part.flatten().tolist())
+        return torch.ones_like(part)
+
+    out = add_subset_residual(x, branch, 0.25)
+    # int(10 x 0.75) = 7 images get 10 / 7 each, the other 3 nothing.
+    difference = (out - x).flatten()
+    assert len(seen[0]) == 7 == len(set(seen[0]))
+    for i in range(10):
+        expected = 10 / 7 if float(i) in seen[0] else 0.
+        assert float(difference[i]) == pytest.approx(expected, abs=1e-5)
+    assert len(seen) == 1
+    add_subset_residual(x[:1], branch, 0.9)
+    assert seen[1] == [0.]
+
+
+def test_subset_residual_has_the_expectation_of_the_whole():
+    x, weight = torch.randn(5, 3), torch.randn(3, 3)
+    mean = sum(
+        add_subset_residual(x, lambda t: t @ weight, 0.4)
+        for _ in range(4000)) / 4000
+    # A residual is 5/3 with probability 3/5: a standard error of
+    # sqrt(2/3 / 4000) = 1.3 % of it; 5 of these for 15 values.
+    whole = x + x @ weight
+    assert ((mean - whole).abs() <= 0.065 * (x @ weight).abs() + 1e-4).all()
+
+
+def test_layers_of_subset_depth():
+    """Drops in training only; the first layer never; the teacher never."""
+    model = build_model(
+        backbone=dict(drop_path_rate=0.5, drop_path_type='batch'))
+    plain = build_model()
+    x = torch.randn(8, 3, 32, 32)
+    assert torch.equal(
+        model.eval().backbone.extract_tokens(x)[1],
+        plain.eval().backbone.extract_tokens(x)[1])
+    model.train()
+    sizes = []
+    for layer in (model.backbone.layers[0], model.backbone.layers[1],
+                  model.teacher.backbone.layers[1]):
+        layer.attn.register_forward_hook(
+            lambda module, args, out: sizes.append(len(out)))
+        layer.ffn.register_forward_hook(
+            lambda module, args, out: sizes.append(len(out)))
+    model.backbone.extract_tokens(x)
+    model.teacher.backbone.extract_tokens(x)
+    assert sizes == [8, 8, 4, 4, 8, 8]
+    assert list(model.state_dict()) == list(plain.state_dict())
+    with pytest.raises(ValueError, match="drop_path_type must be 'image'"):
+        build_model(backbone=dict(drop_path_type='half'))
+
+
+def test_images_arrive_channels_last():
+    """The order the collate step makes is kept up to the convolution."""
+    model = build_model()
+    data = model.data_preprocessor(batch(2))['inputs']
+    for crops in (data['global_crops'], *data['local_crops']):
+        assert crops.is_contiguous(memory_format=torch.channels_last)
+
+
+@pytest.mark.cuda
+@pytest.mark.skipif(not torch.cuda.is_available(), reason='needs a GPU')
+@pytest.mark.parametrize('dtype', ['float32', 'bfloat16', 'float16'])
+def test_precisions_on_cuda(dtype):
+    from tests.test_engine.test_optim_wrapper import wrap
+    model = build_model(spread=0.05).cuda()
+    wrapper = wrap(model, dtype=dtype)
+    assert wrapper.optimizer.defaults['fused']
+    losses = [
+        float(model.train_step(batch(4), wrapper)['loss']) for _ in range(20)
+    ]
+    assert losses[-1] < losses[0] - 0.1
+
+
+@pytest.mark.cuda
+@pytest.mark.skipif(not torch.cuda.is_available(), reason='needs a GPU')
+def test_the_step_never_waits_for_the_device():
+    from tests.test_engine.test_optim_wrapper import wrap
+    model = build_model().cuda()
+    wrapper = wrap(model, clip_grad=dict(type='per_parameter', max_norm=3.))
+    data = batch(4)
+    data = model.data_preprocessor(data)
+    model.train_step(batch(4), wrapper)
+    torch.cuda.synchronize()
+    torch.cuda.set_sync_debug_mode('error')
+    try:
+        with wrapper.optim_context(model):
+            losses = model.loss(data['inputs'])
+        wrapper.update_params(sum(losses.values()))
+        model.update_teacher(0.99)
+        model.head.update_centers()
+    finally:
+        torch.cuda.set_sync_debug_mode('default')
+
+
+@pytest.mark.cuda
+@pytest.mark.skipif(not torch.cuda.is_available(), reason='needs a GPU')
+def test_cuda_equals_cpu():
+    plain, moved = build_model(), build_model().cuda()
+    losses = plain.loss(batch(4)['inputs'])
+    inputs = moved.data_preprocessor(batch(4))['inputs']
+    for name, value in moved.loss(inputs).items():
+        torch.testing.assert_close(value.cpu(), losses[name], rtol=1e-3,
+                                   atol=1e-3)

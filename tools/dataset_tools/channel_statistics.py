@@ -1,0 +1,81 @@
+"""Mean and standard deviation of each channel of a folder of images.
+
+For ``model.data_preprocessor`` of images that are not photographs, in the
+units of the files:
+
+    python tools/dataset_tools/channel_statistics.py FOLDER
+"""
+
+import argparse
+import random
+from pathlib import Path
+from typing import Iterable, Iterator, Tuple
+
+import numpy as np
+
+from ibot_mm.datasets.transforms import ImageDecodeError, decode_unchanged
+
+EXTENSIONS = ('.jpg', '.jpeg', '.png', '.ppm', '.bmp', '.pgm', '.tif', '.tiff',
+              '.webp')
+
+
+def channel_statistics(images: Iterable[np.ndarray]
+                       ) -> Tuple[np.ndarray, np.ndarray]:
+    """Statistics over all pixels of all images.
+
+    Args:
+        images: (H, W, C) each, of any sizes.
+
+    Returns:
+        Mean (C,) and standard deviation (C,), float64.
+
+    Raises:
+        ValueError: There are no images, or their channels differ in number.
+    """
+    count, sums = 0, np.zeros(0)
+    for image in images:
+        pixels = image.reshape(-1, image.shape[-1]).astype(np.float64)
+        moments = np.stack([pixels.sum(0), (pixels**2).sum(0)])
+        if count and moments.shape != sums.shape:
+            raise ValueError('the images have different numbers of channels: '
+                             f'{sums.shape[1]} and {moments.shape[1]}.')
+        count, sums = count + len(pixels), moments + (sums if count else 0)
+    if not count:
+        raise ValueError('no image could be read.')
+    mean, square = sums / count
+    return mean, np.sqrt(square - mean**2)
+
+
+def read(paths: Iterable[Path]) -> Iterator[np.ndarray]:
+    """Images of the files, with a line for each that cannot be read."""
+    for path in paths:
+        try:
+            yield decode_unchanged(path.read_bytes())
+        except ImageDecodeError as error:
+            print(f'{path} {error}; left out')
+
+
+def main() -> None:
+    """Read a sample of the files and print the statistics."""
+    parser = argparse.ArgumentParser(
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument('folder', type=Path)
+    parser.add_argument(
+        '--count', type=int, default=500, help='files read, at random')
+    args = parser.parse_args()
+    paths = sorted(p for p in args.folder.rglob('*')
+                   if p.suffix.lower() in EXTENSIONS)
+    if not paths:
+        parser.error(f'there are no images in "{args.folder}".')
+    random.Random(0).shuffle(paths)
+    try:
+        mean, std = channel_statistics(read(paths[:args.count]))
+    except ValueError as error:
+        parser.error(f'"{args.folder}": {error}')
+    for name, values in (('mean', mean), ('std', std)):
+        print(f'{name}=[' + ', '.join(f'{v:.6g}' for v in values) + '],')
+
+
+if __name__ == '__main__':
+    main()

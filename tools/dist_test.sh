@@ -1,0 +1,25 @@
+#!/usr/bin/env bash
+# Evaluate with several processes of this machine, one for each GPU (or, without
+# GPUs, on the CPU):
+#
+#     bash tools/dist_test.sh CONFIG CHECKPOINT PROCESSES [arguments of tools/test.py]
+#
+# Several nodes: set NNODES, NODE_RANK and MASTER_ADDR on each. PORT is the
+# rendezvous port; by default a free one on a single node, 29500 on several.
+set -euo pipefail
+if [ $# -lt 3 ]; then
+  echo "usage: bash tools/dist_test.sh CONFIG CHECKPOINT PROCESSES [arguments of tools/test.py]" >&2
+  exit 2
+fi
+config=$1 checkpoint=$2 processes=$3
+shift 3
+here=$(cd "$(dirname "$0")" && pwd)
+nodes=${NNODES:-1}
+if [ "$nodes" = 1 ] && [ -z "${PORT:-}" ]; then
+  rendezvous=(--standalone)
+else
+  rendezvous=(--nnodes "$nodes" --node_rank "${NODE_RANK:-0}"
+    --master_addr "${MASTER_ADDR:-127.0.0.1}" --master_port "${PORT:-29500}")
+fi
+exec "${PYTHON:-python}" -m torch.distributed.run "${rendezvous[@]}" \
+  --nproc_per_node "$processes" "$here/test.py" "$config" "$checkpoint" --launcher pytorch "$@"
