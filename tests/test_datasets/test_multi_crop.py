@@ -104,6 +104,22 @@ def test_impulse_response_of_the_blur_has_the_given_sigma():
     assert abs(np.sqrt((row * x**2).sum() / row.sum()) - 2.0) < 0.15
 
 
+@pytest.mark.parametrize('sigma', [0.1, 0.7, 1.5])
+def test_blur_is_exact_but_for_rounding(sigma):
+    noise = np.random.default_rng(0).integers(0, 256, (60, 50, 3), np.uint8)
+    size = 2 * int(np.ceil(2.5 * sigma)) + 1
+    exact = cv2.GaussianBlur(
+        noise.astype(float), (size, size), sigma,
+        borderType=cv2.BORDER_REPLICATE)
+    assert np.abs(photometric.gaussian_blur(noise, sigma) - exact).max() < 0.51
+
+
+def test_hue_restores_the_setting_of_opencv():
+    before = cv2.ipp.useIPP()
+    photometric.adjust_hue(bgr(RGB), 0.05)
+    assert cv2.ipp.useIPP() == before
+
+
 def statistics(crops):
     """Features whose distributions are compared: one row a crop."""
     rows = []

@@ -50,10 +50,10 @@ class RatioSampler:
 def _as_array(bits: int, height: int, width: int) -> np.ndarray:
     """Bits of an integer as a bool array (height, width)."""
     size = height * width
-    packed = np.frombuffer(bits.to_bytes((size + 7) // 8, 'little'), np.uint8)
-    return np.unpackbits(
-        packed, count=size, bitorder='little').view(bool).reshape(
-            height, width)
+    packed = np.frombuffer(bits.to_bytes((size + 7) // 8, 'little'), 'u1')
+    # NumPy is slow at keyword arguments; these are axis, count and bitorder.
+    unpacked = np.unpackbits(packed, None, size, 'little')
+    return unpacked.view('?').reshape(height, width)
 
 
 @TRANSFORMS.register_module()
@@ -79,16 +79,20 @@ class BlockMaskGenerator:
             raise ValueError('BlockMaskGenerator: aspect_ratio must be '
                              f'(low, high) above 0, got {aspect_ratio}.')
         self.log_aspect = tuple(math.log(a) for a in aspect_ratio)
-        self._columns = {}
+        self._tables = {}
 
-    def _column_bits(self, height: int, width: int) -> List[int]:
-        """For h in 0..height: bit 0 of each of the first h rows."""
-        if (height, width) not in self._columns:
-            bits = [0]
-            for row in range(height):
-                bits.append(bits[-1] | 1 << row * width)
-            self._columns[height, width] = bits
-        return self._columns[height, width]
+    def _corner_blocks(self, height: int, width: int) -> List[List[int]]:
+        """Block [h][w] in the first corner, for h < height and w < width."""
+        if (height, width) not in self._tables:
+            rows = [(1 << w) - 1 for w in range(width)]
+            # Bit 0 of each of the first h rows.
+            columns = [
+                sum(1 << row * width for row in range(h))
+                for h in range(height)
+            ]
+            self._tables[height, width] = [[column * row for row in rows]
+                                           for column in columns]
+        return self._tables[height, width]
 
     def draw(self, grid: Tuple[int, int], rng: random.Random) -> np.ndarray:
         """One mask.
@@ -101,32 +105,33 @@ class BlockMaskGenerator:
             bool (H, W), True where masked.
         """
         height, width = grid
-        column = self._column_bits(height, width)
         budget = self.ratio(rng) * height * width
+        most = int(budget)
+        if most == 0:
+            return np.zeros(grid, dtype=bool)
+        corner = self._corner_blocks(height, width)
         smallest = (min(height, width) // 3)**2
         low_aspect = self.log_aspect[0] / 2
         aspect_range = self.log_aspect[1] / 2 - low_aspect
         uniform, sqrt, exp = rng.random, math.sqrt, math.exp
-        mask = count = 0
-        while count < budget:
-            left_over = budget - count
-            for _ in range(10):
-                side = sqrt(smallest + uniform() * (left_over - smallest))
-                # The square root of the aspect ratio.
-                stretch = exp(low_aspect + aspect_range * uniform())
-                h, w = round(side * stretch), round(side / stretch)
-                if h >= height or w >= width:
-                    continue
-                top = int(uniform() * (height - h + 1))
-                left = int(uniform() * (width - w + 1))
-                block = ((1 << w) - 1) * column[h] << top * width + left
-                added = bin(block & ~mask).count('1')
-                if 0 < added <= left_over:
-                    break
-            else:
-                break
-            mask |= block
-            count += added
+        mask = count = tries = 0
+        area_range = budget - smallest
+        # With less than a patch left over every try would fail.
+        while tries < 10 and count < most:
+            tries += 1
+            side = sqrt(smallest + uniform() * area_range)
+            # The square root of the aspect ratio.
+            stretch = exp(low_aspect + aspect_range * uniform())
+            h, w = round(side * stretch), round(side / stretch)
+            if h >= height or w >= width:
+                continue
+            top = int(uniform() * (height - h + 1))
+            left = int(uniform() * (width - w + 1))
+            union = mask | corner[h][w] << top * width + left
+            total = union.bit_count()
+            if count < total <= most:
+                mask, count, tries = union, total, 0
+                area_range = budget - count - smallest
         return _as_array(mask, height, width)
 
 

@@ -5,6 +5,7 @@ import random
 from typing import List, Optional, Sequence, Tuple, Union
 
 import cv2
+import numpy as np
 import torch
 import torch.nn.functional as F
 from mmcv.transforms import BaseTransform
@@ -62,11 +63,13 @@ def resize(image: ndarray, size: Tuple[int, int]) -> ndarray:
     """
     if image.shape[:2] == tuple(size):
         return image.copy()
-    # Channels-last uint8 is torch's vectorised path; the batch dimension has to
-    # come first for torch to see that layout.
-    tensor = torch.from_numpy(image).unsqueeze(0).permute(0, 3, 1, 2)
+    # Channels-last uint8 is torch's vectorised path; for torch to see that
+    # layout the batch dimension needs a stride, which [None] would not set.
+    # NumPy copies a view and moves axes faster than torch does.
+    batch = np.ascontiguousarray(image).reshape(1, *image.shape)
+    tensor = torch.from_numpy(batch.transpose(0, 3, 1, 2))
     tensor = F.interpolate(tensor, size, mode='bicubic', antialias=True)
-    return tensor.squeeze(0).permute(1, 2, 0).numpy()
+    return tensor.numpy()[0].transpose(1, 2, 0)
 
 
 class CropView:

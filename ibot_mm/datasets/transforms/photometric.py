@@ -4,6 +4,7 @@ Each is the operation Pillow or torchvision defines for 8-bit images, computed
 with lookup tables or OpenCV; results differ from Pillow's by rounding only.
 """
 
+import itertools
 import random
 
 import cv2
@@ -11,6 +12,9 @@ import numpy as np
 from numpy import ndarray
 
 _SOLARIZE = np.array([v if v < 128 else 255 - v for v in range(256)], np.uint8)
+_LUMA = (0.114, 0.587, 0.299)  # weights of blue, green and red
+_TO_GREY = np.array([_LUMA] * 3)
+_FROM_GREY = np.eye(3) - _TO_GREY
 
 
 def _scaled_about(image: ndarray, factor: float, origin: float) -> ndarray:
@@ -26,15 +30,27 @@ def adjust_brightness(image: ndarray, factor: float) -> ndarray:
 
 def adjust_contrast(image: ndarray, factor: float) -> ndarray:
     """Blend with the mean luma."""
-    mean = cv2.mean(cv2.cvtColor(image, cv2.COLOR_BGR2GRAY))[0]
+    # The luma of the mean colour is the mean luma, for less work.
+    blue, green, red, _ = cv2.sumElems(image)
+    mean = (_LUMA[0] * blue + _LUMA[1] * green +
+            _LUMA[2] * red) / (image.shape[0] * image.shape[1])
     return _scaled_about(image, factor, int(mean + 0.5))
 
 
 def adjust_saturation(image: ndarray, factor: float) -> ndarray:
     """Blend with the luma of each pixel."""
-    grey = cv2.cvtColor(
-        cv2.cvtColor(image, cv2.COLOR_BGR2GRAY), cv2.COLOR_GRAY2BGR)
-    return cv2.addWeighted(image, factor, grey, 1 - factor, 0)
+    return cv2.transform(image, _TO_GREY + factor * _FROM_GREY)
+
+
+def _hsv_to_bgr(hsv: ndarray) -> ndarray:
+    """Inverse of ``COLOR_BGR2HSV_FULL``."""
+    # OpenCV's own code takes half the time of the Intel IPP it would call.
+    use_ipp = cv2.ipp.useIPP()
+    cv2.ipp.setUseIPP(False)
+    try:
+        return cv2.cvtColor(hsv, cv2.COLOR_HSV2BGR_FULL)
+    finally:
+        cv2.ipp.setUseIPP(use_ipp)
 
 
 def adjust_hue(image: ndarray, shift: float) -> ndarray:
@@ -48,8 +64,11 @@ def adjust_hue(image: ndarray, shift: float) -> ndarray:
         (H, W, 3), BGR.
     """
     hsv = cv2.cvtColor(image, cv2.COLOR_BGR2HSV_FULL)
-    hsv[..., 0] += np.uint8(int(shift * 255) % 256)
-    return cv2.cvtColor(hsv, cv2.COLOR_HSV2BGR_FULL)
+    # Adding whole rows is faster than adding to one channel of three.
+    turn = np.zeros(hsv.shape[1:], np.uint8)
+    turn[:, 0] = int(shift * 255) % 256
+    hsv += turn
+    return _hsv_to_bgr(hsv)
 
 
 def to_grey(image: ndarray) -> ndarray:
@@ -74,8 +93,10 @@ def gaussian_blur(image: ndarray, sigma: float) -> ndarray:
         (H, W, C), uint8.
     """
     size = 2 * max(1, int(np.ceil(2.5 * sigma))) + 1
-    return cv2.GaussianBlur(
-        image, (size, size), sigma, borderType=cv2.BORDER_REPLICATE)
+    # Half the time of cv2.GaussianBlur, whose 8-bit sums are fixed point.
+    kernel = cv2.getGaussianKernel(size, sigma, cv2.CV_32F)
+    return cv2.sepFilter2D(
+        image, -1, kernel, kernel, borderType=cv2.BORDER_REPLICATE)
 
 
 class ColorJitter:
@@ -102,11 +123,13 @@ class ColorJitter:
                 (adjust_hue, 0., hue),
             ) if spread > 0
         ]
+        self.orders = list(itertools.permutations(range(len(self.operations))))
 
     def __call__(self, image: ndarray, rng: random.Random) -> ndarray:
         """Jitter one image."""
-        for operation, center, spread in rng.sample(self.operations,
-                                                    len(self.operations)):
+        # A table of orders is ten times as fast as rng.sample.
+        for i in self.orders[int(rng.random() * len(self.orders))]:
+            operation, center, spread = self.operations[i]
             low = max(0., center - spread) if center else -spread
             image = operation(image, rng.uniform(low, center + spread))
         return image
