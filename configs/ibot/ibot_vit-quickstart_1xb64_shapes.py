@@ -1,4 +1,5 @@
-# Launch: python tools/train.py configs/ibot/ibot_vit-quickstart_1xb64_shapes.py
+# Launch: python tools/train.py \
+#     configs/ibot/ibot_vit-quickstart_1xb64_shapes.py
 # (tools/quickstart.sh does it all.)
 #
 # Schedule: 1 process x batch 64 x accumulation 1 = 64 images a step; learning

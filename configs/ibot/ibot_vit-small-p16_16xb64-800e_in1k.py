@@ -8,8 +8,8 @@
 # lr = 5e-4 x 1024 / 256 = 2e-3, warm-up 10 epochs from 0, cosine to 1e-6.
 # ImageNet-1K: 1,281,167 // 1024 = 1251 steps an epoch, 1,000,800 in all.
 #
-# Aim: none published for this schedule; the paper's cost table has it at 126.4 h
-# on 16 V100 against 193.4 h with local crops.
+# Aim: none published for this schedule; the paper's cost table has it at
+# 126.4 h on 16 V100, against 193.4 h with local crops.
 #
 # Without multi-crop: two global crops of scale (0.14, 1), no local ones, and a
 # mask on every global crop (ratio 0.3 +- 0.2).

@@ -5,8 +5,9 @@
 # lr = 5e-4 x 256 / 256 = 5e-4, warm-up 10 epochs from 0, cosine to 1e-6.
 # ImageNet-1K: 1,281,167 // 256 = 5,004 steps an epoch, 500,400 in all.
 #
-# Aim: none published. The teacher's momentum keeps its time constant in images:
-# 0.996^(256 / 1024) = 0.996^(1/4) = 0.999 (Busbridge et al., arXiv 2307.13813).
+# Aim: none published. The teacher's momentum keeps its time constant in
+# images: 0.996^(256 / 1024) = 0.996^(1/4) = 0.999 (Busbridge et al.,
+# arXiv 2307.13813).
 _base_ = 'ibot_vit-small-p16_16xb64-multicrop-800e_in1k.py'
 
 train_dataloader = dict(batch_size=256)

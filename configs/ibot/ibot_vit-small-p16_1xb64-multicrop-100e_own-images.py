@@ -7,8 +7,6 @@
 #
 # A template for your own images: copy it, or inherit it, and change what
 # differs. docs/own_data.md explains each part.
-_base_ = [__import__('ibot_mm').config_path('ibot/ibot_vit-small-p16_1xb...')]
-# and change what differs. docs/own_data.md explains each part.
 _base_ = 'ibot_vit-small-p16_1xb64-multicrop-100e_in1k.py'
 
 # Any folder of images, nested or not; no labels are used. For a list file:

@@ -244,7 +244,7 @@ def test_one_step_of_every_recipe(path):
         for transform in pipeline:
             data = transform(data)
         samples.append(data)
-    samples[0]['masks'][:] = True  # some patch is masked whatever was drawn
+    samples[0]['masks'][:, ::2] = True  # whatever was drawn
     model = MODELS.build(cfg.model)
     model.init_weights()
     model.train()
@@ -270,8 +270,7 @@ def test_recipes_build_and_open_with_their_launch_line(path):
     assert 'Schedule: ' in text
     cfg = Config.fromfile(path)
     assert all(len(line) < 80 for line in text.splitlines())
-    with torch.device('meta'):
-        model = MODELS.build(cfg.model)
+    model = MODELS.build(cfg.model)
     assert model.head.center.shape == (cfg.model.neck.num_prototypes, )
     for step in cfg.train_dataloader.dataset.pipeline:
         assert TRANSFORMS.build(step) is not None

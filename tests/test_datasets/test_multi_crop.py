@@ -114,12 +114,6 @@ def test_blur_is_exact_but_for_rounding(sigma):
     assert np.abs(photometric.gaussian_blur(noise, sigma) - exact).max() < 0.51
 
 
-def test_hue_restores_the_setting_of_opencv():
-    before = cv2.ipp.useIPP()
-    photometric.adjust_hue(bgr(RGB), 0.05)
-    assert cv2.ipp.useIPP() == before
-
-
 def statistics(crops):
     """Features whose distributions are compared: one row a crop."""
     rows = []

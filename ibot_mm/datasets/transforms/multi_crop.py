@@ -13,7 +13,8 @@ from numpy import ndarray
 
 from ibot_mm.registry import TRANSFORMS
 
-from .photometric import ColorJitter, gaussian_blur, solarize, to_grey
+from .photometric import (ColorJitter, gaussian_blur, is_bgr, solarize,
+                          to_grey)
 
 
 def sample_box(height: int, width: int, scale: Sequence[float],
@@ -55,28 +56,36 @@ def resize(image: ndarray, size: Tuple[int, int]) -> ndarray:
     """Bicubic resize with antialiasing, equal to Pillow's within 1 level.
 
     Args:
-        image: (H, W, C), uint8; may be a view.
+        image: (H, W, C), uint8 or uint16; may be a view.
         size: Height and width wanted.
 
     Returns:
-        (h, w, C), uint8.
+        (h, w, C), of the same type.
     """
     if image.shape[:2] == tuple(size):
         return image.copy()
     # Channels-last uint8 is torch's vectorised path; for torch to see that
     # layout the batch dimension needs a stride, which [None] would not set.
     # NumPy copies a view and moves axes faster than torch does.
-    batch = np.ascontiguousarray(image).reshape(1, *image.shape)
+    wide = image.dtype == np.uint16
+    batch = np.ascontiguousarray(
+        image, dtype=np.float32 if wide else None).reshape(1, *image.shape)
     tensor = torch.from_numpy(batch.transpose(0, 3, 1, 2))
     tensor = F.interpolate(tensor, size, mode='bicubic', antialias=True)
-    return tensor.numpy()[0].transpose(1, 2, 0)
+    if wide:
+        tensor = tensor.round_().clamp_(0, 65535)
+    return tensor.numpy()[0].transpose(1, 2, 0).astype(
+        image.dtype, copy=False)
 
 
 class CropView:
     """One kind of crop and its augmentations.
 
     The order is that of the paper: random resized crop, horizontal flip,
-    colour jitter, grey, blur, solarisation.
+    colour jitter, grey, blur, solarisation. Saturation, hue and grey are
+    defined for 8-bit images of 3 channels alone; for others they have to be
+    switched off by ``jitter=(brightness, contrast, 0, 0)`` (or None) and
+    ``grey_prob=0``.
 
     Args:
         num: How many crops of this kind an image gets.
@@ -118,14 +127,26 @@ class CropView:
         self.blur_prob = blur_prob
         self.blur_sigma = tuple(blur_sigma)
         self.solarize_prob = solarize_prob
+        self.needs_bgr = (self.jitter is not None and self.jitter.needs_bgr
+                          and jitter_prob > 0) or grey_prob > 0
 
     def __call__(self, image: ndarray, rng: random.Random) -> ndarray:
-        """One crop (h, w, C), uint8, of an image (H, W, C), uint8."""
+        """One crop (h, w, C) of an image (H, W, C), uint8 or uint16.
+
+        Raises:
+            TypeError: A colour operation is on that the image does not allow.
+        """
+        if self.needs_bgr and not is_bgr(image):
+            raise TypeError(
+                'MultiCrop: saturation, hue and grey need 8-bit images of 3 '
+                f'channels, got {image.shape[2]} channels of {image.dtype}; '
+                'set jitter=(brightness, contrast, 0, 0) or None, and '
+                'grey_prob=0, in every crop.')
         top, left, h, w = sample_box(*image.shape[:2], self.scale, self.ratio,
                                      rng)
         crop = resize(image[top:top + h, left:left + w], self.size)
         if rng.random() < self.flip:
-            crop = cv2.flip(crop, 1)
+            crop = cv2.flip(crop, 1).reshape(crop.shape)
         if self.jitter and rng.random() < self.jitter_prob:
             crop = self.jitter(crop, rng)
         if rng.random() < self.grey_prob:

@@ -1,7 +1,9 @@
-"""Colour operations on uint8 BGR arrays, as torchvision does them on images.
+"""Colour operations on BGR arrays, as torchvision does them on images.
 
-Each is the operation Pillow or torchvision defines for 8-bit images, computed
-with lookup tables or OpenCV; results differ from Pillow's by rounding only.
+On 8-bit images of 3 channels each is the operation Pillow or torchvision
+defines, computed with lookup tables or OpenCV; results differ from Pillow's by
+rounding only. Brightness, contrast, solarisation and blur also take 16-bit
+images and any number of channels; saturation, hue and grey do not.
 """
 
 import itertools
@@ -17,10 +19,16 @@ _TO_GREY = np.array([_LUMA] * 3)
 _FROM_GREY = np.eye(3) - _TO_GREY
 
 
+def is_bgr(image: ndarray) -> bool:
+    """Whether an image has the form that all operations here take."""
+    return image.dtype == np.uint8 and image.shape[2] == 3
+
+
 def _scaled_about(image: ndarray, factor: float, origin: float) -> ndarray:
     """origin + factor * (image - origin), clipped."""
     # The second image has weight 0; this is OpenCV's fastest affine map.
-    return cv2.addWeighted(image, factor, image, 0., (1 - factor) * origin)
+    result = cv2.addWeighted(image, factor, image, 0., (1 - factor) * origin)
+    return result.reshape(image.shape)  # OpenCV drops a single channel
 
 
 def adjust_brightness(image: ndarray, factor: float) -> ndarray:
@@ -29,7 +37,9 @@ def adjust_brightness(image: ndarray, factor: float) -> ndarray:
 
 
 def adjust_contrast(image: ndarray, factor: float) -> ndarray:
-    """Blend with the mean luma."""
+    """Blend with the mean luma; without 3 channels, with the mean value."""
+    if image.shape[2] != 3:
+        return _scaled_about(image, factor, int(image.mean() + 0.5))
     # The luma of the mean colour is the mean luma, for less work.
     blue, green, red, _ = cv2.sumElems(image)
     mean = (_LUMA[0] * blue + _LUMA[1] * green +
@@ -40,17 +50,6 @@ def adjust_contrast(image: ndarray, factor: float) -> ndarray:
 def adjust_saturation(image: ndarray, factor: float) -> ndarray:
     """Blend with the luma of each pixel."""
     return cv2.transform(image, _TO_GREY + factor * _FROM_GREY)
-
-
-def _hsv_to_bgr(hsv: ndarray) -> ndarray:
-    """Inverse of ``COLOR_BGR2HSV_FULL``."""
-    # OpenCV's own code takes half the time of the Intel IPP it would call.
-    use_ipp = cv2.ipp.useIPP()
-    cv2.ipp.setUseIPP(False)
-    try:
-        return cv2.cvtColor(hsv, cv2.COLOR_HSV2BGR_FULL)
-    finally:
-        cv2.ipp.setUseIPP(use_ipp)
 
 
 def adjust_hue(image: ndarray, shift: float) -> ndarray:
@@ -68,7 +67,7 @@ def adjust_hue(image: ndarray, shift: float) -> ndarray:
     turn = np.zeros(hsv.shape[1:], np.uint8)
     turn[:, 0] = int(shift * 255) % 256
     hsv += turn
-    return _hsv_to_bgr(hsv)
+    return cv2.cvtColor(hsv, cv2.COLOR_HSV2BGR_FULL)
 
 
 def to_grey(image: ndarray) -> ndarray:
@@ -78,25 +77,28 @@ def to_grey(image: ndarray) -> ndarray:
 
 
 def solarize(image: ndarray) -> ndarray:
-    """Invert values of 128 and above."""
-    return cv2.LUT(image, _SOLARIZE)
+    """Invert values of half the range and above."""
+    if image.dtype == np.uint16:
+        return np.where(image < 2**15, image, ~image)
+    return cv2.LUT(image, _SOLARIZE).reshape(image.shape)
 
 
 def gaussian_blur(image: ndarray, sigma: float) -> ndarray:
     """Gaussian blur.
 
     Args:
-        image: (H, W, C), uint8.
+        image: (H, W, C), uint8 or uint16.
         sigma: Standard deviation in pixels.
 
     Returns:
-        (H, W, C), uint8.
+        Like ``image``.
     """
     size = 2 * max(1, int(np.ceil(2.5 * sigma))) + 1
     # Half the time of cv2.GaussianBlur, whose 8-bit sums are fixed point.
     kernel = cv2.getGaussianKernel(size, sigma, cv2.CV_32F)
-    return cv2.sepFilter2D(
+    result = cv2.sepFilter2D(
         image, -1, kernel, kernel, borderType=cv2.BORDER_REPLICATE)
+    return result.reshape(image.shape)
 
 
 class ColorJitter:
@@ -123,6 +125,7 @@ class ColorJitter:
                 (adjust_hue, 0., hue),
             ) if spread > 0
         ]
+        self.needs_bgr = saturation > 0 or hue > 0
         self.orders = list(itertools.permutations(range(len(self.operations))))
 
     def __call__(self, image: ndarray, rng: random.Random) -> ndarray:
