@@ -82,3 +82,17 @@ def samples(batch: int,
 def batch(*args, **kwargs) -> dict:
     """A collated batch of :func:`samples`."""
     return multi_crop_collate(samples(*args, **kwargs))
+
+
+def head_losses(head, student_cls, student_patch, teacher_cls, teacher_patch,
+                weight) -> dict:
+    """All losses of a head, its CLS loss in the step's two groups of views."""
+    num_global, num_views = len(teacher_cls), len(student_cls)
+    losses = head.cls_loss(student_cls[:num_global], teacher_cls, num_views,
+                           True)
+    if num_views > num_global:
+        local = head.cls_loss(student_cls[num_global:], teacher_cls,
+                              num_views, False)
+        losses = {name: losses[name] + local[name] for name in losses}
+    losses.update(head.patch_loss(student_patch, teacher_patch, weight))
+    return losses

@@ -1,4 +1,4 @@
 from .official_names import from_official
-from .precision import at_least_float32
+from .precision import at_least_float32, autocast_dtype
 
-__all__ = ['at_least_float32', 'from_official']
+__all__ = ['at_least_float32', 'autocast_dtype', 'from_official']

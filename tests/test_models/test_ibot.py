@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 
 from ibot_mm.datasets import multi_crop_collate
 from ibot_mm.registry import MODELS
-from tests.builders import batch, build_model, model_config, samples
+from tests.builders import (batch, build_model, head_losses, model_config,
+                            samples)
 from tests.dense import dense_losses
 
 
@@ -100,13 +101,18 @@ def test_batch_norm_in_the_head_sees_all_tokens_of_a_call():
                                                inputs['mask'])
     local = model.backbone.extract_tokens(inputs['local_crops'][0])[0]
     z = model.neck.project(torch.cat([cls, patch.flatten(0, 1)]))
-    expected_cls = model.neck.cls_logits(
-        torch.cat([z[:len(cls)], model.neck.project(local)]))
-    expected_patch = model.neck.patch_logits(
+    student_cls = model.neck.cls_logits(
+        torch.cat([z[:len(cls)], model.neck.project(local)])).unflatten(
+            0, (-1, 3))
+    student_patch = model.neck.patch_logits(
         z[len(cls):][inputs['mask'].flatten()])
-    student_cls, student_patch, _ = model._student_logits(inputs)
-    torch.testing.assert_close(student_cls, expected_cls)
-    torch.testing.assert_close(student_patch, expected_patch)
+    target = model._teacher_targets(inputs['global_crops'],
+                                    inputs['mask_index'])
+    expected = head_losses(model.head, student_cls, student_patch,
+                           target['cls'].unflatten(0, (-1, 3)),
+                           target['patch'], inputs['mask_weight'])
+    for name, value in model.loss(inputs).items():
+        torch.testing.assert_close(value, expected[name])
 
 
 def test_student_and_teacher_share_no_tensor():
@@ -212,5 +218,6 @@ def test_only_masked_patches_reach_the_prototypes(monkeypatch):
         (rows.append(x.shape[:-1].numel()), forward(self, x))[1])
     model.loss(inputs)
     masked = int(inputs['mask'].sum())
-    # Teacher: CLS, the patch mean, masked patches; student: CLS, masked.
-    assert sorted(rows) == sorted([8, 1, masked, 16, masked])
+    # Teacher: CLS, the patch mean, masked patches; student: CLS of the local
+    # and of the global views, masked patches.
+    assert sorted(rows) == sorted([8, 1, masked, 8, 8, masked])

@@ -7,6 +7,7 @@ import torch
 import torch.nn.functional as F
 
 from ibot_mm.models import IBOTHead, IBOTNeck
+from tests.builders import head_losses
 
 
 def neck(**changes):
@@ -104,7 +105,8 @@ def test_losses_by_hand():
     weight = torch.tensor([0.25, 0.25])
     expected_patch = (cross_entropy([0.9, 0.1], [2, 0]) +
                       cross_entropy([0.5, 0.5], [0, 1])) / 2 / 2
-    losses = head.loss(student, patch_student, teacher, patch_teacher, weight)
+    losses = head_losses(head, student, patch_student, teacher, patch_teacher,
+                         weight)
     assert math.isclose(losses['loss_cls'], expected_cls, rel_tol=1e-6)
     assert math.isclose(losses['loss_patch'], expected_patch, rel_tol=1e-6)
 

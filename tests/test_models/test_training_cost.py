@@ -44,6 +44,59 @@ def test_activation_checkpointing(drop_path_type):
     assert len(calls) == 4
 
 
+@pytest.mark.parametrize('dtype', [None, torch.bfloat16])
+def test_early_local_gradients(dtype):
+    """Against the whole graph, with scaled losses of two micro-batches."""
+    early = build_model(neck=dict(shared_head=False))
+    late = build_model(
+        neck=dict(shared_head=False), early_local_gradients=False)
+    for seed in (1, 2):
+        losses = []
+        for model in (early, late):
+            with torch.autocast('cpu', dtype=dtype, enabled=dtype is not None):
+                losses.append(model.loss(batch(4, seed=seed)['inputs']))
+            (sum(losses[-1].values()) * 0.25).backward()
+        for name, value in losses[0].items():
+            torch.testing.assert_close(value, losses[1][name])
+    # The whole graph adds the halves of both kinds of views in bfloat16.
+    tolerance = 1e-6 if dtype is None else 0.02
+    for (name, p), q in zip(early.named_parameters(), late.parameters()):
+        if q.grad is not None:
+            error = (p.grad - q.grad).abs().max() / q.grad.abs().max()
+            assert error < tolerance, (name, error)
+        else:
+            assert p.grad is None
+
+
+def graph_nodes(loss):
+    """Names of the nodes of a loss's graph."""
+    seen, stack = set(), [loss.grad_fn]
+    while stack:
+        node = stack.pop()
+        if node is not None and node not in seen:
+            seen.add(node)
+            stack += [n for n, _ in node.next_functions]
+    return [type(node).__name__ for node in seen]
+
+
+def test_early_gradients_free_the_graph_of_the_local_views():
+    attention = {}
+    for early in (True, False):
+        model = build_model(early_local_gradients=early)
+        names = graph_nodes(model.loss(batch(4)['inputs'])['loss_cls'])
+        attention[early] = sum('Attention' in name for name in names)
+    # Two layers for the global views, and as many for the local ones.
+    assert attention == {True: 2, False: 4}
+
+
+def test_float16_keeps_local_gradients_for_the_scaled_backward_pass():
+    model = build_model()
+    for dtype, early in ((torch.float16, False), (torch.bfloat16, True)):
+        with torch.autocast('cpu', dtype=dtype):
+            names = graph_nodes(model.loss(batch(4)['inputs'])['loss_cls'])
+        assert any('EarlyGradients' in name for name in names) == early
+
+
 @pytest.mark.parametrize('backend', [
     'aot_eager',
     pytest.param('inductor', marks=pytest.mark.slow),

@@ -185,6 +185,7 @@ def make_batch(cfg, size: int) -> dict:
 @contextmanager
 def timed_parts(step: Step) -> Iterator[Dict[str, float]]:
     """Time the parts of a step while the block runs."""
+    from ibot_mm.models.algorithms import ibot
     seconds: Dict[str, float] = defaultdict(float)
     model, wrapper = step.model, step.wrapper
     restore = []
@@ -214,8 +215,9 @@ def timed_parts(step: Step) -> Iterator[Dict[str, float]]:
     for neck, who in ((model.neck, 'student'), (teacher.neck, 'teacher')):
         for method in ('project', 'cls_logits', 'patch_logits'):
             wrap(neck, method, lambda *_, who=who: f'{who} neck')
-    if 'loss' not in vars(model):  # the dense step has its loss inline
-        wrap(model.head, 'loss', lambda *_: 'loss')
+    for method in ('cls_loss', 'patch_loss'):  # the dense step has its own
+        wrap(model.head, method, lambda *_: 'loss')
+    wrap(ibot, 'with_early_gradients', lambda *_: 'backward, local views')
     wrap(wrapper, 'backward', lambda *_: 'backward')
     wrap(wrapper, 'step', lambda *_: 'clipping and optimizer')
     wrap(model, 'update_teacher', lambda *_: 'teacher update')

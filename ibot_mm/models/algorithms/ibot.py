@@ -10,6 +10,9 @@ from mmpretrain.structures import DataSample
 from torch import Tensor, nn
 
 from ibot_mm.registry import MODELS
+from ibot_mm.utils import autocast_dtype
+
+from .early_gradients import with_early_gradients
 
 
 class Teacher(BaseModule):
@@ -47,6 +50,11 @@ class IBOT(BaseSelfSupervisor):
             no drop path.
         koleo: Config of ``KoLeoLoss``, a regulariser on the student's CLS
             tokens of the global views; None for none, as in the paper.
+        early_local_gradients: Whether to differentiate the loss of the local
+            views during the forward pass, before the student sees the global
+            ones, so that activations of both never exist at once. Losses and
+            gradients stay the same. Not done in float16, where the gradients
+            would miss the loss scale, and without gradients.
         compile_blocks: Arguments of ``torch.compile`` for the transformer
             blocks of student and teacher, e.g. ``dict(mode='default')``; None
             for no compilation. Checkpoints do not depend on it.
@@ -61,6 +69,7 @@ class IBOT(BaseSelfSupervisor):
                  teacher_neck: Optional[dict] = None,
                  teacher_backbone: Optional[dict] = None,
                  koleo: Optional[dict] = None,
+                 early_local_gradients: bool = True,
                  compile_blocks: Optional[dict] = None,
                  data_preprocessor: Optional[Union[dict, nn.Module]] = None,
                  init_cfg: Optional[dict] = None) -> None:
@@ -80,6 +89,7 @@ class IBOT(BaseSelfSupervisor):
                     f'neck.{key} ({getattr(self.neck, key)}).')
         self.koleo = MODELS.build(
             dict(dict(type='ibot_mm.KoLeoLoss'), **koleo)) if koleo else None
+        self.early_local_gradients = early_local_gradients
         self.teacher = Teacher(
             deepcopy({
                 **backbone, 'with_mask_token': False,
@@ -196,32 +206,55 @@ class IBOT(BaseSelfSupervisor):
         return self.head.teacher_distributions(
             cls_logits, neck.patch_logits(z_patch[mask_index]))
 
-    def _student_logits(self,
-                        inputs: Dict) -> Tuple[Tensor, Tensor, Tensor]:
-        """Logits of all CLS tokens (V B, K) and of masked patches (P, K).
-
-        The third value is the CLS tokens of the global views, (G B, C).
-        """
-        crops, index = inputs['global_crops'], inputs['mask_index']
-        cls, patch = self.backbone.extract_tokens(crops, inputs['mask'])
-        local_cls = [
-            self.backbone.extract_tokens(local)[0]
-            for local in inputs['local_crops']
+    def _local_losses(self, inputs: Dict, teacher_cls: Tensor,
+                      num_views: int) -> Dict[str, Tensor]:
+        """What the local views add to the CLS loss; {} without such views."""
+        if not inputs['local_crops']:
+            return {}
+        tokens = [
+            self.backbone.extract_tokens(crops)[0]
+            for crops in inputs['local_crops']
         ]
+        if self.neck.uses_batch_statistics:
+            # The statistics are over the tokens of a call, and the official
+            # code calls its head once for each size of crop.
+            z = torch.cat([self.neck.project(cls) for cls in tokens])
+        else:
+            z = self.neck.project(torch.cat(tokens))
+        logits = self.neck.cls_logits(z).unflatten(
+            0, (-1, inputs['batch_size']))
+        losses = self.head.cls_loss(logits, teacher_cls, num_views, False)
+        if (self.early_local_gradients and torch.is_grad_enabled()
+                and autocast_dtype(logits.device.type) != torch.float16):
+            losses['loss_cls'] = with_early_gradients(losses['loss_cls'],
+                                                      self._student_params())
+        return losses
+
+    def _student_params(self) -> List[nn.Parameter]:
+        return [*self.backbone.parameters(), *self.neck.parameters()]
+
+    def _global_losses(self, inputs: Dict, target: Dict[str, Tensor],
+                       num_views: int) -> Dict[str, Tensor]:
+        """CLS loss of the global views, patch loss and regulariser."""
+        batch, index = inputs['batch_size'], inputs['mask_index']
+        cls, patch = self.backbone.extract_tokens(inputs['global_crops'],
+                                                  inputs['mask'])
         patch = patch.flatten(0, 1)
         if self.neck.uses_batch_statistics:
-            # The statistics are over all tokens of a call, and the official
-            # code calls its head once for each size of crop.
             z = self.neck.project(torch.cat([cls, patch]))
             z_cls, z_patch = z[:len(cls)], z[len(cls):][index]
-            z_cls = torch.cat(
-                [z_cls] + [self.neck.project(c) for c in local_cls])
         else:
-            num_cls = sum(map(len, [cls, *local_cls]))
-            z = self.neck.project(torch.cat([cls, *local_cls, patch[index]]))
-            z_cls, z_patch = z[:num_cls], z[num_cls:]
-        return (self.neck.cls_logits(z_cls), self.neck.patch_logits(z_patch),
-                cls)
+            z = self.neck.project(torch.cat([cls, patch[index]]))
+            z_cls, z_patch = z[:len(cls)], z[len(cls):]
+        logits = self.neck.cls_logits(z_cls).unflatten(0, (-1, batch))
+        losses = self.head.cls_loss(logits, target['cls'], num_views, True)
+        losses.update(
+            self.head.patch_loss(
+                self.neck.patch_logits(z_patch), target['patch'],
+                inputs['mask_weight']))
+        if self.koleo is not None:
+            losses['loss_koleo'] = self.koleo(cls.unflatten(0, (-1, batch)))
+        return losses
 
     def loss(self,
              inputs: Dict,
@@ -240,12 +273,13 @@ class IBOT(BaseSelfSupervisor):
         batch = inputs['batch_size']
         target = self._teacher_targets(inputs['global_crops'],
                                        inputs['mask_index'])
-        student_cls, student_patch, cls_tokens = self._student_logits(inputs)
-        losses = self.head.loss(
-            student_cls.unflatten(0, (-1, batch)), student_patch,
-            target['cls'].unflatten(0, (-1, batch)), target['patch'],
-            inputs['mask_weight'])
-        if self.koleo is not None:
-            losses['loss_koleo'] = self.koleo(
-                cls_tokens.unflatten(0, (-1, batch)))
+        target['cls'] = target['cls'].unflatten(0, (-1, batch))
+        num_views = sum(
+            len(crops) for crops in
+            (inputs['global_crops'], *inputs['local_crops'])) // batch
+        # The local views first: see early_local_gradients.
+        local = self._local_losses(inputs, target['cls'], num_views)
+        losses = self._global_losses(inputs, target, num_views)
+        for name, value in local.items():
+            losses[name] = losses[name] + value
         return losses

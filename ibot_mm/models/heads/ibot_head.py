@@ -101,52 +101,67 @@ class IBOTHead(BaseModule):
             self.teacher_patch_temp)
         return dict(cls=cls.softmax(-1), patch=patch.softmax(-1))
 
-    def loss(self, student_cls: Tensor, student_patch: Tensor,
-             teacher_cls: Tensor, teacher_patch: Tensor,
-             patch_weight: Tensor) -> Dict[str, Tensor]:
-        """Both losses, weighted by their lambdas.
+    def cls_loss(self, student: Tensor, teacher: Tensor, num_views: int,
+                 are_global: bool) -> Dict[str, Tensor]:
+        """What some of the student's views add to L_[CLS].
 
         Args:
-            student_cls: Logits of the CLS tokens of V views of B images, the
-                global ones first, (V, B, K), float32.
-            student_patch: Logits of the masked patches of the global views,
-                (P, K_patch), float32.
-            teacher_cls: Distributions of the G global views, (G, B, K).
-            teacher_patch: Distributions of the masked patches, (P, K_patch).
-            patch_weight: Weight of each masked patch in the mean over images,
-                (P,): 1 / (masked patches of its image x G x B), so that an
-                image without masks contributes 0 and is still counted.
+            student: Logits of the CLS tokens of W views, (W, B, K), float32.
+            teacher: Distributions of the G global views, (G, B, K).
+            num_views: Views V of an image in all.
+            are_global: Whether the views are the G global ones, which are not
+                compared with themselves.
 
         Returns:
-            ``loss_cls`` and ``loss_patch``, scalars; with ``monitor`` also
-            what ``cls_statistics`` and ``patch_statistics`` describe.
+            ``loss_cls``, a scalar; with ``monitor`` also what
+            ``cls_statistics`` describes. Values of groups of views add up.
+
+        Raises:
+            ValueError: There is one view only.
         """
-        num_global, batch = teacher_cls.shape[:2]
-        num_views = len(student_cls)
-        if num_global * (num_views - 1) < 1:
+        num_global, batch = teacher.shape[:2]
+        if num_views < 2:
             raise ValueError(
                 'IBOTHead: the CLS loss compares views of an image, so it '
                 f'needs at least 2 crops, got {num_views}.')
-        log_p = (student_cls / self.student_temp).log_softmax(-1)
-        target = teacher_cls.sum(0)
+        log_p = (student / self.student_temp).log_softmax(-1)
         # All pairs (teacher view q, student view v), less those with q == v.
-        all_pairs = (log_p.sum(0) * target).sum()
-        same_view = (log_p[:num_global] * teacher_cls).sum()
-        num_pairs = num_global * (num_views - 1)
-        loss_cls = (same_view - all_pairs) / (num_pairs * batch)
-        losses = dict(loss_cls=self.loss_weight_cls * loss_cls)
+        total = -(log_p.sum(0) * teacher.sum(0)).sum()
+        if are_global:
+            total = total + (log_p * teacher).sum()
+        loss = total / (num_global * (num_views - 1) * batch)
+        losses = dict(loss_cls=self.loss_weight_cls * loss)
         if self.monitor:
+            if are_global:
+                self.usage['cls'].add(teacher.argmax(-1))
             losses.update(
-                cls_statistics(log_p.detach(), teacher_cls, loss_cls.detach(),
-                               self.usage['cls']))
+                cls_statistics(log_p.detach(), teacher, loss.detach(),
+                               num_views, are_global))
+        return losses
 
-        log_p = (student_patch / self.student_temp).log_softmax(-1)
-        loss_patch = -((log_p * teacher_patch).sum(-1) * patch_weight).sum()
-        losses.update(loss_patch=self.loss_weight_patch * loss_patch)
+    def patch_loss(self, student: Tensor, teacher: Tensor,
+                   weight: Tensor) -> Dict[str, Tensor]:
+        """L_MIM.
+
+        Args:
+            student: Logits of the masked patches of the global views, (P,
+                K_patch), float32.
+            teacher: Distributions of the same patches, (P, K_patch).
+            weight: Weight of each masked patch in the mean over images, (P,):
+                1 / (masked patches of its image x G x B), so that an image
+                without masks contributes 0 and is still counted.
+
+        Returns:
+            ``loss_patch``, a scalar; with ``monitor`` also what
+            ``patch_statistics`` describes.
+        """
+        log_p = (student / self.student_temp).log_softmax(-1)
+        loss = -((log_p * teacher).sum(-1) * weight).sum()
+        losses = dict(loss_patch=self.loss_weight_patch * loss)
         if self.monitor:
             losses.update(
-                patch_statistics(log_p.detach(), teacher_patch, patch_weight,
-                                 loss_patch.detach(), self.usage['patch']))
+                patch_statistics(log_p.detach(), teacher, weight,
+                                 loss.detach(), self.usage['patch']))
         return losses
 
     @torch.no_grad()

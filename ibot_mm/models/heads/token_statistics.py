@@ -36,14 +36,18 @@ class PrototypeUsage:
 
 @torch.no_grad()
 def cls_statistics(log_p: Tensor, teacher: Tensor, cross_entropy: Tensor,
-                   usage: PrototypeUsage) -> Dict[str, Tensor]:
-    """Statistics of the CLS tokens.
+                   num_views: int, are_global: bool) -> Dict[str, Tensor]:
+    """Statistics of the CLS tokens of some of the student's views.
+
+    Values over disjoint groups of views add up to those over all.
 
     Args:
-        log_p: Log-probabilities of the student's V views, (V, B, K).
+        log_p: Log-probabilities of W of the student's views, (W, B, K).
         teacher: Distributions of the G global views, (G, B, K).
-        cross_entropy: Mean over all pairs of different views.
-        usage: Gets the teacher's first choices.
+        cross_entropy: What these views add to the mean over all pairs.
+        num_views: Views V of an image in all.
+        are_global: Whether the views are the G global ones, which are not
+            compared with themselves.
 
     Returns:
         In nats the mean entropy of the teacher, ``entropy_cls``, and the mean
@@ -51,17 +55,19 @@ def cls_statistics(log_p: Tensor, teacher: Tensor, cross_entropy: Tensor,
         (cross-entropy = entropy + divergence); and the share of those pairs
         whose first choices agree, ``agreement_cls``.
     """
-    num_global, num_views = len(teacher), len(log_p)
-    entropy = torch.special.entr(teacher).sum(-1).mean()
-    student_choice, choice = log_p.argmax(-1), teacher.argmax(-1)
-    usage.add(choice)
-    agree = (student_choice.unsqueeze(0) == choice.unsqueeze(1)).float()
-    same_view = torch.stack([agree[v, v] for v in range(num_global)]).sum()
-    pairs = num_global * (num_views - 1) * log_p.shape[1]
+    num_global, batch = teacher.shape[:2]
+    agree = (log_p.argmax(-1).unsqueeze(0) == teacher.argmax(-1).unsqueeze(1)
+             ).float()
+    agreements, pairs = agree.sum(), num_global * len(log_p)
+    if are_global:
+        agreements = agreements - agree.diagonal().sum()
+        pairs -= num_global
+    all_pairs = num_global * (num_views - 1)
+    entropy = torch.special.entr(teacher).sum(-1).mean() * pairs / all_pairs
     return dict(
         entropy_cls=entropy,
         kl_cls=cross_entropy - entropy,
-        agreement_cls=(agree.sum() - same_view) / pairs)
+        agreement_cls=agreements / (all_pairs * batch))
 
 
 @torch.no_grad()
