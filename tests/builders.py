@@ -7,6 +7,7 @@ import torch
 
 from ibot_mm.datasets import multi_crop_collate
 from ibot_mm.models import IBOT
+from ibot_mm.models.algorithms.ibot import add_up
 
 ARCH = dict(
     embed_dims=24, num_layers=2, num_heads=3, feedforward_channels=48)
@@ -86,13 +87,18 @@ def batch(*args, **kwargs) -> dict:
 
 def head_losses(head, student_cls, student_patch, teacher_cls, teacher_patch,
                 weight) -> dict:
-    """All losses of a head, its CLS loss in the step's two groups of views."""
+    """All losses of a head, its CLS loss in groups of views."""
     num_global, num_views = len(teacher_cls), len(student_cls)
-    losses = head.cls_loss(student_cls[:num_global], teacher_cls, num_views,
-                           True)
+    parts = [
+        head.cls_loss(student_cls[i:i + 1], teacher_cls, num_views,
+                      slice(i, i + 1)) for i in range(num_global)
+    ]
     if num_views > num_global:
-        local = head.cls_loss(student_cls[num_global:], teacher_cls,
-                              num_views, False)
-        losses = {name: losses[name] + local[name] for name in losses}
-    losses.update(head.patch_loss(student_patch, teacher_patch, weight))
+        parts.append(
+            head.cls_loss(student_cls[num_global:], teacher_cls, num_views))
+    parts.append(head.patch_loss(student_patch, teacher_patch, weight))
+    losses = {}
+    for part in parts:
+        add_up(losses, part)
+    head.finish_statistics(losses)
     return losses

@@ -42,8 +42,9 @@ def multi_crop_collate(samples: Sequence[dict]) -> dict:
         ``inputs``, a dict of ``batch_size`` B, ``global_crops`` (G B, C, H,
         W), ``local_crops`` (list over sizes of (L_i B, C, h, w)), ``mask``
         bool (G B, gh, gw), ``mask_index`` int64 (P,) into the G B gh gw
-        patches and ``mask_weight`` float32 (P,), 1 / (masked patches of the
-        image x G B); and ``bad_files``, the lists of the samples joined.
+        patches, ``mask_weight`` float32 (P,), 1 / (masked patches of the
+        image x G B), and ``masked_per_view``, a list of G ints that sum to P;
+        and ``bad_files``, the lists of the samples joined.
 
     Raises:
         ValueError: The global crops differ in size.
@@ -67,7 +68,8 @@ def multi_crop_collate(samples: Sequence[dict]) -> dict:
             local_crops=_stack(samples, 'local_crops'),
             mask=mask,
             mask_index=index,
-            mask_weight=weight.repeat_interleave(per_image)),
+            mask_weight=weight.repeat_interleave(per_image),
+            masked_per_view=per_image.view(-1, len(samples)).sum(1).tolist()),
         bad_files=[
             bad for sample in samples for bad in sample.get('bad_files', [])
         ])

@@ -185,7 +185,7 @@ def make_batch(cfg, size: int) -> dict:
 @contextmanager
 def timed_parts(step: Step) -> Iterator[Dict[str, float]]:
     """Time the parts of a step while the block runs."""
-    from ibot_mm.models.algorithms import ibot
+    from ibot_mm.models.algorithms.early_gradients import EarlyGradients
     seconds: Dict[str, float] = defaultdict(float)
     model, wrapper = step.model, step.wrapper
     restore = []
@@ -217,7 +217,7 @@ def timed_parts(step: Step) -> Iterator[Dict[str, float]]:
             wrap(neck, method, lambda *_, who=who: f'{who} neck')
     for method in ('cls_loss', 'patch_loss'):  # the dense step has its own
         wrap(model.head, method, lambda *_: 'loss')
-    wrap(ibot, 'with_early_gradients', lambda *_: 'backward, local views')
+    wrap(EarlyGradients, 'add', lambda *_: 'backward, first passes')
     wrap(wrapper, 'backward', lambda *_: 'backward')
     wrap(wrapper, 'step', lambda *_: 'clipping and optimizer')
     wrap(model, 'update_teacher', lambda *_: 'teacher update')

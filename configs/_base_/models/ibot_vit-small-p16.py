@@ -2,6 +2,9 @@
 # bottleneck 256, 8192 prototypes shared by CLS and patch tokens.
 model = dict(
     type='ibot_mm.IBOT',
+    # One global view, or half of the local ones, at a time: activations of a
+    # quarter of the views, at no cost in operations. None for all of a kind.
+    views_per_pass=(1, 5),
     data_preprocessor=dict(
         type='ibot_mm.MultiCropDataPreprocessor',
         mean=[123.675, 116.28, 103.53],

@@ -1,6 +1,6 @@
 """Gradients taken during the forward pass, to let activations go."""
 
-from typing import Iterable, Tuple
+from typing import Dict, Iterable, Tuple
 
 import torch
 from torch import Tensor, nn
@@ -24,28 +24,48 @@ class _EarlyGradients(torch.autograd.Function):
         return (None, None, *[None] * len(grads), *grads)
 
 
-def with_early_gradients(loss: Tensor,
-                         parameters: Iterable[nn.Parameter]) -> Tensor:
-    """Differentiate a loss now, and free its graph and activations.
+class EarlyGradients:
+    """Differentiate some of a sum's losses before the others are computed.
 
     A sum of losses with graphs of their own needs the activations of only one
     graph at a time when all but the last are differentiated at once. The
-    result can be added to other losses and takes part in one later backward
-    pass, through which the gradients reach the parameters (and the hooks of a
-    distributed wrapper) as usual.
+    gradients are kept, and take part in the one later backward pass, through
+    which they reach the parameters (and the hooks of a distributed wrapper)
+    as usual.
 
     Args:
-        loss: Scalar.
-        parameters: All parameters that the loss may depend on.
-
-    Returns:
-        A scalar of the same value.
+        parameters: All parameters that the losses may depend on.
     """
-    wanted = [p for p in parameters if p.requires_grad]
-    # A backward pass must not run under autocast: products of the float32
-    # parts of the graph would be cast.
-    with torch.autocast(loss.device.type, enabled=False):
-        grads = torch.autograd.grad(loss, wanted, allow_unused=True)
-    known = [(g, p) for g, p in zip(grads, wanted) if g is not None]
-    grads, wanted = zip(*known)
-    return _EarlyGradients.apply(loss.detach(), len(grads), *grads, *wanted)
+
+    def __init__(self, parameters: Iterable[nn.Parameter]) -> None:
+        self.parameters = [p for p in parameters if p.requires_grad]
+        self.gradients: Dict[int, Tensor] = {}
+
+    def add(self, loss: Tensor) -> None:
+        """Differentiate a scalar now; its graph is freed."""
+        # A backward pass must not run under autocast: products of the float32
+        # parts of the graph would be cast.
+        with torch.autocast(loss.device.type, enabled=False):
+            new = torch.autograd.grad(
+                loss, self.parameters, allow_unused=True)
+        both = [i for i, grad in enumerate(new)
+                if grad is not None and i in self.gradients]
+        self.gradients.update({
+            i: grad for i, grad in enumerate(new)
+            if grad is not None and i not in self.gradients
+        })
+        if both:
+            torch._foreach_add_([self.gradients[i] for i in both],
+                                [new[i] for i in both])
+
+    def attach(self, loss: Tensor) -> Tensor:
+        """A scalar like ``loss`` (without a graph) that has the gradients.
+
+        The gradients are those of everything that was added; it serves one
+        backward pass.
+        """
+        if not self.gradients:
+            return loss
+        return _EarlyGradients.apply(
+            loss, len(self.gradients), *self.gradients.values(),
+            *(self.parameters[i] for i in self.gradients))

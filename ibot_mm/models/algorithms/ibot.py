@@ -1,7 +1,8 @@
 """iBOT: image BERT pre-training with an online tokenizer."""
 
 from copy import deepcopy
-from typing import Dict, List, Optional, Tuple, Union
+from functools import partial
+from typing import Callable, Dict, List, Optional, Tuple, Union
 
 import torch
 from mmengine.model import BaseModule
@@ -12,7 +13,7 @@ from torch import Tensor, nn
 from ibot_mm.registry import MODELS
 from ibot_mm.utils import autocast_dtype
 
-from .early_gradients import with_early_gradients
+from .early_gradients import EarlyGradients
 
 
 class Teacher(BaseModule):
@@ -50,11 +51,14 @@ class IBOT(BaseSelfSupervisor):
             no drop path.
         koleo: Config of ``KoLeoLoss``, a regulariser on the student's CLS
             tokens of the global views; None for none, as in the paper.
-        early_local_gradients: Whether to differentiate the loss of the local
-            views during the forward pass, before the student sees the global
-            ones, so that activations of both never exist at once. Losses and
-            gradients stay the same. Not done in float16, where the gradients
-            would miss the loss scale, and without gradients.
+        views_per_pass: Largest numbers of global and of local views that go
+            through the student at once; None for all of a kind. Every pass
+            but the last is differentiated before the next begins, so that
+            activations of one pass exist at a time. Losses and gradients do
+            not depend on it. Global views stay together when the neck has
+            batch statistics.
+        early_gradients: Whether to differentiate so. In float16 it is not
+            done, because the gradients would miss the loss scale.
         compile_blocks: Arguments of ``torch.compile`` for the transformer
             blocks of student and teacher, e.g. ``dict(mode='default')``; None
             for no compilation. Checkpoints do not depend on it.
@@ -69,7 +73,8 @@ class IBOT(BaseSelfSupervisor):
                  teacher_neck: Optional[dict] = None,
                  teacher_backbone: Optional[dict] = None,
                  koleo: Optional[dict] = None,
-                 early_local_gradients: bool = True,
+                 views_per_pass: Optional[Tuple[int, int]] = None,
+                 early_gradients: bool = True,
                  compile_blocks: Optional[dict] = None,
                  data_preprocessor: Optional[Union[dict, nn.Module]] = None,
                  init_cfg: Optional[dict] = None) -> None:
@@ -89,7 +94,11 @@ class IBOT(BaseSelfSupervisor):
                     f'neck.{key} ({getattr(self.neck, key)}).')
         self.koleo = MODELS.build(
             dict(dict(type='ibot_mm.KoLeoLoss'), **koleo)) if koleo else None
-        self.early_local_gradients = early_local_gradients
+        if views_per_pass is not None and min(views_per_pass) < 1:
+            raise ValueError('IBOT: views_per_pass must be two numbers of 1 '
+                             f'or more, got {views_per_pass}.')
+        self.views_per_pass = views_per_pass
+        self.early_gradients = early_gradients
         self.teacher = Teacher(
             deepcopy({
                 **backbone, 'with_mask_token': False,
@@ -206,55 +215,72 @@ class IBOT(BaseSelfSupervisor):
         return self.head.teacher_distributions(
             cls_logits, neck.patch_logits(z_patch[mask_index]))
 
-    def _local_losses(self, inputs: Dict, teacher_cls: Tensor,
+    def _local_losses(self, crops: Tensor, teacher_cls: Tensor,
                       num_views: int) -> Dict[str, Tensor]:
-        """What the local views add to the CLS loss; {} without such views."""
-        if not inputs['local_crops']:
-            return {}
-        tokens = [
-            self.backbone.extract_tokens(crops)[0]
-            for crops in inputs['local_crops']
-        ]
-        if self.neck.uses_batch_statistics:
-            # The statistics are over the tokens of a call, and the official
-            # code calls its head once for each size of crop.
-            z = torch.cat([self.neck.project(cls) for cls in tokens])
-        else:
-            z = self.neck.project(torch.cat(tokens))
-        logits = self.neck.cls_logits(z).unflatten(
-            0, (-1, inputs['batch_size']))
-        losses = self.head.cls_loss(logits, teacher_cls, num_views, False)
-        if (self.early_local_gradients and torch.is_grad_enabled()
-                and autocast_dtype(logits.device.type) != torch.float16):
-            losses['loss_cls'] = with_early_gradients(losses['loss_cls'],
-                                                      self._student_params())
-        return losses
-
-    def _student_params(self) -> List[nn.Parameter]:
-        return [*self.backbone.parameters(), *self.neck.parameters()]
+        """What some local views (W B, C_in, h, w) add to the CLS loss."""
+        cls, _ = self.backbone.extract_tokens(crops)
+        logits = self.neck.cls_logits(self.neck.project(cls))
+        return self.head.cls_loss(
+            logits.unflatten(0, (-1, teacher_cls.shape[1])), teacher_cls,
+            num_views)
 
     def _global_losses(self, inputs: Dict, target: Dict[str, Tensor],
-                       num_views: int) -> Dict[str, Tensor]:
-        """CLS loss of the global views, patch loss and regulariser."""
-        batch, index = inputs['batch_size'], inputs['mask_index']
-        cls, patch = self.backbone.extract_tokens(inputs['global_crops'],
-                                                  inputs['mask'])
+                       views: slice, num_views: int) -> Dict[str, Tensor]:
+        """CLS loss of some global views, their patch loss and regulariser."""
+        batch, grid = inputs['batch_size'], inputs['mask'].shape[1:].numel()
+        images = slice(views.start * batch, views.stop * batch)
+        counts = inputs['masked_per_view']
+        masked = slice(sum(counts[:views.start]), sum(counts[:views.stop]))
+        index = inputs['mask_index'][masked] - images.start * grid
+
+        cls, patch = self.backbone.extract_tokens(
+            inputs['global_crops'][images], inputs['mask'][images])
         patch = patch.flatten(0, 1)
         if self.neck.uses_batch_statistics:
+            # The statistics are over all tokens of a call, and the official
+            # code calls its head once for each size of crop.
             z = self.neck.project(torch.cat([cls, patch]))
             z_cls, z_patch = z[:len(cls)], z[len(cls):][index]
         else:
             z = self.neck.project(torch.cat([cls, patch[index]]))
             z_cls, z_patch = z[:len(cls)], z[len(cls):]
-        logits = self.neck.cls_logits(z_cls).unflatten(0, (-1, batch))
-        losses = self.head.cls_loss(logits, target['cls'], num_views, True)
+        losses = self.head.cls_loss(
+            self.neck.cls_logits(z_cls).unflatten(0, (-1, batch)),
+            target['cls'], num_views, views)
         losses.update(
             self.head.patch_loss(
-                self.neck.patch_logits(z_patch), target['patch'],
-                inputs['mask_weight']))
+                self.neck.patch_logits(z_patch), target['patch'][masked],
+                inputs['mask_weight'][masked]))
         if self.koleo is not None:
-            losses['loss_koleo'] = self.koleo(cls.unflatten(0, (-1, batch)))
+            share = (views.stop - views.start) / len(counts)
+            losses['loss_koleo'] = share * self.koleo(
+                cls.unflatten(0, (-1, batch)))
         return losses
+
+    def _passes(self, inputs: Dict, target: Dict[str, Tensor]
+                ) -> List[Callable[[], Dict[str, Tensor]]]:
+        """Functions that compute what the student's passes add."""
+        batch, num_global = inputs['batch_size'], len(target['cls'])
+        at_once, local_at_once = self.views_per_pass or (num_global, None)
+        if self.neck.uses_batch_statistics:
+            at_once, local_at_once = num_global, None
+        local = [
+            part for crops in inputs['local_crops'] for part in crops.split(
+                local_at_once * batch if local_at_once else len(crops))
+        ]
+        num_views = num_global + sum(map(len, inputs['local_crops'])) // batch
+        # The global views, which have the most activations, come last: the
+        # gradients of the others take little room.
+        passes: List[Callable] = [
+            partial(self._local_losses, crops, target['cls'], num_views)
+            for crops in local
+        ]
+        for start in range(0, num_global, at_once):
+            views = slice(start, min(start + at_once, num_global))
+            passes.append(
+                partial(self._global_losses, inputs, target, views,
+                        num_views))
+        return passes
 
     def loss(self,
              inputs: Dict,
@@ -270,16 +296,31 @@ class IBOT(BaseSelfSupervisor):
             ``loss_cls`` and ``loss_patch``, ``loss_koleo`` if asked for, and
             the statistics of ``IBOTHead.monitor``.
         """
-        batch = inputs['batch_size']
         target = self._teacher_targets(inputs['global_crops'],
                                        inputs['mask_index'])
-        target['cls'] = target['cls'].unflatten(0, (-1, batch))
-        num_views = sum(
-            len(crops) for crops in
-            (inputs['global_crops'], *inputs['local_crops'])) // batch
-        # The local views first: see early_local_gradients.
-        local = self._local_losses(inputs, target['cls'], num_views)
-        losses = self._global_losses(inputs, target, num_views)
-        for name, value in local.items():
-            losses[name] = losses[name] + value
+        target['cls'] = target['cls'].unflatten(0, (-1, inputs['batch_size']))
+        device = inputs['global_crops'].device.type
+        early = None
+        if (self.early_gradients and torch.is_grad_enabled()
+                and autocast_dtype(device) != torch.float16):
+            early = EarlyGradients(
+                [*self.backbone.parameters(), *self.neck.parameters()])
+        *first, last = self._passes(inputs, target)
+        losses: Dict[str, Tensor] = {}
+        for student_pass in first:
+            part = student_pass()
+            if early is not None:
+                early.add(sum(v for k, v in part.items() if 'loss' in k))
+                part = {name: value.detach() for name, value in part.items()}
+            add_up(losses, part)
+        if early is not None and losses:
+            losses['loss_cls'] = early.attach(losses['loss_cls'])
+        add_up(losses, last())
+        self.head.finish_statistics(losses)
         return losses
+
+
+def add_up(total: Dict[str, Tensor], part: Dict[str, Tensor]) -> None:
+    """Add values to those of the same names, in place."""
+    for name, value in part.items():
+        total[name] = total[name] + value if name in total else value

@@ -93,24 +93,31 @@ class IBOTHead(BaseModule):
             ``cls`` and ``patch``, of the same shapes; rows sum to 1.
         """
         if self.centering == 'sinkhorn_knopp':
-            return dict(
-                cls=sinkhorn_knopp(cls_logits, self.teacher_temp),
-                patch=sinkhorn_knopp(patch_logits, self.teacher_patch_temp))
-        cls = cls_logits.sub_(self.center).div_(self.teacher_temp)
-        patch = patch_logits.sub_(self.patch_center).div_(
-            self.teacher_patch_temp)
-        return dict(cls=cls.softmax(-1), patch=patch.softmax(-1))
+            cls = sinkhorn_knopp(cls_logits, self.teacher_temp)
+            patch = sinkhorn_knopp(patch_logits, self.teacher_patch_temp)
+        else:
+            cls = cls_logits.sub_(self.center).div_(
+                self.teacher_temp).softmax(-1)
+            patch = patch_logits.sub_(self.patch_center).div_(
+                self.teacher_patch_temp).softmax(-1)
+        if self.monitor:
+            self.usage['cls'].add(cls.argmax(-1))
+            self.usage['patch'].add(patch.argmax(-1))
+        return dict(cls=cls, patch=patch)
 
-    def cls_loss(self, student: Tensor, teacher: Tensor, num_views: int,
-                 are_global: bool) -> Dict[str, Tensor]:
+    def cls_loss(self,
+                 student: Tensor,
+                 teacher: Tensor,
+                 num_views: int,
+                 views: Optional[slice] = None) -> Dict[str, Tensor]:
         """What some of the student's views add to L_[CLS].
 
         Args:
             student: Logits of the CLS tokens of W views, (W, B, K), float32.
             teacher: Distributions of the G global views, (G, B, K).
             num_views: Views V of an image in all.
-            are_global: Whether the views are the G global ones, which are not
-                compared with themselves.
+            views: Which of the global views they are, which are not compared
+                with themselves; None for local ones.
 
         Returns:
             ``loss_cls``, a scalar; with ``monitor`` also what
@@ -127,16 +134,14 @@ class IBOTHead(BaseModule):
         log_p = (student / self.student_temp).log_softmax(-1)
         # All pairs (teacher view q, student view v), less those with q == v.
         total = -(log_p.sum(0) * teacher.sum(0)).sum()
-        if are_global:
-            total = total + (log_p * teacher).sum()
+        if views is not None:
+            total = total + (log_p * teacher[views]).sum()
         loss = total / (num_global * (num_views - 1) * batch)
         losses = dict(loss_cls=self.loss_weight_cls * loss)
         if self.monitor:
-            if are_global:
-                self.usage['cls'].add(teacher.argmax(-1))
             losses.update(
                 cls_statistics(log_p.detach(), teacher, loss.detach(),
-                               num_views, are_global))
+                               num_views, views))
         return losses
 
     def patch_loss(self, student: Tensor, teacher: Tensor,
@@ -153,7 +158,8 @@ class IBOTHead(BaseModule):
 
         Returns:
             ``loss_patch``, a scalar; with ``monitor`` also what
-            ``patch_statistics`` describes.
+            ``patch_statistics`` describes. Values of groups of patches add
+            up.
         """
         log_p = (student / self.student_temp).log_softmax(-1)
         loss = -((log_p * teacher).sum(-1) * weight).sum()
@@ -161,8 +167,16 @@ class IBOTHead(BaseModule):
         if self.monitor:
             losses.update(
                 patch_statistics(log_p.detach(), teacher, weight,
-                                 loss.detach(), self.usage['patch']))
+                                 loss.detach()))
         return losses
+
+    @staticmethod
+    def finish_statistics(losses: Dict[str, Tensor]) -> None:
+        """Turn the sums over masked patches into means, in place."""
+        weight = losses.pop('weight_patch', None)
+        if weight is not None:
+            for name in ('entropy_patch', 'kl_patch', 'agreement_patch'):
+                losses[name] = losses[name] / weight
 
     @torch.no_grad()
     def collect_centers(self, cls_logits: Tensor, patch_mean: Tensor,

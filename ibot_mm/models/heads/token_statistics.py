@@ -1,6 +1,6 @@
 """What the log says about teacher and student (no part of the loss)."""
 
-from typing import Dict
+from typing import Dict, Optional
 
 import torch
 from mmengine.dist import all_reduce
@@ -36,7 +36,8 @@ class PrototypeUsage:
 
 @torch.no_grad()
 def cls_statistics(log_p: Tensor, teacher: Tensor, cross_entropy: Tensor,
-                   num_views: int, are_global: bool) -> Dict[str, Tensor]:
+                   num_views: int,
+                   views: Optional[slice]) -> Dict[str, Tensor]:
     """Statistics of the CLS tokens of some of the student's views.
 
     Values over disjoint groups of views add up to those over all.
@@ -46,8 +47,8 @@ def cls_statistics(log_p: Tensor, teacher: Tensor, cross_entropy: Tensor,
         teacher: Distributions of the G global views, (G, B, K).
         cross_entropy: What these views add to the mean over all pairs.
         num_views: Views V of an image in all.
-        are_global: Whether the views are the G global ones, which are not
-            compared with themselves.
+        views: Which of the global views they are, which are not compared
+            with themselves; None for local ones.
 
     Returns:
         In nats the mean entropy of the teacher, ``entropy_cls``, and the mean
@@ -59,9 +60,9 @@ def cls_statistics(log_p: Tensor, teacher: Tensor, cross_entropy: Tensor,
     agree = (log_p.argmax(-1).unsqueeze(0) == teacher.argmax(-1).unsqueeze(1)
              ).float()
     agreements, pairs = agree.sum(), num_global * len(log_p)
-    if are_global:
-        agreements = agreements - agree.diagonal().sum()
-        pairs -= num_global
+    if views is not None:
+        agreements = agreements - agree[views].diagonal().sum()
+        pairs -= len(log_p)
     all_pairs = num_global * (num_views - 1)
     entropy = torch.special.entr(teacher).sum(-1).mean() * pairs / all_pairs
     return dict(
@@ -72,29 +73,26 @@ def cls_statistics(log_p: Tensor, teacher: Tensor, cross_entropy: Tensor,
 
 @torch.no_grad()
 def patch_statistics(log_p: Tensor, teacher: Tensor, weight: Tensor,
-                     cross_entropy: Tensor,
-                     usage: PrototypeUsage) -> Dict[str, Tensor]:
-    """Statistics of the masked patches, as means over the masked images.
+                     cross_entropy: Tensor) -> Dict[str, Tensor]:
+    """Statistics of masked patches; values of disjoint groups add up.
 
     Args:
         log_p: Log-probabilities of the student, (P, K).
         teacher: Distributions of the teacher, (P, K).
         weight: Weights of the patches in the loss, (P,).
         cross_entropy: Their cross-entropy, weighted and summed.
-        usage: Gets the teacher's first choices.
 
     Returns:
         ``entropy_patch``, ``kl_patch`` and ``agreement_patch``, as for the
-        CLS tokens; nothing when no patch is masked.
+        CLS tokens, as sums over the weights, and the sum of the weights,
+        ``weight_patch``; nothing when no patch is masked.
     """
     if not len(teacher):
         return {}
-    weight_sum = weight.sum()
-    choice = teacher.argmax(-1)
-    usage.add(choice)
     entropy = (torch.special.entr(teacher).sum(-1) * weight).sum()
-    agree = (log_p.argmax(-1) == choice).float()
+    agree = (log_p.argmax(-1) == teacher.argmax(-1)).float()
     return dict(
-        entropy_patch=entropy / weight_sum,
-        kl_patch=(cross_entropy - entropy) / weight_sum,
-        agreement_patch=(agree * weight).sum() / weight_sum)
+        entropy_patch=entropy,
+        kl_patch=cross_entropy - entropy,
+        agreement_patch=(agree * weight).sum(),
+        weight_patch=weight.sum())
