@@ -97,8 +97,8 @@ def config(case: str, work_dir) -> Config:
         dict(
             work_dir=str(work_dir),
             model=dict(
-                # All views of a kind together, in the order of the official
-                # sums: the noise that Adam amplifies (see below) depends on it.
+                # All views of a kind together, the order of the official
+                # sums: the noise that Adam amplifies (below) depends on it.
                 views_per_pass=None,
                 data_preprocessor=dict(mean=None, std=None, to_rgb=False),
                 backbone=dict(
