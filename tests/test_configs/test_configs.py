@@ -280,3 +280,52 @@ def test_recipes_build_and_open_with_their_launch_line(path):
     for hook in ('teacher_ema', 'teacher_temperature', 'freeze_last_layer',
                  'bad_files', 'training_health'):
         assert hook in cfg.default_hooks
+
+
+def test_metafile_and_readme_know_every_recipe():
+    """What mim and the readme say is what the configs are."""
+    index = yaml.safe_load((ROOT / 'model-index.yml').read_text())
+    entries = {}
+    for path in index['Import']:
+        for model in yaml.safe_load((ROOT / path).read_text())['Models']:
+            entries[model['Name']] = model
+    assert list(entries) == list(PUBLISHED)
+    readme = (CONFIGS / 'ibot' / 'README.md').read_text()
+    for name, entry in entries.items():
+        row = PUBLISHED[name]
+        assert entry['Config'] == f'configs/ibot/{name}.py'
+        assert entry['Metadata']['Epochs'] == row['epochs']
+        assert entry['Metadata']['Batch Size'] == row['gpus'] * row['batch']
+        if row['arch'] in ('small', 'tiny'):
+            model = MODELS.build(load(name).model)
+            assert entry['Metadata']['Parameters'] == sum(
+                p.numel() for p in model.parameters())
+    for path in RECIPES:
+        assert f'({path.name})' in readme
+    for target in re.findall(r'\]\(([^)#]+)\)', readme):
+        if not target.startswith('http'):
+            assert (CONFIGS / 'ibot' / target).exists(), target
+
+
+RESULTS = {
+    'ibot_vit-small-p16_16xb64-multicrop-800e_in1k': '75.2 77.9 82.3',
+    'ibot_vit-base-p16_16xb64-multicrop-400e_in1k': '77.1 79.5 84.0',
+    'ibot_vit-base-p16_16xb64-multicrop-rand-400e_in1k': '77.3 79.8 84.1',
+    'ibot_vit-large-p16_16xb64-multicrop-250e_in1k': '78.0 81.0 84.8',
+    'ibot_vit-large-p16_16xb64-multicrop-rand-250e_in1k': '77.7 81.3 85.0',
+    'ibot_swin-tiny-w7_16xb64-multicrop-300e_in1k': '75.3 78.6',
+    'ibot_swin-tiny-w14_40xb26-multicrop-300e_in1k': '76.2 79.3',
+    'ibot_vit-base-p16_16xb64-multicrop-80e_in22k': '71.1 79.0 84.4',
+    'ibot_vit-large-p16_16xb64-multicrop-50e_in22k': '72.9 82.3 86.6',
+}
+
+
+@pytest.mark.parametrize('name', list(RESULTS))
+def test_published_results_stand_beside_the_config(name):
+    numbers = RESULTS[name].split()
+    header = (CONFIGS / 'ibot' / f'{name}.py').read_text().split('_base_')[0]
+    row = next(line for line in (CONFIGS / 'ibot' / 'README.md').read_text(
+    ).splitlines() if f'({name}.py)' in line)
+    for text in (header.split('Aim')[1], row.split('.py)')[1]):
+        assert re.findall(r'\d\d\.\d', text)[:len(numbers)] == numbers
+    assert 'published' in header

@@ -41,9 +41,9 @@ def test_unshared_layers_serve_their_own_tokens():
     model = neck(shared_head=False, num_patch_prototypes=7)
     z = F.normalize(torch.randn(3, 4), dim=-1)
     assert model.cls_logits(z).shape == (3, 10)
-    assert model.patch_logits(z).shape == (3, 7)
+    assert model.logits(z, z)[1].shape == (3, 7)
     directions = F.normalize(model.last_layer2.weight_v, dim=1)
-    torch.testing.assert_close(model.patch_logits(z), z @ directions.T)
+    torch.testing.assert_close(model.logits(z, z)[1], z @ directions.T)
 
 
 def test_norm_last_layer_fixes_the_gain_and_nothing_else():

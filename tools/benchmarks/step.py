@@ -213,7 +213,7 @@ def timed_parts(step: Step) -> Iterator[Dict[str, float]]:
          + ('global' if x.shape[-1] == largest else 'local'))
     wrap(teacher.backbone, 'extract_tokens', lambda *_: 'teacher backbone')
     for neck, who in ((model.neck, 'student'), (teacher.neck, 'teacher')):
-        for method in ('project', 'cls_logits', 'patch_logits'):
+        for method in ('project', 'cls_logits', 'logits'):
             wrap(neck, method, lambda *_, who=who: f'{who} neck')
     for method in ('cls_loss', 'patch_loss'):  # the dense step has its own
         wrap(model.head, method, lambda *_: 'loss')

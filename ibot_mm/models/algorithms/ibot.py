@@ -206,14 +206,13 @@ class IBOT(BaseSelfSupervisor):
         cls, patch = self.teacher.backbone.extract_tokens(crops)
         z = neck.project(torch.cat([cls, patch.flatten(0, 1)]))
         z_cls, z_patch = z[:len(cls)], z[len(cls):]
-        cls_logits = neck.cls_logits(z_cls)
         # The prototype layer is linear without bias: the mean of its outputs
         # is its output at the mean, so only masked patches need their logits.
-        self.head.collect_centers(cls_logits,
-                                  neck.patch_logits(z_patch.mean(0)),
-                                  len(z_patch))
-        return self.head.teacher_distributions(
-            cls_logits, neck.patch_logits(z_patch[mask_index]))
+        cls_logits, patch_logits = neck.logits(
+            z_cls, torch.cat([z_patch[mask_index],
+                              z_patch.mean(0, keepdim=True)]))
+        self.head.collect_centers(cls_logits, patch_logits[-1], len(z_patch))
+        return self.head.teacher_distributions(cls_logits, patch_logits[:-1])
 
     def _local_losses(self, crops: Tensor, teacher_cls: Tensor,
                       num_views: int) -> Dict[str, Tensor]:
@@ -244,13 +243,13 @@ class IBOT(BaseSelfSupervisor):
         else:
             z = self.neck.project(torch.cat([cls, patch[index]]))
             z_cls, z_patch = z[:len(cls)], z[len(cls):]
+        cls_logits, patch_logits = self.neck.logits(z_cls, z_patch)
         losses = self.head.cls_loss(
-            self.neck.cls_logits(z_cls).unflatten(0, (-1, batch)),
-            target['cls'], num_views, views)
+            cls_logits.unflatten(0, (-1, batch)), target['cls'], num_views,
+            views)
         losses.update(
-            self.head.patch_loss(
-                self.neck.patch_logits(z_patch), target['patch'][masked],
-                inputs['mask_weight'][masked]))
+            self.head.patch_loss(patch_logits, target['patch'][masked],
+                                 inputs['mask_weight'][masked]))
         if self.koleo is not None:
             share = (views.stop - views.start) / len(counts)
             losses['loss_koleo'] = share * self.koleo(

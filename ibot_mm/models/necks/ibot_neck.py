@@ -1,6 +1,6 @@
 """Projection head h of iBOT (paper, section 3.2 and appendix A)."""
 
-from typing import Optional
+from typing import Optional, Tuple
 
 import torch
 import torch.nn.functional as F
@@ -137,9 +137,21 @@ class IBOTNeck(BaseModule):
         """Logits (M, K), float32, of the bottlenecks (M, D) of CLS tokens."""
         return self.last_layer(z)
 
-    def patch_logits(self, z: Tensor) -> Tensor:
-        """The same for patch tokens."""
-        return (self.last_layer2 or self.last_layer)(z)
+    def logits(self, z_cls: Tensor,
+               z_patch: Tensor) -> Tuple[Tensor, Tensor]:
+        """Logits of both token kinds, in one product where they share.
+
+        Args:
+            z_cls: Bottlenecks of CLS tokens, (M, D).
+            z_patch: Bottlenecks of patch tokens, (P, D).
+
+        Returns:
+            (M, K) and (P, K_patch), float32.
+        """
+        if self.last_layer2 is not None:
+            return self.last_layer(z_cls), self.last_layer2(z_patch)
+        logits = self.last_layer(torch.cat([z_cls, z_patch]))
+        return logits[:len(z_cls)], logits[len(z_cls):]
 
     def forward(self, cls: Tensor, patch: Tensor):
         """Logits of CLS tokens (B, C) and of patch tokens (B, N, C).
@@ -151,6 +163,5 @@ class IBOTNeck(BaseModule):
             Logits (B, K) and (B, N, K_patch), float32.
         """
         z = self.project(torch.cat([cls, patch.flatten(0, 1)]))
-        return (self.cls_logits(z[:len(cls)]),
-                self.patch_logits(z[len(cls):]).unflatten(
-                    0, patch.shape[:2]))
+        cls_logits, patch_logits = self.logits(z[:len(cls)], z[len(cls):])
+        return cls_logits, patch_logits.unflatten(0, patch.shape[:2])

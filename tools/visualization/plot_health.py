@@ -1,0 +1,93 @@
+"""Draw the curves that tell a healthy pre-training from a failing one.
+
+    python tools/visualization/plot_health.py WORK_DIR [WORK_DIR ...] \
+        --out health.png
+
+Reads the scalars that training wrote to ``WORK_DIR/*/vis_data/scalars.json``
+(a resumed run has several) and draws one line for each work directory.
+"""
+
+import argparse
+import json
+from pathlib import Path
+from typing import Dict, List, Tuple
+
+PANELS = (
+    ('loss_cls', 'CLS loss'),
+    ('entropy_cls', 'entropy of the teacher, CLS (nats)'),
+    ('kl_cls', 'KL(teacher || student), CLS (nats)'),
+    ('agreement_cls', 'same first choice, CLS'),
+    ('prototypes_cls', 'prototypes in use, CLS'),
+    ('loss_patch', 'patch loss'),
+    ('entropy_patch', 'entropy of the teacher, patches (nats)'),
+    ('kl_patch', 'KL(teacher || student), patches (nats)'),
+    ('agreement_patch', 'same first choice, patches'),
+    ('prototypes_patch', 'prototypes in use, patches'),
+)
+
+
+def read_scalars(work_dir: Path) -> Dict[str, List[Tuple[int, float]]]:
+    """Logged values by name: (iteration, value), the latest of each.
+
+    Raises:
+        FileNotFoundError: The directory holds no training log.
+    """
+    files = sorted(work_dir.glob('*/vis_data/scalars.json'))
+    if not files:
+        raise FileNotFoundError(
+            f'"{work_dir}" holds no */vis_data/scalars.json: it is not the '
+            'work directory of a training.')
+    values: Dict[str, Dict[int, float]] = {}
+    for file in files:
+        for line in file.read_text().splitlines():
+            entry = json.loads(line)
+            if 'loss' in entry:
+                for name, value in entry.items():
+                    values.setdefault(name, {})[entry['iter']] = value
+    return {name: sorted(points.items()) for name, points in values.items()}
+
+
+def plot(runs: Dict[str, Dict], out: Path) -> None:
+    """Draw all panels.
+
+    Args:
+        runs: Scalars by label.
+        out: Picture to write.
+    """
+    import matplotlib
+    matplotlib.use('Agg')
+    import matplotlib.pyplot as plt
+    figure, axes = plt.subplots(2, 5, figsize=(18, 6))
+    for axis, (name, title) in zip(axes.flat, PANELS):
+        for label, scalars in runs.items():
+            axis.plot(*zip(*scalars.get(name, [(0, float('nan'))])),
+                      label=label)
+        axis.set_title(title, fontsize=9)
+        axis.tick_params(labelsize=7)
+        axis.grid(alpha=0.3)
+    axes.flat[0].legend(fontsize=8)
+    for axis in axes[1]:
+        axis.set_xlabel('iteration', fontsize=8)
+    figure.tight_layout()
+    figure.savefig(out, dpi=80)
+
+
+def main() -> None:
+    """Read the logs and draw them."""
+    parser = argparse.ArgumentParser(
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument('work_dirs', nargs='+', type=Path)
+    parser.add_argument('--labels', nargs='+', help='one for each')
+    parser.add_argument('--out', type=Path, default=Path('health.png'))
+    args = parser.parse_args()
+    labels = args.labels or [path.name for path in args.work_dirs]
+    if len(labels) != len(args.work_dirs):
+        parser.error('--labels needs one label for each work directory.')
+    plot({label: read_scalars(path)
+          for label, path in zip(labels, args.work_dirs)}, args.out)
+    print(f'wrote {args.out}')
+
+
+if __name__ == '__main__':
+    main()
