@@ -4,6 +4,8 @@
 out. A row is what differs from the recipe of ViT-S/16.
 """
 
+import gc
+import random
 import re
 from pathlib import Path
 
@@ -63,6 +65,13 @@ PUBLISHED = {
     'ibot_vit-small-p16_1xb256-multicrop-100e_in1k':
     dict(VIT_S, gpus=1, batch=256, epochs=100, momentum=0.999),
 }
+
+
+@pytest.fixture(autouse=True)
+def memory_given_back():
+    """Whole ViT-L models have cycles that would wait for the collector."""
+    yield
+    gc.collect()
 
 
 def load(name: str) -> Config:
@@ -230,7 +239,6 @@ def random_image(cfg: Config, rng) -> np.ndarray:
 @pytest.mark.parametrize('path', RECIPES, ids=lambda p: p.stem)
 def test_one_step_of_every_recipe(path):
     """Real crops and masks of its pipeline; every trained weight moves."""
-    import random
     cfg = shrunken(Config.fromfile(path))
     pipeline = [
         TRANSFORMS.build(step)

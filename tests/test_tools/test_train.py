@@ -283,3 +283,53 @@ def test_health_reaches_the_log(trained):
     assert 0 < log['entropy_cls'] < 3.4658  # log 32
     assert log['kl_cls'] >= 0 and log['images_per_second'] > 0
     assert log['memory'] > 100
+
+
+def test_six_channels_of_16_bits(tmp_path):
+    """The example config on files of its kind: trains, logs, saves."""
+    import numpy as np
+    import tifffile
+    rng = np.random.default_rng(0)
+    for i in range(16):
+        image = cv2.GaussianBlur(
+            rng.integers(0, 65536, (70, 90, 6), dtype=np.uint16), (0, 0), 3)
+        tifffile.imwrite(tmp_path / f'{i}.tif', image.transpose(2, 0, 1),
+                         photometric='minisblack')
+    tifffile.imwrite(tmp_path / 'rgb.tif', image[..., :3],
+                     photometric='rgb')
+    mine = tmp_path / 'mine.py'
+    mine.write_text(f'''
+_base_ = [__import__('ibot_mm').config_path(
+    'ibot/ibot_vit-small-p16_1xb64-multicrop-100e_six-channels.py')]
+model = dict(
+    backbone=dict(arch=dict(_delete_=True, **{ARCH})),
+    neck=dict(in_channels=24, hidden_channels=32, bottleneck_channels=16,
+              num_prototypes=32),
+    head=dict(num_prototypes=32))
+train_dataloader = dict(
+    batch_size=8, num_workers=0, persistent_workers=False,
+    dataset=dict(data_root='{tmp_path}'))
+train_cfg = dict(max_epochs=2)
+param_scheduler = [dict(type='ibot_mm.WarmupCosineLR', by_epoch=True,
+                        convert_to_iter_based=True)]
+default_hooks = dict(
+    runtime_info=dict(interval=1), logger=dict(interval=1),
+    teacher_temperature=dict(warmup_epochs=1))
+''')
+    work_dir = tmp_path / 'run'
+    run('train.py', mine, '--work-dir', work_dir)
+    assert sorted(losses(work_dir)) == [1, 2, 3, 4]
+    state = torch.load(work_dir / 'epoch_2.pth', weights_only=False)
+    assert state['state_dict']['backbone.patch_embed.projection.weight'
+                               ].shape == (24, 6, 16, 16)
+    report = next(work_dir.glob('*/bad_files_rank0.txt')).read_text()
+    assert 'rgb.tif\thas 3 channels where channels=6' in report
+
+
+def test_health_curves_are_drawn(trained, tmp_path):
+    out = tmp_path / 'health.png'
+    run('visualization/plot_health.py', trained, '--out', out)
+    picture = cv2.imread(str(out))
+    assert picture.shape[1] > 1000 and picture.std() > 10
+    result = run('visualization/plot_health.py', tmp_path, check=False)
+    assert f'"{tmp_path}" holds no' in result.stderr.splitlines()[-1]

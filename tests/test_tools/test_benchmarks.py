@@ -1,0 +1,67 @@
+"""The benchmarks compare equal things and print what they say."""
+
+import importlib.util
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+from tests.builders import ARCH, batch, build_model
+from tests.dense import dense_losses
+
+ROOT = Path(__file__).parents[2]
+
+
+def load(name):
+    spec = importlib.util.spec_from_file_location(
+        name, ROOT / 'tools' / 'benchmarks' / f'{name}.py')
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_the_dense_step_is_the_one_of_the_paper():
+    model = build_model().double()
+    inputs = batch(3, local_sizes=(16, 16, 8))['inputs']
+    inputs['global_crops'] = inputs['global_crops'].double()
+    inputs['local_crops'] = [c.double() for c in inputs['local_crops']]
+    expected = dense_losses(
+        model, inputs['global_crops'].split(3),
+        [c for crops in inputs['local_crops'] for c in crops.split(3)],
+        inputs['mask'].split(3))
+    losses = load('dense_step').dense_loss(model, inputs)
+    for name in ('loss_cls', 'loss_patch'):
+        torch.testing.assert_close(losses[name], expected[name])
+    torch.testing.assert_close(model.head.center, expected['center'])
+    torch.testing.assert_close(model.head.patch_center,
+                               expected['patch_center'])
+
+
+def test_step_benchmark_prints_a_ratio(tmp_path):
+    config = tmp_path / 'tiny.py'
+    config.write_text(f'''
+_base_ = [__import__('ibot_mm').config_path(
+    'ibot/ibot_vit-small-p16_16xb64-multicrop-800e_in1k.py')]
+model = dict(
+    backbone=dict(arch=dict(_delete_=True, **{ARCH})),
+    neck=dict(in_channels=24, hidden_channels=32, bottleneck_channels=16,
+              num_prototypes=64),
+    head=dict(num_prototypes=64))
+''')
+    out = subprocess.run(
+        [sys.executable, str(ROOT / 'tools' / 'benchmarks' / 'step.py'),
+         str(config), '--batch', '2', '--steps', '2', '--threads', '1',
+         '--device', 'cpu', '--peak-tflops', '1'],
+        capture_output=True, text=True, check=True, timeout=300).stdout
+    seconds = re.search(r'seconds a step +([\d.]+) +([\d.]+)', out)
+    ratio = re.search(r'ours is ([\d.]+)x as fast and takes ([\d.]+)x', out)
+    assert float(ratio[1]) == pytest.approx(
+        float(seconds[1]) / float(seconds[2]), rel=0.15, abs=0.02)
+    flops = re.search(r'TFLOP a step +([\d.]+) +([\d.]+)', out)
+    assert float(flops[1]) >= float(flops[2])
+    for part in ('teacher backbone', 'student neck', 'backward',
+                 'clipping and optimizer', 'teacher update', 'first passes'):
+        assert part in out
