@@ -3,11 +3,17 @@
 from typing import Sequence
 
 import numpy as np
+import pytest
 import torch
 
 from ibot_mm.datasets import multi_crop_collate
 from ibot_mm.models import IBOT
 from ibot_mm.models.algorithms.ibot import add_up
+
+# Before 2.3 PyTorch has float16 (autocast, loss scaling) for CUDA only.
+needs_cpu_float16 = pytest.mark.skipif(
+    not hasattr(torch.amp, 'GradScaler'),
+    reason='this PyTorch has no float16 autocast on CPUs')
 
 ARCH = dict(
     embed_dims=24, num_layers=2, num_heads=3, feedforward_channels=48)

@@ -2,7 +2,7 @@
 
 import random
 from pathlib import Path
-from typing import Optional
+from typing import Optional, Sequence
 
 from mmpretrain.datasets import CustomDataset
 
@@ -10,6 +10,9 @@ from ibot_mm.registry import DATASETS
 
 from .samplers import SampleIndex
 from .transforms.decode import ImageDecodeError
+
+IMAGE_EXTENSIONS = ('.jpg', '.jpeg', '.png', '.ppm', '.bmp', '.pgm', '.tif',
+                    '.tiff', '.webp')
 
 
 @DATASETS.register_module()
@@ -35,8 +38,7 @@ class PretrainDataset(CustomDataset):
     def __init__(self,
                  data_root: str = '',
                  max_refetch: int = 100,
-                 extensions=('.jpg', '.jpeg', '.png', '.ppm', '.bmp', '.pgm',
-                             '.tif', '.tiff', '.webp'),
+                 extensions: Sequence[str] = IMAGE_EXTENSIONS,
                  **kwargs) -> None:
         super().__init__(
             data_root=data_root,

@@ -14,7 +14,8 @@ from ibot_mm.engine.optimizers.pretrain_optim_wrapper import \
     clip_grads_per_parameter
 from ibot_mm.engine.optimizers.wrapper_constructor import fused_by_default
 from tests import golden
-from tests.builders import batch, build_model, samples
+from tests.builders import (batch, build_model, needs_cpu_float16,
+                            samples)
 
 
 def wrap(model, **kwargs):
@@ -161,8 +162,7 @@ def test_teacher_waits_for_the_optimizer_step():
     assert moved == [[False, False], [True, True]] * 2
 
 
-@pytest.mark.skipif(not hasattr(torch.amp, 'GradScaler'),
-                    reason='this torch scales losses on CUDA only')
+@needs_cpu_float16
 def test_a_step_that_the_scaler_skips_moves_nothing():
     model = build_model()
     wrapper = wrap(model, dtype='float16', loss_scale=2.**7)
@@ -189,10 +189,11 @@ def test_a_step_that_the_scaler_skips_moves_nothing():
     assert fresh.loss_scaler.get_scale() == scale
 
 
-@pytest.mark.parametrize('dtype', ['float32', 'bfloat16', 'float16'])
+@pytest.mark.parametrize('dtype', [
+    'float32', 'bfloat16',
+    pytest.param('float16', marks=needs_cpu_float16)
+])
 def test_precisions_train(dtype):
-    if dtype == 'float16' and not hasattr(torch.amp, 'GradScaler'):
-        pytest.skip('this torch scales losses on CUDA only')
     model = build_model(spread=0.05)
     wrapper = wrap(model, dtype=dtype)
     seen = []

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from ibot_mm.datasets import multi_crop_collate
 from ibot_mm.registry import MODELS
 from tests.builders import (batch, build_model, head_losses, model_config,
-                            samples)
+                            needs_cpu_float16, samples)
 from tests.dense import dense_losses
 
 
@@ -188,7 +188,8 @@ def test_extract_feat_is_the_teachers_cls():
         assert not torch.allclose(model.backbone(images)[-1], expected)
 
 
-@pytest.mark.parametrize('dtype', ['bfloat16', 'float16'])
+@pytest.mark.parametrize(
+    'dtype', ['bfloat16', pytest.param('float16', marks=needs_cpu_float16)])
 def test_autocast_stays_near_float32(dtype):
     model = build_model(spread=0.05)
     inputs = batch(4)['inputs']

@@ -25,7 +25,7 @@ def test_neck_equals_torchs_weight_norm():
     ours = neck(norm_last_layer=False)
     with torch.no_grad():
         ours.last_layer.weight_g.uniform_(0.5, 2)
-    with pytest.warns(FutureWarning):
+    with pytest.warns((FutureWarning, UserWarning)):
         reference = torch.nn.utils.weight_norm(
             torch.nn.Linear(4, 10, bias=False))
     reference.load_state_dict(ours.last_layer.state_dict())

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from ibot_mm.models.backbones.stochastic_depth import add_subset_residual
-from tests.builders import batch, build_model
+from tests.builders import batch, build_model, needs_cpu_float16
 
 
 def gradients(model, seed=3):
@@ -106,6 +106,7 @@ def test_early_gradients_free_the_graph_of_the_local_views():
     assert calls == dict(whole=[8, 8], kinds=[8, 8], views=[4, 4, 4, 4])
 
 
+@needs_cpu_float16
 def test_float16_keeps_local_gradients_for_the_scaled_backward_pass():
     model = build_model()
     for dtype, early in ((torch.float16, False), (torch.bfloat16, True)):

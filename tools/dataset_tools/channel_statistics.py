@@ -13,10 +13,9 @@ from typing import Iterable, Iterator, Tuple
 
 import numpy as np
 
+from ibot_mm.datasets.pretrain_dataset import IMAGE_EXTENSIONS
 from ibot_mm.datasets.transforms import ImageDecodeError, decode_unchanged
 
-EXTENSIONS = ('.jpg', '.jpeg', '.png', '.ppm', '.bmp', '.pgm', '.tif', '.tiff',
-              '.webp')
 
 
 def channel_statistics(images: Iterable[np.ndarray]
@@ -65,7 +64,7 @@ def main() -> None:
         '--count', type=int, default=500, help='files read, at random')
     args = parser.parse_args()
     paths = sorted(p for p in args.folder.rglob('*')
-                   if p.suffix.lower() in EXTENSIONS)
+                   if p.suffix.lower() in IMAGE_EXTENSIONS)
     if not paths:
         parser.error(f'there are no images in "{args.folder}".')
     random.Random(0).shuffle(paths)

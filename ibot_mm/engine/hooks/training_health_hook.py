@@ -187,11 +187,12 @@ class TrainingHealthHook(Hook):
 
     def _stop(self, runner, reason: str, words: str) -> None:
         guard = Path(runner.work_dir) / LAST_GOOD
-        good = str(guard) if guard.exists() else (
-            self._last_good or latest_checkpoint(runner.work_dir))
+        good = str(guard) if guard.exists() else self._last_good
+        if reason == 'nonfinite':  # what is not finite is never saved
+            good = good or latest_checkpoint(runner.work_dir)
         raise TrainingHealthError(
             f'Training stopped at iteration {runner.iter + 1}: {words}. '
-            f'The last good checkpoint is {good or "none yet"}. '
+            f'The last good checkpoint: {good or "none"}. '
             f'What to try: {ADVICE[reason]}.')
 
     def before_save_checkpoint(self, runner, checkpoint: dict) -> None:
