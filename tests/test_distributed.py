@@ -1,12 +1,19 @@
 """What crosses processes: centres and the k-NN of uneven shards."""
 
+import math
+
 import pytest
 import torch
 import torch.distributed as dist
 import torch.multiprocessing as mp
 
+from ibot_mm.engine import TrainingHealthHook
 from ibot_mm.engine.loops.knn_val_loop import _gather
 from ibot_mm.models import IBOTHead
+from ibot_mm.models.heads.sinkhorn import sinkhorn_knopp
+from ibot_mm.models.heads.token_statistics import PrototypeUsage
+
+TOKENS = torch.randn(7, 4, generator=torch.Generator().manual_seed(0))
 
 
 def _worker(rank, world_size, folder):
@@ -24,8 +31,23 @@ def _worker(rank, world_size, folder):
         head.collect_centers(
             torch.tensor([[0., 6.], [3., 0.]]), torch.tensor([5., 0.]), 6)
     head.update_centers()
+    tokens = TOKENS[:3] if rank == 0 else TOKENS[3:]
+    plan = sinkhorn_knopp(tokens, 0.1)
+    usage = PrototypeUsage(4)
+    usage.add(torch.tensor([rank, 3]))
+    # Only rank 1 has lost its way; both have to stop.
+    hook = TrainingHealthHook(interval=1, samples=1)
+    hook._losses = [torch.tensor([1., math.nan][rank])]
+    hook._entropies = [torch.tensor([[0.5, 0.5], [0.001, 0.999]][rank])]
+    weights = torch.nn.Linear(1, 1)
+    torch.nn.init.constant_(weights.weight, [1., math.inf][rank])
+    hook._update_counts(weights)
+    found = dict(
+        plan=plan,
+        share=usage.share(),
+        counts=[hook.nonfinite, hook.bad_weights, *hook.collapsed.values()])
     rows = _gather(torch.arange(rank + 1.).unsqueeze(1) + 10 * rank)
-    torch.save((head.state_dict(), rows), f'{folder}/{rank}.pt')
+    torch.save((head.state_dict(), rows, found), f'{folder}/{rank}.pt')
     dist.destroy_process_group()
 
 
@@ -37,7 +59,7 @@ def results(tmp_path_factory):
 
 
 def test_centres_are_means_over_all_ranks(results):
-    for state, _ in results:
+    for state, *_ in results:
         # 0.1 x (3 + 0 + 3, 0 + 6 + 0) / 3 and 0.1 x (2 x 1 + 6 x 5, 8) / 8.
         torch.testing.assert_close(state['center'], torch.tensor([0.2, 0.2]))
         torch.testing.assert_close(state['patch_center'],
@@ -45,5 +67,23 @@ def test_centres_are_means_over_all_ranks(results):
 
 
 def test_uneven_shards_are_gathered_whole(results):
-    for _, rows in results:
+    for _, rows, _ in results:
         assert rows.flatten().tolist() == [0., 10., 11.]
+
+
+def test_sinkhorn_knopp_counts_the_tokens_of_all_ranks(results):
+    """Ranks with 3 and 4 tokens: as one process with all 7."""
+    plan = torch.cat([found['plan'] for *_, found in results])
+    torch.testing.assert_close(plan, sinkhorn_knopp(TOKENS, 0.1))
+    alone = sinkhorn_knopp(TOKENS[:3], 0.1)
+    assert not torch.allclose(plan[:3], alone, atol=1e-2)
+
+
+def test_prototypes_in_use_are_those_of_any_rank(results):
+    # Rank 0 used 0 and 3, rank 1 used 1 and 3.
+    assert [float(found['share']) for *_, found in results] == [0.75, 0.75]
+
+
+def test_all_ranks_see_the_worst_of_them(results):
+    for *_, found in results:
+        assert found['counts'] == [1, 1, 1, 1]

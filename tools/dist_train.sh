@@ -13,13 +13,6 @@ if [ $# -lt 2 ]; then
 fi
 config=$1 processes=$2
 shift 2
-here=$(cd "$(dirname "$0")" && pwd)
-nodes=${NNODES:-1}
-if [ "$nodes" = 1 ] && [ -z "${PORT:-}" ]; then
-  rendezvous=(--standalone)
-else
-  rendezvous=(--nnodes "$nodes" --node_rank "${NODE_RANK:-0}"
-    --master_addr "${MASTER_ADDR:-127.0.0.1}" --master_port "${PORT:-29500}")
-fi
+source "$(dirname "$0")/rendezvous.sh"
 exec "${PYTHON:-python}" -m torch.distributed.run "${rendezvous[@]}" \
   --nproc_per_node "$processes" "$here/train.py" "$config" --launcher pytorch "$@"

@@ -53,6 +53,8 @@ make_environment() {
   command -v "$base" >/dev/null || die "$base was not found: install Python 3.10 to 3.12, or name one with PYTHON=..."
   "$base" -c 'import sys; sys.exit(not (3, 10) <= sys.version_info[:2] <= (3, 12))' ||
     die "$base is $("$base" -V 2>&1): Python 3.10 to 3.12 is needed; name one with PYTHON=..."
+  [ "$stack" = onedl ] || "$base" -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))' ||
+    die "$base is $("$base" -V 2>&1): STACK=openmmlab needs Python 3.11; name one with PYTHON=python3.11"
   python=$venv/bin/python
   if [ ! -x "$python" ]; then
     say "Making the environment $venv"

@@ -24,8 +24,9 @@ def prepare_launch(cfg: Config) -> None:
             f'there is no GPU here: several CPU processes need --launcher '
             f'pytorch (tools/dist_train.sh), got --launcher {cfg.launcher}.')
     torch.distributed.init_process_group(backend='gloo')
-    cfg.model_wrapper_cfg = dict(
-        type='MMDistributedDataParallel',
-        device_ids=None,
-        broadcast_buffers=False,
-        find_unused_parameters=cfg.get('find_unused_parameters', False))
+    cfg.model_wrapper_cfg = {
+        'type': 'MMDistributedDataParallel',
+        'broadcast_buffers': False,
+        'find_unused_parameters': cfg.get('find_unused_parameters', False),
+        **(cfg.get('model_wrapper_cfg') or {}), 'device_ids': None
+    }

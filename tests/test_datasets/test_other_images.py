@@ -68,6 +68,25 @@ def test_other_formats_are_read_by_pillow():
     assert np.array_equal(decode_unchanged(file.getvalue()), image)
 
 
+def test_16_bits_of_pgm_and_colours_of_palettes():
+    grey = b'P5 50 40 65535 ' + SIX[..., 0].astype('>u2').tobytes()
+    assert np.array_equal(decode_unchanged(grey), SIX[..., :1])
+    file = io.BytesIO()
+    palette = Image.new('P', (4, 3), 1)
+    palette.putpalette([0, 0, 0, 10, 20, 30])
+    palette.save(file, 'bmp')
+    assert np.array_equal(
+        decode_unchanged(file.getvalue()), np.tile([10, 20, 30], (3, 4, 1)))
+
+
+@pytest.mark.parametrize('depth', [8, 16])
+def test_three_unchanged_channels_are_bgr_as_everywhere(tmp_path, depth):
+    path = tmp_path / 'a.png'
+    path.write_bytes(png((SIX[..., :3] >> 16 - depth).astype(f'u{depth//8}')))
+    image = LoadImage(color='unchanged')(dict(img_path=str(path)))['img']
+    assert np.array_equal(image, cv2.imread(str(path), cv2.IMREAD_UNCHANGED))
+
+
 @pytest.mark.parametrize('data,message', [
     (b'', 'is empty'),
     (png(SIX[..., :3])[:-30], 'truncated'),

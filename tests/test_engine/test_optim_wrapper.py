@@ -213,6 +213,21 @@ def test_the_hosts_clipping_still_works():
     assert wrapper.clip_grad_kwargs == dict(max_norm=1.)
 
 
+def test_resuming_keeps_the_kernel_of_this_machine():
+    """A state from elsewhere must not bring its fused or looping kernel."""
+    model = build_model()
+    plain = wrap(model)
+    plain.update_params(sum(model.loss(batch(2)['inputs']).values()))
+    state = plain.state_dict()
+    for group in state['param_groups']:
+        group.update(fused=not group['fused'], lr=0.5)
+    fresh = wrap(build_model())
+    fresh.load_state_dict(state)
+    here = plain.optimizer.defaults['fused']
+    for group in fresh.param_groups:
+        assert bool(group['fused']) == bool(here) and group['lr'] == 0.5
+
+
 def test_the_fused_kernel_is_the_default_and_can_be_refused():
     assert fused_by_default(dict(type='AdamW'), torch.device('cuda'))
     assert not fused_by_default(

@@ -93,18 +93,55 @@ def test_collapse_stops_after_its_patience(runner, cls, patch, words):
     assert f'{runner.work_dir}/last_good.pth' in message
 
 
+def kept(runner):
+    return torch.load(f'{runner.work_dir}/last_good.pth')['name']
+
+
 def test_last_good_checkpoint_outlives_rotation(runner, tmp_path):
     hook = TrainingHealthHook(interval=10, patience=None)
-    path = save(runner, 'epoch_1.pth')
+    hook.before_train(runner)
+    save(runner, 'epoch_1.pth')
     train(hook, runner, 10)
-    assert not (tmp_path / 'last_good.pth').exists()
+    (tmp_path / 'epoch_1.pth').unlink()  # rotated away before any doubt
     train(hook, runner, 10, cls=1.)
     save(runner, 'epoch_2.pth')  # from a time in doubt
     train(hook, runner, 30, cls=1.)
-    (tmp_path / path.rsplit('/')[-1]).unlink()
-    assert torch.load(tmp_path / 'last_good.pth')['name'] == 'epoch_1.pth'
+    assert kept(runner) == 'epoch_1.pth'
+    train(hook, runner, 10)  # it recovered
+    save(runner, 'epoch_3.pth')
     train(hook, runner, 10)
-    assert not (tmp_path / 'last_good.pth').exists()
+    assert kept(runner) == 'epoch_3.pth'
+
+
+def test_resuming_keeps_the_good_checkpoint(runner):
+    """The latest one, from the collapse, is not taken for a good one."""
+    hook = TrainingHealthHook(interval=10)
+    hook.before_train(runner)
+    save(runner, 'epoch_1.pth')
+    train(hook, runner, 10)
+    save(runner, 'epoch_2.pth')
+    train(hook, runner, 10, patch=1.)
+    resumed = TrainingHealthHook(interval=10)
+    resumed.before_train(runner)
+    train(resumed, runner, 30)
+    assert kept(runner) == 'epoch_1.pth'
+
+
+def test_a_collapse_from_the_start_has_no_good_checkpoint(runner):
+    hook = TrainingHealthHook(interval=10, patience=20)
+    hook.before_train(runner)
+    save(runner, 'epoch_1.pth')
+    with pytest.raises(TrainingHealthError, match='good checkpoint: none'):
+        train(hook, runner, 20, cls=1.)
+
+
+def test_a_weight_that_is_not_finite_stops(runner):
+    hook = TrainingHealthHook(interval=5)
+    train(hook, runner, 5)
+    with torch.no_grad():
+        runner.model.backbone.cls_token[..., 2] = math.inf
+    with pytest.raises(TrainingHealthError, match='a weight is not finite'):
+        train(hook, runner, 5)
 
 
 def test_repeated_non_finite_losses_stop(runner):

@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from ibot_mm.models.backbones.stochastic_depth import add_subset_residual
+from ibot_mm.models import IBOTSwin, MultiCropDataPreprocessor
 from tests.builders import batch, build_model, needs_cpu_float16
 
 
@@ -42,6 +43,29 @@ def test_activation_checkpointing(drop_path_type):
     assert_same_step(plain, saving)
     # Global and local crops, each once more in the backward pass.
     assert len(calls) == 4
+
+
+def test_activation_checkpointing_of_swin():
+    x, mask = torch.randn(2, 3, 64, 64), torch.rand(2, 2, 2) < 0.5
+    grads = {}
+    for with_cp in (False, True):
+        torch.manual_seed(0)
+        model = IBOTSwin(
+            arch=dict(embed_dims=6, depths=[1, 2, 1, 1],
+                      num_heads=[1, 1, 2, 2]),
+            img_size=64, drop_path_rate=0.5, with_mask_token=True,
+            with_cp=with_cp).train()
+        calls = []
+        model.blocks[1].norm1.register_forward_hook(
+            lambda *args, calls=calls: calls.append(1))
+        torch.manual_seed(1)
+        loss = sum(t.square().mean() for t in model.extract_tokens(x, mask))
+        # Before the backward pass, as the passes of the student are.
+        grads[with_cp] = torch.autograd.grad(loss, list(model.parameters()),
+                                             allow_unused=True)
+        assert len(calls) == 1 + with_cp
+    for plain, saving in zip(*grads.values()):
+        torch.testing.assert_close(saving, plain)
 
 
 @pytest.mark.parametrize('dtype', [None, torch.bfloat16])
@@ -120,13 +144,19 @@ def test_float16_keeps_local_gradients_for_the_scaled_backward_pass():
     pytest.param('inductor', marks=pytest.mark.slow),
 ])
 def test_compiled_blocks(backend):
-    plain = build_model()
-    compiled = build_model(compile_blocks=dict(backend=backend))
+    """Without a break in the graph, whatever the drop path."""
+    settings = dict(drop_path_rate=0.1)
+    plain = build_model(backbone=settings).eval()
+    compiled = build_model(
+        backbone=settings,
+        compile_blocks=dict(backend=backend, fullgraph=True)).eval()
     torch._dynamo.reset()
     torch._dynamo.utils.counters.clear()
     assert_same_step(plain, compiled, atol=1e-5, rtol=1e-4)
     assert torch._dynamo.utils.counters['stats']['unique_graphs'] > 0
     assert list(plain.state_dict()) == list(compiled.state_dict())
+    losses, _ = gradients(compiled.train())
+    assert torch.isfinite(losses['loss_cls'])
 
 
 def test_subset_residual_by_hand():
@@ -187,8 +217,9 @@ def test_layers_of_subset_depth():
 
 def test_images_arrive_channels_last():
     """The order the collate step makes is kept up to the convolution."""
-    model = build_model()
-    data = model.data_preprocessor(batch(2))['inputs']
+    preprocessor = MultiCropDataPreprocessor(
+        mean=[1., 2., 3.], std=[4., 5., 6.], to_rgb=True)
+    data = preprocessor(batch(2))['inputs']
     for crops in (data['global_crops'], *data['local_crops']):
         assert crops.is_contiguous(memory_format=torch.channels_last)
 
@@ -209,9 +240,13 @@ def test_precisions_on_cuda(dtype):
 
 @pytest.mark.cuda
 @pytest.mark.skipif(not torch.cuda.is_available(), reason='needs a GPU')
-def test_the_step_never_waits_for_the_device():
+@pytest.mark.parametrize('settings', [
+    dict(), dict(head=dict(centering='sinkhorn_knopp'), koleo=dict(min_batch=2))
+], ids=['paper', 'options'])
+def test_the_step_never_waits_for_the_device(settings):
     from tests.test_engine.test_optim_wrapper import wrap
-    model = build_model().cuda()
+    model = build_model(**settings).cuda()
+    model.head.monitor = True
     wrapper = wrap(model, clip_grad=dict(type='per_parameter', max_norm=3.))
     data = batch(4)
     data = model.data_preprocessor(data)
@@ -221,7 +256,8 @@ def test_the_step_never_waits_for_the_device():
     try:
         with wrapper.optim_context(model):
             losses = model.loss(data['inputs'])
-        wrapper.update_params(sum(losses.values()))
+        wrapper.update_params(
+            sum(v for k, v in losses.items() if 'loss' in k))
         model.update_teacher(0.99)
         model.head.update_centers()
     finally:

@@ -51,17 +51,19 @@ model = dict(
               num_prototypes=64),
     head=dict(num_prototypes=64))
 ''')
+    counts = load('step').can_count_flops()
     out = subprocess.run(
         [sys.executable, str(ROOT / 'tools' / 'benchmarks' / 'step.py'),
          str(config), '--batch', '2', '--steps', '2', '--threads', '1',
-         '--device', 'cpu', '--peak-tflops', '1'],
+         '--device', 'cpu', *(['--peak-tflops', '1'] if counts else [])],
         capture_output=True, text=True, check=True, timeout=300).stdout
     seconds = re.search(r'seconds a step +([\d.]+) +([\d.]+)', out)
     ratio = re.search(r'ours is ([\d.]+)x as fast and takes ([\d.]+)x', out)
     assert float(ratio[1]) == pytest.approx(
         float(seconds[1]) / float(seconds[2]), rel=0.15, abs=0.02)
-    flops = re.search(r'TFLOP a step +([\d.]+) +([\d.]+)', out)
-    assert float(flops[1]) >= float(flops[2])
+    if counts:
+        flops = re.search(r'TFLOP a step +([\d.]+) +([\d.]+)', out)
+        assert float(flops[1]) >= float(flops[2])
     for part in ('teacher backbone', 'student neck', 'backward',
                  'clipping and optimizer', 'teacher update', 'first passes'):
         assert part in out

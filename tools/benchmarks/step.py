@@ -139,9 +139,16 @@ class Step:
         return dict(seconds)
 
     def flops(self) -> float:
-        """Operations of a step's matrix products, counted by PyTorch."""
+        """Operations of a step's matrix products, counted by PyTorch.
+
+        Without compilation, and with attention written out: the counter sees
+        neither fused nor every kind of attention kernel.
+        """
+        from torch.nn.attention import SDPBackend, sdpa_kernel
         from torch.utils.flop_counter import FlopCounterMode
-        with FlopCounterMode(display=False) as counter:
+        self.torch.compiler.set_stance('force_eager')
+        with FlopCounterMode(display=False) as counter, sdpa_kernel(
+                SDPBackend.MATH):
             self.run()
         return float(counter.get_total_flops())
 
@@ -261,6 +268,12 @@ class Worker:
         self.process.join()
 
 
+def can_count_flops() -> bool:
+    """Whether this PyTorch counts operations without compilation."""
+    import torch
+    return hasattr(torch.compiler, 'set_stance')
+
+
 def device_name(device: str) -> str:
     """What the figures were measured on."""
     if device == 'cuda':
@@ -346,6 +359,8 @@ def measure(args: argparse.Namespace, workers: Dict[str, Worker]
 def main() -> None:
     """Measure and report."""
     args = parse_args()
+    if args.peak_tflops and not can_count_flops():
+        raise SystemExit('--peak-tflops needs PyTorch 2.6 or later.')
     # glibc gives memory back and maps it anew at every step otherwise, which
     # costs up to a third of the time and spreads it.
     os.environ.setdefault('MALLOC_MMAP_MAX_', '0')

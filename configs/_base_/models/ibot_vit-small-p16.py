@@ -3,7 +3,7 @@
 model = dict(
     type='ibot_mm.IBOT',
     # One global view, or half of the local ones, at a time: activations of a
-    # quarter of the views, at no cost in operations. None for all of a kind.
+    # quarter of the tokens, at no cost in operations. None for all of a kind.
     views_per_pass=(1, 5),
     data_preprocessor=dict(
         type='ibot_mm.MultiCropDataPreprocessor',

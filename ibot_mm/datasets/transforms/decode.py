@@ -97,9 +97,15 @@ def _read_png(data: bytes) -> np.ndarray:
 
 
 def _read_other(data: bytes) -> np.ndarray:
-    """What Pillow reads, as stored."""
+    """What Pillow reads; palettes as their colours."""
     with Image.open(io.BytesIO(data)) as image:
-        return np.asarray(ImageOps.exif_transpose(image))
+        image = ImageOps.exif_transpose(image)
+        if image.mode == 'P':
+            image = image.convert('RGB')
+        array = np.asarray(image)
+    # Pillow keeps the 16 bits of a PGM file in 32.
+    fits = image.mode == 'I' and 0 <= array.min() <= array.max() < 2**16
+    return array.astype(np.uint16) if fits else array
 
 
 def decode_unchanged(data: bytes) -> np.ndarray:
@@ -107,7 +113,8 @@ def decode_unchanged(data: bytes) -> np.ndarray:
 
     Pages or planes of a TIFF file are its channels. Nothing is converted:
     channels have the order of the file (so 3 of them are usually RGB, unlike
-    the BGR of :func:`decode_image`), 16-bit values keep their range.
+    the BGR of :func:`decode_image`), 16-bit values keep their range. Only
+    palettes, and grey PNG files with alpha, become colours.
 
     Args:
         data: Contents of the file.

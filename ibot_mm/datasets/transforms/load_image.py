@@ -25,7 +25,8 @@ class LoadImage(BaseTransform):
     Args:
         color: 'color' makes every image 8-bit BGR, (H, W, 3) uint8.
             'unchanged' keeps depth and channels of the file: (H, W, C), uint8
-            or uint16, in the order of the file.
+            or uint16, in the order of the file; only 3 channels are turned to
+            BGR, as everywhere in this stack.
         channels: Channels that an unchanged image must have; any number if
             None. A file with another number counts as unreadable.
         to_float32: Whether to give float32 values, for transforms of the host
@@ -63,6 +64,8 @@ class LoadImage(BaseTransform):
         if self.channels not in (None, image.shape[2]):
             raise ImageDecodeError(f'has {image.shape[2]} channels where '
                                    f'channels={self.channels} are expected')
+        if self.unchanged and image.shape[2] == 3:
+            image = np.ascontiguousarray(image[..., ::-1])
         if self.to_float32:
             image = image.astype(np.float32)
         results['img'] = image

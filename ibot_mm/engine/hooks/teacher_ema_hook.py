@@ -3,9 +3,9 @@
 import math
 
 from mmengine.hooks import Hook
-from mmengine.model import is_model_wrapper
 
 from ibot_mm.engine.schedulers.cosine import cosine_between
+from ibot_mm.engine.unwrapped import unwrapped_model
 from ibot_mm.registry import HOOKS
 
 
@@ -47,9 +47,7 @@ class TeacherEMAHook(Hook):
                          outputs=None) -> None:
         """Move teacher and centres if the weights moved."""
         wrapper = runner.optim_wrapper
-        model = runner.model
-        if is_model_wrapper(model):
-            model = model.module
+        model = unwrapped_model(runner)
         if wrapper.stepped:
             momentum = self.momentum_at(runner.iter, runner.max_iters,
                                         wrapper.accumulative_counts)

@@ -4,8 +4,8 @@ from typing import List
 
 import numpy as np
 from mmengine.hooks import Hook
-from mmengine.model import is_model_wrapper
 
+from ibot_mm.engine.unwrapped import unwrapped_model
 from ibot_mm.registry import HOOKS
 
 
@@ -74,9 +74,7 @@ class TeacherTemperatureHook(Hook):
 
     def before_train_epoch(self, runner) -> None:
         """Set the values of this epoch."""
-        model = runner.model
-        if is_model_wrapper(model):
-            model = model.module
+        model = unwrapped_model(runner)
         model.head.teacher_temp = float(self.cls_values[runner.epoch])
         model.head.teacher_patch_temp = float(
             self.patch_values[runner.epoch])

@@ -9,20 +9,12 @@ from typing import Dict, List, Optional
 import torch
 from mmengine.dist import all_reduce
 from mmengine.hooks import Hook
-from mmengine.model import is_model_wrapper
 from torch import Tensor
 
+from ibot_mm.engine.unwrapped import unwrapped_model
 from ibot_mm.registry import HOOKS
 
 LAST_GOOD = 'last_good.pth'
-
-
-def latest_checkpoint(work_dir: str) -> Optional[str]:
-    """The checkpoint that ``CheckpointHook`` saved last, if it is there."""
-    record = Path(work_dir) / 'last_checkpoint'
-    path = record.read_text().strip() if record.is_file() else ''
-    return path if path and Path(path).is_file() else None
-
 
 ADVICE = dict(
     nonfinite='lower the learning rate (optim_wrapper.optimizer.lr) or '
@@ -42,22 +34,40 @@ class TrainingHealthError(RuntimeError):
     """The training has failed beyond recovery."""
 
 
+def latest_checkpoint(work_dir: str) -> Optional[Path]:
+    """The checkpoint that ``CheckpointHook`` saved last, if it is there."""
+    record = Path(work_dir) / 'last_checkpoint'
+    path = Path(record.read_text().strip()) if record.is_file() else None
+    return path if path and path.is_file() else None
+
+
+def keep(source: Path, target: Path) -> None:
+    """Make ``target`` a second name of a file (a copy where that fails)."""
+    new = target.with_suffix('.new')
+    new.unlink(missing_ok=True)
+    try:
+        os.link(source, new)
+    except OSError:  # a file system without hard links
+        shutil.copy(source, new)
+    os.replace(new, target)
+
+
 @HOOKS.register_module()
 class TrainingHealthHook(Hook):
     """Log what the prototypes do, and stop a training that has failed.
 
     In some iterations (``samples`` of each ``interval``) the head computes
-    the statistics of ``token_statistics``. At the interval, with one transfer
-    from the device, the hook logs the share of prototypes in use and stops
-    the training when
+    the statistics of ``token_statistics``. At the interval the hook logs the
+    share of prototypes in use and stops the training, on all ranks, when
 
-    - the loss was not finite ``max_nonfinite`` times in a row, or
+    - the last ``max_nonfinite`` losses of a rank were not finite, or a weight
+      is not, or
     - the mean entropy of the teacher, of CLS tokens or of patches, was within
       ``tolerance`` x log K of 0 or of log K for ``patience`` iterations.
 
-    Weights that are not finite are never saved. While a collapse is suspected
-    the latest checkpoint from before it is kept as ``last_good.pth`` in the
-    work directory, where ``max_keep_ckpts`` does not reach.
+    Weights that are not finite are never saved. The latest checkpoint from a
+    healthy time has a second name, ``last_good.pth`` in the work directory,
+    where ``max_keep_ckpts`` does not reach. Counts start anew on resuming.
 
     Args:
         interval: Iterations between judgements.
@@ -92,22 +102,22 @@ class TrainingHealthHook(Hook):
         self.patience = math.inf if patience is None else patience
         self.tolerance = tolerance
         self.nonfinite = 0
+        self.bad_weights = 0
         self.collapsed: Dict[str, int] = dict(uniform=0, one_hot=0)
         self._losses: List[Tensor] = []
         self._entropies: List[Tensor] = []
-        self._last_good: Optional[str] = None
+        self._judged_checkpoint: Optional[Path] = None
 
-    @staticmethod
-    def _head(runner):
-        model = runner.model
-        return (model.module if is_model_wrapper(model) else model).head
+    def before_train(self, runner) -> None:
+        """A checkpoint from before this process says nothing about it."""
+        self._judged_checkpoint = latest_checkpoint(runner.work_dir)
 
     def before_train_iter(self, runner, batch_idx: int,
                           data_batch=None) -> None:
         """Ask the head for statistics in some iterations."""
         from_end = self.interval - 1 - runner.iter % self.interval
         stride = self.interval // self.samples
-        self._head(runner).monitor = (
+        unwrapped_model(runner).head.monitor = (
             from_end % stride == 0 and from_end < stride * self.samples)
 
     def after_train_iter(self,
@@ -120,49 +130,58 @@ class TrainingHealthHook(Hook):
         Raises:
             TrainingHealthError: The training has failed.
         """
-        head = self._head(runner)
+        head = unwrapped_model(runner).head
         self._losses.append(outputs['loss'].detach())
         if head.monitor:
-            relative = [
+            relative = torch.stack([
                 outputs[f'entropy_{kind}'] / math.log(len(center))
                 for kind, center in (('cls', head.center),
                                      ('patch', head.patch_center))
                 if f'entropy_{kind}' in outputs
-            ]
+            ])
             self._entropies.append(
-                torch.stack([min_or_max(torch.stack(relative))
-                             for min_or_max in (torch.amin, torch.amax)]))
+                torch.stack([relative.amin(), relative.amax()]))
         if (runner.iter + 1) % self.interval == 0:
             self._log_usage(runner, head)
+            self._update_counts(unwrapped_model(runner))
             self._judge(runner)
 
-    def _log_usage(self, runner, head) -> None:
-        for kind, usage in head.usage.items():
-            runner.message_hub.update_scalar(f'train/prototypes_{kind}',
-                                             float(usage.share()))
+    @staticmethod
+    def _log_usage(runner, head) -> None:
+        shares = torch.stack([usage.share() for usage in head.usage.values()])
+        for kind, share in zip(head.usage, shares.tolist()):
+            runner.message_hub.update_scalar(f'train/prototypes_{kind}', share)
 
-    def _update_counts(self) -> None:
+    def _update_counts(self, model: torch.nn.Module) -> None:
         """Lengths in iterations of what goes on, the worst of all ranks."""
-        for loss in torch.stack(self._losses).tolist():
+        norms = torch._foreach_norm(list(model.parameters()))
+        lowest, highest, norm, *losses = torch.cat([
+            torch.stack(self._entropies).mean(0),
+            torch.stack(norms).norm().reshape(1).float(),
+            torch.stack(self._losses)
+        ]).tolist()
+        self._losses, self._entropies = [], []
+        for loss in losses:
             self.nonfinite = 0 if math.isfinite(loss) else self.nonfinite + 1
-        lowest, highest = torch.stack(self._entropies).mean(0).tolist()
         for name, there in (('uniform', highest > 1 - self.tolerance),
                             ('one_hot', lowest < self.tolerance)):
             self.collapsed[name] = (self.collapsed[name] +
                                     self.interval) if there else 0
-        self._losses, self._entropies = [], []
-        counts = torch.tensor([self.nonfinite, *self.collapsed.values()])
+        counts = torch.tensor([
+            self.nonfinite, int(not math.isfinite(norm)),
+            *self.collapsed.values()
+        ])
         all_reduce(counts, op='max')
-        self.nonfinite, *collapsed = counts.tolist()
+        self.nonfinite, self.bad_weights, *collapsed = counts.tolist()
         self.collapsed = dict(zip(self.collapsed, collapsed))
 
     def _judge(self, runner) -> None:
-        self._update_counts()
+        if self.bad_weights:
+            self._stop(runner, 'nonfinite', 'a weight is not finite')
         if self.nonfinite >= self.max_nonfinite:
             self._stop(
                 runner, 'nonfinite',
                 f'the last {self.nonfinite} losses were not finite')
-        self._guard_checkpoint(runner)
         for name, words in (('uniform', 'uniform (their entropy is log K)'),
                             ('one_hot', 'one-hot (their entropy is 0)')):
             if self.collapsed[name] >= self.patience:
@@ -170,29 +189,23 @@ class TrainingHealthHook(Hook):
                     runner, name,
                     f"for {self.collapsed[name]} iterations the teacher's "
                     f'distributions have been {words}')
+        if not (self.nonfinite or any(self.collapsed.values())):
+            self._keep_checkpoint(runner)
 
-    def _guard_checkpoint(self, runner) -> None:
-        """Remember the latest good checkpoint; link it while in doubt."""
-        if runner.rank != 0:
-            return
-        guard = Path(runner.work_dir) / LAST_GOOD
-        if not any(self.collapsed.values()) and not self.nonfinite:
-            self._last_good = latest_checkpoint(runner.work_dir)
-            guard.unlink(missing_ok=True)
-        elif self._last_good and not guard.exists():
-            try:
-                os.link(self._last_good, guard)
-            except OSError:  # a file system without hard links
-                shutil.copy(self._last_good, guard)
+    def _keep_checkpoint(self, runner) -> None:
+        """Give the latest checkpoint, from a healthy time, a second name."""
+        latest = latest_checkpoint(runner.work_dir)
+        if runner.rank == 0 and latest and latest != self._judged_checkpoint:
+            keep(latest, Path(runner.work_dir) / LAST_GOOD)
+            self._judged_checkpoint = latest
 
     def _stop(self, runner, reason: str, words: str) -> None:
-        guard = Path(runner.work_dir) / LAST_GOOD
-        good = str(guard) if guard.exists() else self._last_good
+        good = Path(runner.work_dir) / LAST_GOOD
         if reason == 'nonfinite':  # what is not finite is never saved
-            good = good or latest_checkpoint(runner.work_dir)
+            good = latest_checkpoint(runner.work_dir) or good
         raise TrainingHealthError(
-            f'Training stopped at iteration {runner.iter + 1}: {words}. '
-            f'The last good checkpoint: {good or "none"}. '
+            f'Training stopped at iteration {runner.iter + 1}: {words}. The '
+            f'last good checkpoint: {good if good.is_file() else "none"}. '
             f'What to try: {ADVICE[reason]}.')
 
     def before_save_checkpoint(self, runner, checkpoint: dict) -> None:

@@ -4,11 +4,11 @@ from typing import Dict, Sequence, Tuple, Union
 
 import torch
 from mmengine.dist import all_gather, all_reduce, get_world_size
-from mmengine.model import is_model_wrapper
 from mmengine.runner import BaseLoop
 from torch import Tensor
 from torch.utils.data import DataLoader
 
+from ibot_mm.engine.unwrapped import unwrapped_model
 from ibot_mm.evaluation import extract_features, knn_predict
 from ibot_mm.registry import LOOPS
 
@@ -56,9 +56,7 @@ class KNNValLoop(BaseLoop):
 
     def extract(self, dataloader: DataLoader) -> Tuple[Tensor, Tensor]:
         """Teacher features and labels of this rank's part of a data set."""
-        model = self.runner.model
-        if is_model_wrapper(model):
-            model = model.module
+        model = unwrapped_model(self.runner)
         return extract_features(model.extract_feat, model.data_preprocessor,
                                 dataloader)
 

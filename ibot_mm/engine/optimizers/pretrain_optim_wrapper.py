@@ -157,9 +157,17 @@ class PretrainOptimWrapper(OptimWrapper):
         """Load what :meth:`state_dict` gave.
 
         A state without a loss scaler (from a run in another precision) leaves
-        the scaler as it is.
+        the scaler as it is. Which kernel the optimizer uses is not state: it
+        stays what this machine and config chose.
         """
         state_dict = dict(state_dict)
+        state_dict['param_groups'] = [
+            dict(saved, **{
+                key: group[key]
+                for key in ('fused', 'foreach') if key in group
+            }) for saved, group in zip(state_dict['param_groups'],
+                                       self.optimizer.param_groups)
+        ]
         scaler = state_dict.pop('loss_scaler', None)
         if scaler is not None and self.loss_scaler is not None:
             self.loss_scaler.load_state_dict(scaler)

@@ -9,6 +9,9 @@ from torch import Tensor, nn
 
 from ibot_mm.registry import MODELS
 
+from .checkpointing import use_checkpointing
+from .stochastic_depth import plain_drop_rates
+
 
 @MODELS.register_module()
 class IBOTSwin(SwinTransformer):
@@ -27,6 +30,8 @@ class IBOTSwin(SwinTransformer):
         window_size: Side of the attention windows, 7 or 14.
         with_mask_token: Whether to hold a mask token. Only the student of a
             pre-training needs one.
+        with_cp: Whether to recompute the blocks' activations in the backward
+            pass rather than keep them.
         norm_cfg: Norm of the outputs.
         init_cfg: As in the host. Without a ``Pretrained`` one, weights are
             initialised as in the official code.
@@ -41,6 +46,7 @@ class IBOTSwin(SwinTransformer):
                  window_size: int = 7,
                  out_indices: Sequence[int] = (3, ),
                  with_mask_token: bool = False,
+                 with_cp: bool = False,
                  norm_cfg: Optional[dict] = dict(type='LN', eps=1e-6),
                  init_cfg: Optional[dict] = None,
                  **kwargs) -> None:
@@ -71,6 +77,10 @@ class IBOTSwin(SwinTransformer):
             patch_cfg=patch_cfg,
             init_cfg=init_cfg,
             **kwargs)
+        plain_drop_rates(self)
+        if with_cp:
+            for block in self.blocks:
+                use_checkpointing(block)
         self.mask_token = nn.Parameter(torch.zeros(
             1, 1, self.embed_dims)) if with_mask_token else None
 

@@ -7,11 +7,11 @@ import torch
 import torch.nn.functional as F
 from mmpretrain.models.backbones import VisionTransformer
 from torch import Tensor, nn
-from torch.utils.checkpoint import checkpoint
 
 from ibot_mm.registry import MODELS
 
-from .stochastic_depth import use_subset_depth
+from .checkpointing import use_checkpointing
+from .stochastic_depth import plain_drop_rates, use_subset_depth
 
 
 def interpolate_positions(pos_embed: Tensor,
@@ -116,11 +116,14 @@ class IBOTViT(VisionTransformer):
             drop_path_rate=0. if by_batch else drop_path_rate,
             init_cfg=init_cfg,
             **kwargs)
+        plain_drop_rates(self)
         if by_batch:
             rates = np.linspace(0, drop_path_rate, self.num_layers).tolist()
             for layer, rate in zip(self.layers, rates):
                 use_subset_depth(layer, rate)
-        self.with_cp = with_cp
+        if with_cp:
+            for layer in self.layers:
+                use_checkpointing(layer)
         self.interpolate_offset = interpolate_offset
         self.mask_token = nn.Parameter(torch.zeros(
             1, 1, self.embed_dims)) if with_mask_token else None
@@ -166,11 +169,6 @@ class IBOTViT(VisionTransformer):
         """The transformer layers, which ``IBOT`` may compile."""
         return self.layers
 
-    def _run(self, layer: nn.Module, x: Tensor) -> Tensor:
-        if self.with_cp and torch.is_grad_enabled():
-            return checkpoint(layer, x, use_reentrant=False)
-        return layer(x)
-
     def extract_tokens(self, x: Tensor, mask: Optional[Tensor] = None
                        ) -> Tuple[Tensor, Tensor]:
         """Tokens after the last norm.
@@ -184,7 +182,7 @@ class IBOTViT(VisionTransformer):
         """
         x, _ = self._embed(x, mask)
         for layer in self.layers:
-            x = self._run(layer, x)
+            x = layer(x)
         if self.final_norm:
             x = self.ln1(x)
         return x[:, 0], x[:, self.num_extra_tokens:]
@@ -203,7 +201,7 @@ class IBOTViT(VisionTransformer):
         x, grid = self._embed(x, mask)
         outs = []
         for i, layer in enumerate(self.layers):
-            x = self._run(layer, x)
+            x = layer(x)
             if i == len(self.layers) - 1 and self.final_norm:
                 x = self.ln1(x)
             if i in self.out_indices:

@@ -51,3 +51,13 @@ def use_subset_depth(layer: nn.Module, rate: float) -> None:
     """
     if rate:
         layer.forward = partial(_forward, layer, layer.forward, rate)
+
+
+def plain_drop_rates(model: nn.Module) -> None:
+    """Turn NumPy's drop path rates of the host into Python's.
+
+    ``torch.compile`` breaks its graph at a comparison with the former.
+    """
+    for module in model.modules():
+        if hasattr(module, 'drop_prob'):
+            module.drop_prob = float(module.drop_prob)

@@ -38,7 +38,7 @@ class IBOTHead(BaseModule):
         init_cfg: As in :class:`mmengine.model.BaseModule`.
 
     Attributes:
-        monitor: Whether :meth:`loss` adds statistics for the log, which
+        monitor: Whether the losses add statistics for the log, which
             ``TrainingHealthHook`` switches on for some iterations.
 
     Raises:

@@ -25,18 +25,19 @@ def sinkhorn_knopp(logits: Tensor,
     Returns:
         (M, K); rows sum to 1.
     """
-    scaled = logits / temperature
-    # A common factor cancels; the largest entry becomes 1.
-    peak = scaled.max() if scaled.numel() else scaled.new_tensor(-torch.inf)
-    all_reduce(peak, op='max')
-    q = (scaled - peak).exp_()
-    count = q.new_tensor(float(len(q)))
-    all_reduce(count)
-    # The tiny number keeps a prototype that no token is near at 0, not NaN.
-    tiny = torch.finfo(q.dtype).tiny
+    # In logarithms: exponentials of tokens far from all others would vanish.
+    # Common factors (the numbers of tokens and of prototypes) cancel.
+    log_q = logits / temperature
     for _ in range(num_iters):
-        prototype_sums = q.sum(0)
-        all_reduce(prototype_sums)
-        q /= prototype_sums.clamp_(min=tiny) * (q.shape[1] / count)
-        q /= q.sum(1, keepdim=True).clamp_(min=tiny)
-    return q
+        log_q = log_q - _logsumexp_of_all_ranks(log_q)
+        log_q = log_q.log_softmax(1)
+    return log_q.exp()
+
+
+def _logsumexp_of_all_ranks(x: Tensor) -> Tensor:
+    """log(sum(exp)) over the rows (M, K) of all ranks, (K,)."""
+    peak = x.max(0).values if len(x) else x.new_full(x.shape[1:], -torch.inf)
+    all_reduce(peak, op='max')
+    total = (x - peak).exp().sum(0)
+    all_reduce(total)
+    return peak + total.log()

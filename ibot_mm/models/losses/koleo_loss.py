@@ -51,7 +51,7 @@ class KoLeoLoss(nn.Module):
             x = F.normalize(at_least_float32(features), dim=-1)
             with torch.no_grad():
                 similarity = x @ x.transpose(1, 2)
-                similarity.diagonal(dim1=1, dim2=2).fill_(-1)
+                similarity.diagonal(dim1=1, dim2=2).fill_(-2)
                 nearest = similarity.argmax(-1, keepdim=True)
             neighbour = x.gather(1, nearest.expand_as(x))
             # Not a square root of 1 - cos, which is inexact for neighbours.
