@@ -241,7 +241,8 @@ def test_precisions_on_cuda(dtype):
 @pytest.mark.cuda
 @pytest.mark.skipif(not torch.cuda.is_available(), reason='needs a GPU')
 @pytest.mark.parametrize('settings', [
-    dict(), dict(head=dict(centering='sinkhorn_knopp'), koleo=dict(min_batch=2))
+    dict(),
+    dict(head=dict(centering='sinkhorn_knopp'), koleo=dict(min_batch=2)),
 ], ids=['paper', 'options'])
 def test_the_step_never_waits_for_the_device(settings):
     from tests.test_engine.test_optim_wrapper import wrap

@@ -8,7 +8,7 @@ official code does; the two must agree before anything is timed.
 
     python tools/benchmarks/step.py                       # ViT-S/16, batch 8
     python tools/benchmarks/step.py CONFIG --batch 64 --dtype bfloat16
-    python tools/benchmarks/step.py CONFIG --batch 64 --compile --peak-tflops 989
+    python tools/benchmarks/step.py CONFIG --compile --peak-tflops 989
 """
 
 import argparse
