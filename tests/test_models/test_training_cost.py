@@ -45,6 +45,27 @@ def test_activation_checkpointing(drop_path_type):
     assert len(calls) == 4
 
 
+@pytest.mark.parametrize('settings', [
+    dict(drop_path_rate=0.5), dict(drop_path_rate=0.5, with_cp=True),
+    dict(drop_path_rate=0.5, drop_path_type='batch'), dict(final_norm=False)
+])
+def test_cls_tokens_alone(settings):
+    """Equal to those with patches, in training too; fewer rows in the MLP."""
+    model = build_model(backbone=settings).train().backbone
+    x, rows, grads = torch.randn(4, 3, 16, 16), [], []
+    model.layers[-1].ffn.register_forward_hook(
+        lambda module, args, out: rows.append(out.shape[:-1].numel()))
+    for method in (model.extract_cls, lambda x: model.extract_tokens(x)[0]):
+        torch.manual_seed(5)
+        cls = method(x)
+        grads.append([cls, *torch.autograd.grad(
+            cls.sin().sum(), list(model.parameters()), allow_unused=True)])
+    for alone, whole in zip(*grads):
+        torch.testing.assert_close(alone, whole)
+    plain = 'with_cp' not in settings and 'drop_path_type' not in settings
+    assert (rows[0] < rows[-1]) == plain
+
+
 def test_activation_checkpointing_of_swin():
     x, mask = torch.randn(2, 3, 64, 64), torch.rand(2, 2, 2) < 0.5
     grads = {}

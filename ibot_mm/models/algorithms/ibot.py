@@ -179,7 +179,7 @@ class IBOT(BaseSelfSupervisor):
         Returns:
             (B, C).
         """
-        return self.teacher.backbone.extract_tokens(inputs)[0]
+        return self.teacher.backbone.extract_cls(inputs)
 
     def forward(self,
                 inputs: Union[Tensor, Dict],
@@ -217,7 +217,7 @@ class IBOT(BaseSelfSupervisor):
     def _local_losses(self, crops: Tensor, teacher_cls: Tensor,
                       num_views: int) -> Dict[str, Tensor]:
         """What some local views (W B, C_in, h, w) add to the CLS loss."""
-        cls, _ = self.backbone.extract_tokens(crops)
+        cls = self.backbone.extract_cls(crops)
         logits = self.neck.cls_logits(self.neck.project(cls))
         return self.head.cls_loss(
             logits.unflatten(0, (-1, teacher_cls.shape[1])), teacher_cls,

@@ -150,6 +150,10 @@ class IBOTSwin(SwinTransformer):
         tokens = getattr(self, f'norm{len(self.stages) - 1}')(x)
         return tokens.mean(dim=1), tokens
 
+    def extract_cls(self, x: Tensor) -> Tensor:
+        """Mean tokens, (B, C), of images (B, C_in, H, W)."""
+        return self.extract_tokens(x)[0]
+
     def forward(self, x: Tensor, mask: Optional[Tensor] = None
                 ) -> Tuple[Tensor, ...]:
         """Feature maps of ``out_indices``, as the host.

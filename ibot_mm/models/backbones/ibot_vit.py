@@ -187,6 +187,28 @@ class IBOTViT(VisionTransformer):
             x = self.ln1(x)
         return x[:, 0], x[:, self.num_extra_tokens:]
 
+    def extract_cls(self, x: Tensor) -> Tensor:
+        """CLS tokens after the last norm, without the patch tokens.
+
+        The MLP of the last layer, and the norm, then see the CLS tokens
+        alone; the values are those of :meth:`extract_tokens`.
+
+        Args:
+            x: Images, (B, C_in, H, W).
+
+        Returns:
+            (B, C).
+        """
+        last = self.layers[-1]
+        if 'forward' in vars(last):  # it drops residuals or recomputes itself
+            return self.extract_tokens(x)[0]
+        x, _ = self._embed(x, None)
+        for layer in self.layers[:-1]:
+            x = layer(x)
+        x = (x + last.attn(last.ln1(x)))[:, :1]
+        x = last.ffn(last.ln2(x), identity=x)
+        return (self.ln1(x) if self.final_norm else x)[:, 0]
+
     def forward(self, x: Tensor, mask: Optional[Tensor] = None
                 ) -> Tuple[Tensor, ...]:
         """Outputs of ``out_indices`` in the form ``out_type``, as the host.
