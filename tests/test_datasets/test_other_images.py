@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import tifffile
 import torch
+from mmengine.registry import TRANSFORMS, init_default_scope
 from PIL import Image
 from scipy.ndimage import gaussian_filter
 
@@ -177,6 +178,23 @@ def test_batch_keeps_the_values():
     expected = (SIX.astype(np.float64) - 100 * np.arange(6)) / 2
     torch.testing.assert_close(
         x, torch.from_numpy(expected.transpose(2, 0, 1)[None]).float())
+
+
+def test_images_for_knn_keep_their_channels(tmp_path):
+    """As docs/own_data.md says: with the host's own transforms."""
+    init_default_scope('mmpretrain')
+    path = tmp_path / 'a.tif'
+    path.write_bytes(tiff(SIX))
+    data = dict(img_path=str(path), gt_label=1)
+    for step in (dict(type='ibot_mm.LoadImage', color='unchanged',
+                      to_float32=True),
+                 dict(type='ResizeEdge', scale=40, edge='short',
+                      backend='cv2', interpolation='bicubic'),
+                 dict(type='CenterCrop', crop_size=32),
+                 dict(type='PackInputs')):
+        data = TRANSFORMS.build(step)(data)
+    expected = SIX[4:36, 9:41].transpose(2, 0, 1).astype(np.float32)
+    torch.testing.assert_close(data['inputs'], torch.from_numpy(expected))
 
 
 def test_channel_statistics(tmp_path):
