@@ -5,7 +5,7 @@ the four neighbours, the host unfolds them, so columns are permuted.
 """
 
 import re
-from typing import Dict
+from typing import Dict, Sequence, Tuple
 
 from torch import Tensor
 
@@ -31,6 +31,28 @@ _SWIN = (
     (r'^layers\.(\d+)\.', r'stages.\1.'),
     (r'^norm\.', 'norm3.'),
 )
+_VIT_BACK = (
+    (r'^mask_token$', 'masked_embed'),
+    (r'^patch_embed\.projection\.', 'patch_embed.proj.'),
+    (r'^layers\.(\d+)\.ln1\.', r'blocks.\1.norm1.'),
+    (r'^layers\.(\d+)\.ln2\.', r'blocks.\1.norm2.'),
+    (r'^layers\.(\d+)\.attn\.', r'blocks.\1.attn.'),
+    (r'^layers\.(\d+)\.ffn\.layers\.0\.0\.', r'blocks.\1.mlp.fc1.'),
+    (r'^layers\.(\d+)\.ffn\.layers\.1\.', r'blocks.\1.mlp.fc2.'),
+    (r'^ln1\.', 'norm.'),
+)
+_SWIN_BACK = (
+    (r'^mask_token$', 'masked_embed'),
+    (r'^patch_embed\.projection\.', 'patch_embed.proj.'),
+    (r'^stages\.(\d+)\.blocks\.(\d+)\.attn\.w_msa\.',
+     r'layers.\1.blocks.\2.attn.'),
+    (r'^stages\.(\d+)\.blocks\.(\d+)\.ffn\.layers\.0\.0\.',
+     r'layers.\1.blocks.\2.mlp.fc1.'),
+    (r'^stages\.(\d+)\.blocks\.(\d+)\.ffn\.layers\.1\.',
+     r'layers.\1.blocks.\2.mlp.fc2.'),
+    (r'^stages\.(\d+)\.', r'layers.\1.'),
+    (r'^norm3\.', 'norm.'),
+)
 
 
 def _merging_order(value: Tensor) -> Tensor:
@@ -39,6 +61,24 @@ def _merging_order(value: Tensor) -> Tensor:
     # Host (unfold): C channels, each with (0,0), (0,1), (1,0), (1,1).
     value = value.unflatten(-1, (4, -1))[..., [0, 2, 1, 3], :]
     return value.transpose(-1, -2).flatten(-2)
+
+
+def _official_merging_order(value: Tensor) -> Tensor:
+    """Inverse of :func:`_merging_order`."""
+    value = value.unflatten(-1, (-1, 4)).transpose(-1, -2)
+    return value[..., [0, 2, 1, 3], :].flatten(-2)
+
+
+def _is_swin(state: Dict[str, Tensor]) -> bool:
+    return any('relative_position_bias_table' in name for name in state)
+
+
+def _rename(name: str, table: Sequence[Tuple[str, str]]) -> str:
+    for pattern, replacement in table:
+        new, count = re.subn(pattern, replacement, name)
+        if count:
+            return new
+    return name
 
 
 def from_official(state: Dict[str, Tensor]) -> Dict[str, Tensor]:
@@ -51,16 +91,38 @@ def from_official(state: Dict[str, Tensor]) -> Dict[str, Tensor]:
         The same weights for ``IBOTViT``, ``IBOTSwin`` or ``IBOTNeck``. Names
         that are equal in both (those of the head) stay.
     """
-    swin = any('relative_position_bias_table' in name for name in state)
+    swin = _is_swin(state)
     converted = {}
     for name, value in state.items():
         if swin and '.downsample.' in name and value.shape[-1] % 4 == 0:
             value = _merging_order(value)
-        for pattern, replacement in _SWIN if swin else _VIT:
-            name, count = re.subn(pattern, replacement, name)
-            if count:
-                break
+        name = _rename(name, _SWIN if swin else _VIT)
+        converted[name] = value.unsqueeze(0) if name == 'mask_token' else value
+    return converted
+
+
+def to_official(state: Dict[str, Tensor]) -> Dict[str, Tensor]:
+    """Inverse of :func:`from_official`.
+
+    Args:
+        state: Weights of ``IBOTViT``, ``IBOTSwin`` or ``IBOTNeck``.
+
+    Returns:
+        The same weights in the official code's names. A shared head gets its
+        prototypes under both names, as official files have them.
+    """
+    swin = _is_swin(state)
+    converted = {}
+    for name, value in state.items():
+        if swin and '.downsample.' in name and value.shape[-1] % 4 == 0:
+            value = _official_merging_order(value)
         if name == 'mask_token':
-            value = value.unsqueeze(0)
-        converted[name] = value
+            value = value.squeeze(0)
+        converted[_rename(name, _SWIN_BACK if swin else _VIT_BACK)] = value
+    if not any(name.startswith('last_layer2.') for name in state):
+        converted.update({
+            name.replace('last_layer.', 'last_layer2.'): value
+            for name, value in state.items()
+            if name.startswith('last_layer.')
+        })
     return converted

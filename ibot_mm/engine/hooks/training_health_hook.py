@@ -152,6 +152,7 @@ class TrainingHealthHook(Hook):
         for kind, share in zip(head.usage, shares.tolist()):
             runner.message_hub.update_scalar(f'train/prototypes_{kind}', share)
 
+    @torch.no_grad()
     def _update_counts(self, model: torch.nn.Module) -> None:
         """Lengths in iterations of what goes on, the worst of all ranks."""
         norms = torch._foreach_norm(list(model.parameters()))

@@ -1,0 +1,146 @@
+"""Checkpoints of the official code, read safely and taken apart."""
+
+from argparse import Namespace
+from pathlib import Path
+from typing import Any, Dict, Sequence
+
+import torch
+from torch import Tensor
+
+from .official_names import from_official, to_official
+
+State = Dict[str, Tensor]
+
+
+class CheckpointError(ValueError):
+    """A file that is not the checkpoint it should be."""
+
+
+def load_checkpoint(path: str) -> Dict[str, Any]:
+    """Read a checkpoint without running code from it.
+
+    Official files hold their command line as an ``argparse.Namespace``, the
+    one class beyond PyTorch's own that is let in.
+
+    Args:
+        path: File.
+
+    Raises:
+        CheckpointError: The file is missing or not a checkpoint.
+    """
+    if not Path(path).is_file():
+        raise CheckpointError(f'there is no checkpoint "{path}".')
+    try:
+        if hasattr(torch.serialization, 'safe_globals'):
+            with torch.serialization.safe_globals([Namespace]):
+                state = torch.load(path, 'cpu', weights_only=True)
+        else:  # PyTorch before 2.5 has no such list
+            state = torch.load(path, 'cpu', weights_only=True)
+    except Exception as error:  # zip, pickle and I/O errors of many kinds
+        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+        raise CheckpointError(
+            f'"{path}" cannot be read as a PyTorch checkpoint ({reason}): is '
+            'it complete, and not a web page?') from error
+    if not isinstance(state, dict):
+        raise CheckpointError(f'"{path}" holds a {type(state).__name__}, not '
+                              'a checkpoint.')
+    return state
+
+
+def strip(state: State, prefix: str) -> State:
+    """Entries below a prefix, without it."""
+    return {
+        name[len(prefix):]: value
+        for name, value in state.items() if name.startswith(prefix)
+    }
+
+
+def add_prefix(state: State, prefix: str) -> State:
+    """All entries, with a prefix."""
+    return {prefix + name: value for name, value in state.items()}
+
+
+def _one_side(state: State) -> State:
+    """Student or teacher of an official file: ``backbone.*``, ``neck.*``."""
+    if all(name.startswith('module.') for name in state):
+        state = strip(state, 'module.')
+    head = strip(state, 'head.')
+    # A shared head is stored under both names.
+    shared = all(
+        torch.equal(head[f'last_layer.{part}'], head[f'last_layer2.{part}'])
+        for part in ('weight_g', 'weight_v')
+        if f'last_layer2.{part}' in head and f'last_layer.{part}' in head)
+    if shared:
+        head = {k: v for k, v in head.items() if 'last_layer2.' not in k}
+    return {
+        **add_prefix(from_official(strip(state, 'backbone.')), 'backbone.'),
+        **add_prefix(from_official(head), 'neck.')
+    }
+
+
+def from_official_checkpoint(checkpoint: Dict[str, Any],
+                             sides: Sequence[str] = ('student', 'teacher')
+                             ) -> State:
+    """Weights of ``IBOT`` (or of its backbone) from an official checkpoint.
+
+    Args:
+        checkpoint: A full one with ``student`` and ``teacher``, or the
+            release's backbone-only ones: ``state_dict``, or flat.
+        sides: Which of both to take from a full one.
+
+    Returns:
+        From a full one ``backbone.*``, ``neck.*`` (student),
+        ``teacher.backbone.*``, ``teacher.neck.*`` and ``head.*`` (centres);
+        from the others ``backbone.*``.
+
+    Raises:
+        CheckpointError: It is of neither kind.
+    """
+    if not {'student', 'teacher'} & set(checkpoint):
+        state = checkpoint.get('state_dict', checkpoint)
+        if 'patch_embed.proj.weight' not in state:
+            raise CheckpointError(
+                'this is no official iBOT checkpoint: neither "student" and '
+                '"teacher" nor a backbone with "patch_embed.proj.weight"; it '
+                f'holds {", ".join(map(str, list(checkpoint)[:5]))} ...')
+        return add_prefix(from_official(state), 'backbone.')
+    missing = [side for side in sides if side not in checkpoint]
+    if missing:
+        raise CheckpointError(f'the checkpoint has no "{missing[0]}".')
+    result: State = {}
+    for side in sides:
+        prefix = '' if side == 'student' else 'teacher.'
+        result.update(add_prefix(_one_side(checkpoint[side]), prefix))
+    centers = checkpoint.get('ibot_loss', {})
+    for theirs, ours in (('center', 'center'), ('center2', 'patch_center')):
+        if theirs in centers:
+            result[f'head.{ours}'] = centers[theirs].flatten()
+    return result
+
+
+def to_official_checkpoint(state: State) -> Dict[str, Any]:
+    """The inverse of :func:`from_official_checkpoint` for a whole ``IBOT``.
+
+    Args:
+        state: State dict of ``IBOT``.
+
+    Raises:
+        CheckpointError: There is no student or no teacher in it.
+    """
+    result: Dict[str, Any] = {}
+    for side, prefix, module in (('student', '', 'module.'),
+                                 ('teacher', 'teacher.', '')):
+        backbone = strip(state, f'{prefix}backbone.')
+        if not backbone:
+            raise CheckpointError(f'the checkpoint has no {side}: nothing '
+                                  f'starts with "{prefix}backbone.".')
+        neck = strip(state, f'{prefix}neck.')
+        result[side] = {
+            **add_prefix(to_official(backbone), f'{module}backbone.'),
+            **add_prefix(to_official(neck), f'{module}head.')
+        }
+    if 'head.center' in state:
+        result['ibot_loss'] = dict(
+            center=state['head.center'].view(1, -1),
+            center2=state['head.patch_center'].view(1, 1, -1))
+    return result
