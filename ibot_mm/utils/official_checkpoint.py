@@ -1,50 +1,14 @@
-"""Checkpoints of the official code, read safely and taken apart."""
+"""Checkpoints of the official code, taken apart and put together."""
 
-from argparse import Namespace
-from pathlib import Path
 from typing import Any, Dict, Sequence
 
 import torch
 from torch import Tensor
 
 from .official_names import from_official, to_official
+from .safe_load import CheckpointError
 
 State = Dict[str, Tensor]
-
-
-class CheckpointError(ValueError):
-    """A file that is not the checkpoint it should be."""
-
-
-def load_checkpoint(path: str) -> Dict[str, Any]:
-    """Read a checkpoint without running code from it.
-
-    Official files hold their command line as an ``argparse.Namespace``, the
-    one class beyond PyTorch's own that is let in.
-
-    Args:
-        path: File.
-
-    Raises:
-        CheckpointError: The file is missing or not a checkpoint.
-    """
-    if not Path(path).is_file():
-        raise CheckpointError(f'there is no checkpoint "{path}".')
-    try:
-        if hasattr(torch.serialization, 'safe_globals'):
-            with torch.serialization.safe_globals([Namespace]):
-                state = torch.load(path, 'cpu', weights_only=True)
-        else:  # PyTorch before 2.5 has no such list
-            state = torch.load(path, 'cpu', weights_only=True)
-    except Exception as error:  # zip, pickle and I/O errors of many kinds
-        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
-        raise CheckpointError(
-            f'"{path}" cannot be read as a PyTorch checkpoint ({reason}): is '
-            'it complete, and not a web page?') from error
-    if not isinstance(state, dict):
-        raise CheckpointError(f'"{path}" holds a {type(state).__name__}, not '
-                              'a checkpoint.')
-    return state
 
 
 def strip(state: State, prefix: str) -> State:

@@ -335,3 +335,13 @@ def test_health_curves_are_drawn(trained, tmp_path):
     assert picture.shape[1] > 1000 and picture.std() > 10
     result = run('visualization/plot_health.py', tmp_path, check=False)
     assert f'"{tmp_path}" holds no' in result.stderr.splitlines()[-1]
+
+
+def test_backbone_of_a_real_training_checkpoint(trained, tmp_path):
+    source = trained / 'epoch_4.pth'
+    run('model_converters/extract_backbone.py', source, tmp_path / 'b.pth')
+    state = torch.load(next(tmp_path.glob('b-*.pth')))['state_dict']
+    whole = torch.load(source, weights_only=False)['state_dict']
+    assert len(state) > 20
+    for name, value in state.items():
+        assert torch.equal(value, whole[f'teacher.{name}'])

@@ -1,5 +1,6 @@
 """Official-format files made of the reference weights, and back."""
 
+import os
 import subprocess
 import sys
 from argparse import Namespace
@@ -7,13 +8,13 @@ from pathlib import Path
 
 import pytest
 import torch
+from mmengine.logging import HistoryBuffer
 
 from ibot_mm.models import IBOT, IBOTViT
 from ibot_mm.utils import from_official, to_official
-from ibot_mm.utils.official_checkpoint import (CheckpointError,
-                                               from_official_checkpoint,
-                                               load_checkpoint,
+from ibot_mm.utils.official_checkpoint import (from_official_checkpoint,
                                                to_official_checkpoint)
+from ibot_mm.utils.safe_load import CheckpointError, load_checkpoint
 from tests import golden
 from tests.builders import model_config
 
@@ -78,8 +79,6 @@ def build(case):
     return IBOT(**cfg)
 
 
-@pytest.mark.skipif(not hasattr(torch.serialization, 'safe_globals'),
-                    reason='this PyTorch cannot let single classes in')
 @pytest.mark.parametrize('case', ['shared', 'semi_shared'])
 def test_command_lines(case, tmp_path):
     """Files: official -> ours, loaded without a missing key -> official."""
@@ -148,12 +147,36 @@ def test_truncated_and_foreign_checkpoints(tmp_path):
         to_official_checkpoint({'head.center': torch.zeros(3)})
 
 
+class Command:
+    """Unpickled as it should not be, it would leave a file."""
+
+    def __init__(self, path):
+        self.path = path
+
+    def __reduce__(self):
+        return os.system, (f'touch {self.path}', )
+
+
 def test_code_in_a_checkpoint_is_not_run(tmp_path):
-    path = tmp_path / 'x.pth'
-    torch.save(dict(student={}, args=Unsafe()), path)
-    with pytest.raises(CheckpointError, match='cannot be read'):
-        load_checkpoint(str(path))
+    path, trace = tmp_path / 'x.pth', tmp_path / 'trace'
+    torch.save(
+        dict(student=torch.ones(2), extra=[Command(trace)],
+             log=HistoryBuffer([1.], [1])), path)
+    state = load_checkpoint(str(path))
+    assert torch.equal(state['student'], torch.ones(2))
+    assert not trace.exists()
+    torch.load(path, weights_only=False)  # what a careless reader would do
+    assert trace.exists()
 
 
-class Unsafe:
-    pass
+def test_plain_values_and_types_of_tensors_survive(tmp_path):
+    state = dict(
+        half=torch.ones(2).half(), index=torch.arange(3), epoch=3,
+        shape=torch.Size([1, 2]), args=Namespace(lr=0.1),
+        weight=torch.nn.Parameter(torch.zeros(1)))
+    torch.save(state, tmp_path / 'x.pth')
+    loaded = load_checkpoint(str(tmp_path / 'x.pth'))
+    assert loaded['args'].lr == 0.1 and loaded['epoch'] == 3
+    assert loaded['half'].dtype == torch.float16
+    assert loaded['index'].tolist() == [0, 1, 2]
+    assert loaded['shape'] == (1, 2) and float(loaded['weight']) == 0

@@ -13,8 +13,8 @@ import argparse
 
 import torch
 
-from ibot_mm.utils.official_checkpoint import (from_official_checkpoint,
-                                               load_checkpoint)
+from ibot_mm.utils.official_checkpoint import from_official_checkpoint
+from ibot_mm.utils.safe_load import load_checkpoint
 
 
 def main() -> None:

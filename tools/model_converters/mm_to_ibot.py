@@ -10,8 +10,8 @@ import argparse
 
 import torch
 
-from ibot_mm.utils.official_checkpoint import (load_checkpoint,
-                                               to_official_checkpoint)
+from ibot_mm.utils.official_checkpoint import to_official_checkpoint
+from ibot_mm.utils.safe_load import load_checkpoint
 
 
 def main() -> None:

@@ -1,0 +1,98 @@
+"""Read checkpoints without running code from them."""
+
+import pickle
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, Dict
+
+import torch
+
+_ALLOWED = {
+    ('argparse', 'Namespace'),
+    ('builtins', 'set'),
+    ('collections', 'OrderedDict'),
+    ('torch', 'Size'),
+    ('torch', 'device'),
+    ('torch._utils', '_rebuild_parameter'),
+    ('torch._utils', '_rebuild_tensor_v2'),
+}
+
+
+class CheckpointError(ValueError):
+    """A file that is not the checkpoint it should be."""
+
+
+class Ignored:
+    """Stands for an object of a class that is not let in."""
+
+    def __new__(cls, *args, **kwargs) -> 'Ignored':
+        return super().__new__(cls)
+
+    def __init__(self, *args, **kwargs) -> None:
+        pass
+
+    def __call__(self, *args, **kwargs) -> 'Ignored':
+        return Ignored()
+
+    def __setstate__(self, state) -> None:
+        pass
+
+    def __setitem__(self, key, value) -> None:
+        pass
+
+    def append(self, value) -> None:
+        """Items of list-like objects."""
+
+    def extend(self, values) -> None:
+        """The same."""
+
+
+class _Unpickler(pickle.Unpickler):
+    """Builds tensors and containers; everything else becomes ``Ignored``.
+
+    Training checkpoints hold, beside the weights, log buffers whose pickles
+    call ``getattr``, and official ones their command line: both must be
+    readable, and neither may run anything.
+    """
+
+    def find_class(self, module: str, name: str) -> Any:
+        is_type = module == 'torch' and (
+            name.endswith('Storage')
+            or isinstance(getattr(torch, name, None), torch.dtype))
+        if (module, name) in _ALLOWED or is_type:
+            return super().find_class(module, name)
+        return Ignored
+
+
+def _load(file, **kwargs) -> Any:
+    return _Unpickler(file, **kwargs).load()
+
+
+_PICKLE = SimpleNamespace(
+    Unpickler=_Unpickler, load=_load, __name__='ibot_mm.utils.safe_load')
+
+
+def load_checkpoint(path: str) -> Dict[str, Any]:
+    """Read a checkpoint on the CPU.
+
+    Args:
+        path: File of ``torch.save``, ours or the official code's. Objects
+            other than tensors, containers and plain values are left out.
+
+    Raises:
+        CheckpointError: The file is missing or not a checkpoint.
+    """
+    if not Path(path).is_file():
+        raise CheckpointError(f'there is no checkpoint "{path}".')
+    try:
+        state = torch.load(
+            path, 'cpu', pickle_module=_PICKLE, weights_only=False)
+    except Exception as error:  # zip, pickle and I/O errors of many kinds
+        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+        raise CheckpointError(
+            f'"{path}" cannot be read as a PyTorch checkpoint ({reason}): is '
+            'it complete, and not a web page?') from error
+    if not isinstance(state, dict):
+        raise CheckpointError(f'"{path}" holds a {type(state).__name__}, not '
+                              'a checkpoint.')
+    return state
