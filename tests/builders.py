@@ -18,6 +18,16 @@ needs_cpu_float16 = pytest.mark.skipif(
 ARCH = dict(
     embed_dims=24, num_layers=2, num_heads=3, feedforward_channels=48)
 
+# What a config file sets to make a recipe's model tiny.
+TINY_MODEL = dict(
+    backbone=dict(arch=dict(_delete_=True, **ARCH)),
+    neck=dict(
+        in_channels=24,
+        hidden_channels=32,
+        bottleneck_channels=16,
+        num_prototypes=32),
+    head=dict(num_prototypes=32))
+
 
 def model_config(**changes) -> dict:
     """Config of a tiny IBOT; ``changes`` by part, e.g. neck=dict(...)."""

@@ -9,50 +9,27 @@ from typing import Dict, Sequence, Tuple
 
 from torch import Tensor
 
+# Beginnings of names, official and ours; # stands for a number.
 _VIT = (
-    (r'^masked_embed$', 'mask_token'),
-    (r'^patch_embed\.proj\.', 'patch_embed.projection.'),
-    (r'^blocks\.(\d+)\.norm1\.', r'layers.\1.ln1.'),
-    (r'^blocks\.(\d+)\.norm2\.', r'layers.\1.ln2.'),
-    (r'^blocks\.(\d+)\.attn\.', r'layers.\1.attn.'),
-    (r'^blocks\.(\d+)\.mlp\.fc1\.', r'layers.\1.ffn.layers.0.0.'),
-    (r'^blocks\.(\d+)\.mlp\.fc2\.', r'layers.\1.ffn.layers.1.'),
-    (r'^norm\.', 'ln1.'),
+    ('masked_embed', 'mask_token'),
+    ('patch_embed.proj.', 'patch_embed.projection.'),
+    ('blocks.#.norm1.', 'layers.#.ln1.'),
+    ('blocks.#.norm2.', 'layers.#.ln2.'),
+    ('blocks.#.attn.', 'layers.#.attn.'),
+    ('blocks.#.mlp.fc1.', 'layers.#.ffn.layers.0.0.'),
+    ('blocks.#.mlp.fc2.', 'layers.#.ffn.layers.1.'),
+    ('norm.', 'ln1.'),
 )
 _SWIN = (
-    (r'^masked_embed$', 'mask_token'),
-    (r'^patch_embed\.proj\.', 'patch_embed.projection.'),
-    (r'^layers\.(\d+)\.blocks\.(\d+)\.attn\.',
-     r'stages.\1.blocks.\2.attn.w_msa.'),
-    (r'^layers\.(\d+)\.blocks\.(\d+)\.mlp\.fc1\.',
-     r'stages.\1.blocks.\2.ffn.layers.0.0.'),
-    (r'^layers\.(\d+)\.blocks\.(\d+)\.mlp\.fc2\.',
-     r'stages.\1.blocks.\2.ffn.layers.1.'),
-    (r'^layers\.(\d+)\.', r'stages.\1.'),
-    (r'^norm\.', 'norm3.'),
+    ('masked_embed', 'mask_token'),
+    ('patch_embed.proj.', 'patch_embed.projection.'),
+    ('layers.#.blocks.#.attn.', 'stages.#.blocks.#.attn.w_msa.'),
+    ('layers.#.blocks.#.mlp.fc1.', 'stages.#.blocks.#.ffn.layers.0.0.'),
+    ('layers.#.blocks.#.mlp.fc2.', 'stages.#.blocks.#.ffn.layers.1.'),
+    ('layers.#.', 'stages.#.'),
+    ('norm.', 'norm3.'),
 )
-_VIT_BACK = (
-    (r'^mask_token$', 'masked_embed'),
-    (r'^patch_embed\.projection\.', 'patch_embed.proj.'),
-    (r'^layers\.(\d+)\.ln1\.', r'blocks.\1.norm1.'),
-    (r'^layers\.(\d+)\.ln2\.', r'blocks.\1.norm2.'),
-    (r'^layers\.(\d+)\.attn\.', r'blocks.\1.attn.'),
-    (r'^layers\.(\d+)\.ffn\.layers\.0\.0\.', r'blocks.\1.mlp.fc1.'),
-    (r'^layers\.(\d+)\.ffn\.layers\.1\.', r'blocks.\1.mlp.fc2.'),
-    (r'^ln1\.', 'norm.'),
-)
-_SWIN_BACK = (
-    (r'^mask_token$', 'masked_embed'),
-    (r'^patch_embed\.projection\.', 'patch_embed.proj.'),
-    (r'^stages\.(\d+)\.blocks\.(\d+)\.attn\.w_msa\.',
-     r'layers.\1.blocks.\2.attn.'),
-    (r'^stages\.(\d+)\.blocks\.(\d+)\.ffn\.layers\.0\.0\.',
-     r'layers.\1.blocks.\2.mlp.fc1.'),
-    (r'^stages\.(\d+)\.blocks\.(\d+)\.ffn\.layers\.1\.',
-     r'layers.\1.blocks.\2.mlp.fc2.'),
-    (r'^stages\.(\d+)\.', r'layers.\1.'),
-    (r'^norm3\.', 'norm.'),
-)
+
 
 
 def _merging_order(value: Tensor) -> Tensor:
@@ -73,11 +50,16 @@ def _is_swin(state: Dict[str, Tensor]) -> bool:
     return any('relative_position_bias_table' in name for name in state)
 
 
-def _rename(name: str, table: Sequence[Tuple[str, str]]) -> str:
-    for pattern, replacement in table:
-        new, count = re.subn(pattern, replacement, name)
-        if count:
-            return new
+def _rename(name: str, table: Sequence[Tuple[str, str]], back: bool) -> str:
+    """Replace the beginning of a name; ``back`` reads the table from ours."""
+    for pair in table:
+        source, target = reversed(pair) if back else pair
+        pattern = r'(\d+)'.join(map(re.escape, source.split('#')))
+        match = re.match(pattern, name)
+        if match:
+            for number in match.groups():
+                target = target.replace('#', number, 1)
+            return target + name[match.end():]
     return name
 
 
@@ -96,7 +78,7 @@ def from_official(state: Dict[str, Tensor]) -> Dict[str, Tensor]:
     for name, value in state.items():
         if swin and '.downsample.' in name and value.shape[-1] % 4 == 0:
             value = _merging_order(value)
-        name = _rename(name, _SWIN if swin else _VIT)
+        name = _rename(name, _SWIN if swin else _VIT, back=False)
         converted[name] = value.unsqueeze(0) if name == 'mask_token' else value
     return converted
 
@@ -118,7 +100,8 @@ def to_official(state: Dict[str, Tensor]) -> Dict[str, Tensor]:
             value = _official_merging_order(value)
         if name == 'mask_token':
             value = value.squeeze(0)
-        converted[_rename(name, _SWIN_BACK if swin else _VIT_BACK)] = value
+        name = _rename(name, _SWIN if swin else _VIT, back=True)
+        converted[name] = value
     if not any(name.startswith('last_layer2.') for name in state):
         converted.update({
             name.replace('last_layer.', 'last_layer2.'): value

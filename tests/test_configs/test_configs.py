@@ -18,6 +18,7 @@ from mmengine.registry import DATASETS, HOOKS, MODELS, TRANSFORMS
 
 from ibot_mm.datasets import multi_crop_collate
 from ibot_mm.engine import PretrainOptimWrapperConstructor
+from tests.builders import ARCH
 
 ROOT = Path(__file__).parents[2]
 CONFIGS = ROOT / 'configs'
@@ -208,11 +209,6 @@ def test_arithmetic_in_the_header(name):
     assert 'Aim' in header
 
 
-SMALL = dict(
-    small=dict(embed_dims=24, num_layers=2, num_heads=3,
-               feedforward_channels=48))
-
-
 def shrunken(cfg: Config) -> Config:
     """The same recipe on a network that a test can afford."""
     model, width = cfg.model, 24
@@ -221,7 +217,7 @@ def shrunken(cfg: Config) -> Config:
             embed_dims=6, depths=[1, 1, 2, 1], num_heads=[1, 1, 2, 2])
         width = 48
     else:
-        model.backbone.arch = SMALL['small']
+        model.backbone.arch = dict(ARCH)
     model.neck.update(
         in_channels=width, hidden_channels=32, bottleneck_channels=16,
         num_prototypes=40)

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from tests.builders import ARCH, batch, build_model
+from tests.builders import TINY_MODEL, batch, build_model
 from tests.dense import dense_losses
 
 ROOT = Path(__file__).parents[2]
@@ -45,11 +45,7 @@ def test_step_benchmark_prints_a_ratio(tmp_path):
     config.write_text(f'''
 _base_ = [__import__('ibot_mm').config_path(
     'ibot/ibot_vit-small-p16_16xb64-multicrop-800e_in1k.py')]
-model = dict(
-    backbone=dict(arch=dict(_delete_=True, **{ARCH})),
-    neck=dict(in_channels=24, hidden_channels=32, bottleneck_channels=16,
-              num_prototypes=64),
-    head=dict(num_prototypes=64))
+model = {TINY_MODEL}
 ''')
     counts = load('step').can_count_flops()
     out = subprocess.run(

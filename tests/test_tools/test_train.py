@@ -11,7 +11,7 @@ import cv2
 import pytest
 import torch
 
-from tests.builders import ARCH
+from tests.builders import TINY_MODEL
 
 ROOT = Path(__file__).parents[2]
 CONFIG = ROOT / 'configs' / 'ibot' / 'ibot_vit-quickstart_1xb64_shapes.py'
@@ -45,11 +45,7 @@ def config(data, tmp_path_factory):
     path.write_text(f'''
 _base_ = [__import__('ibot_mm').config_path(
     'ibot/{CONFIG.name}')]
-model = dict(
-    backbone=dict(arch=dict(_delete_=True, **{ARCH})),
-    neck=dict(in_channels=24, hidden_channels=32, bottleneck_channels=16,
-              num_prototypes=32),
-    head=dict(num_prototypes=32))
+model = {TINY_MODEL}
 loader = dict(batch_size=8, num_workers=0, persistent_workers=False,
               dataset=dict(data_root='{data}'))
 train_dataloader = loader
@@ -303,11 +299,7 @@ def test_six_channels_of_16_bits(tmp_path):
     mine.write_text(f'''
 _base_ = [__import__('ibot_mm').config_path(
     'ibot/ibot_vit-small-p16_1xb64-multicrop-100e_six-channels.py')]
-model = dict(
-    backbone=dict(arch=dict(_delete_=True, **{ARCH})),
-    neck=dict(in_channels=24, hidden_channels=32, bottleneck_channels=16,
-              num_prototypes=32),
-    head=dict(num_prototypes=32))
+model = {TINY_MODEL}
 train_dataloader = dict(
     batch_size=8, num_workers=0, persistent_workers=False,
     dataset=dict(data_root='{tmp_path}'))

@@ -90,7 +90,6 @@ class Step:
                    if k not in ('constructor', 'accumulative_counts')}
         self.wrapper = PretrainOptimWrapperConstructor(
             dict(wrapper, dtype=args.dtype))(self.model)
-        # On the host the step may start from the batch a loader would give.
         self.batch = make_batch(cfg, args.batch)
         self.momentum = cfg.default_hooks.teacher_ema.momentum
         if variant == 'dense':
