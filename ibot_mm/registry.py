@@ -24,6 +24,8 @@ DATA_SAMPLERS = _child('data sampler', mmengine_registry.DATA_SAMPLERS,
 TRANSFORMS = _child('transform', mmengine_registry.TRANSFORMS, 'datasets')
 FUNCTIONS = _child('function', mmengine_registry.FUNCTIONS, 'datasets')
 HOOKS = _child('hook', mmengine_registry.HOOKS, 'engine')
+EVALUATORS = _child('evaluator', mmengine_registry.EVALUATOR, 'evaluation')
+METRICS = _child('metric', mmengine_registry.METRICS, 'evaluation')
 LOOPS = _child('loop', mmengine_registry.LOOPS, 'engine')
 OPTIM_WRAPPERS = _child('optim_wrapper', mmengine_registry.OPTIM_WRAPPERS,
                         'engine')

@@ -8,7 +8,7 @@ import torch.distributed as dist
 import torch.multiprocessing as mp
 
 from ibot_mm.engine import TrainingHealthHook
-from ibot_mm.engine.loops.knn_val_loop import _gather
+from ibot_mm.evaluation.features import gather_rows
 from ibot_mm.models import IBOTHead
 from ibot_mm.models.heads.sinkhorn import sinkhorn_knopp
 from ibot_mm.models.heads.token_statistics import PrototypeUsage
@@ -46,7 +46,7 @@ def _worker(rank, world_size, folder):
         plan=plan,
         share=usage.share(),
         counts=[hook.nonfinite, hook.bad_weights, *hook.collapsed.values()])
-    rows = _gather(torch.arange(rank + 1.).unsqueeze(1) + 10 * rank)
+    rows = gather_rows(torch.arange(rank + 1.).unsqueeze(1) + 10 * rank)
     torch.save((head.state_dict(), rows, found), f'{folder}/{rank}.pt')
     dist.destroy_process_group()
 

@@ -9,6 +9,7 @@ from mmengine.runner import Runner
 
 import ibot_mm  # noqa: F401  (checks the installation first)
 from ibot_mm.engine.launch import prepare_launch
+from ibot_mm.utils.safe_load import load_checkpoint
 
 
 def parse_args() -> argparse.Namespace:
@@ -42,9 +43,7 @@ def main() -> None:
     the teacher, is what is run.
     """
     args = parse_args()
-    if not Path(args.checkpoint).is_file():
-        raise FileNotFoundError(
-            f'there is no checkpoint "{args.checkpoint}".')
+    load_checkpoint(args.checkpoint)  # says in one sentence what is wrong
     cfg = Config.fromfile(args.config)
     if args.cfg_options:
         cfg.merge_from_dict(args.cfg_options)

@@ -24,6 +24,11 @@ def parse_args() -> argparse.Namespace:
         help='continue from the given checkpoint, or without a value from '
         'the latest one in the work dir')
     parser.add_argument(
+        '--pretrained',
+        metavar='CHECKPOINT',
+        help='checkpoint for every part of the model that the config starts '
+        "from one (init_cfg of type 'Pretrained' without a checkpoint)")
+    parser.add_argument(
         '--amp',
         nargs='?',
         const='bfloat16',
@@ -76,6 +81,29 @@ def enable_auto_scale_lr(cfg: ConfigDict) -> None:
         base_batch_size=rule['base_batch_size'] / accumulation, enable=True)
 
 
+def set_pretrained(cfg: ConfigDict, checkpoint: str) -> int:
+    """Name the checkpoint wherever a config leaves it open.
+
+    Args:
+        cfg: Config of the model or of a part of it; changed in place.
+        checkpoint: Path of the file.
+
+    Returns:
+        How many parts take it.
+    """
+    count = 0
+    for key, value in cfg.items():
+        if not isinstance(value, dict):
+            continue
+        if key == 'init_cfg' and value.get('type') == 'Pretrained' and (
+                not value.get('checkpoint')):
+            value['checkpoint'] = checkpoint
+            count += 1
+        else:
+            count += set_pretrained(value, checkpoint)
+    return count
+
+
 def merge_args(cfg: Config, args: argparse.Namespace) -> Config:
     """Config with the settings of the command line."""
     if args.cfg_options:
@@ -85,6 +113,9 @@ def merge_args(cfg: Config, args: argparse.Namespace) -> Config:
         cfg.work_dir = args.work_dir
     elif not cfg.get('work_dir'):
         cfg.work_dir = str(Path('work_dirs') / Path(args.config).stem)
+    if args.pretrained and not set_pretrained(cfg.model, args.pretrained):
+        raise ValueError(f'--pretrained: no part of the model in {args.config}'
+                         ' starts from a checkpoint; did you mean load_from?')
     if args.amp:
         cfg.optim_wrapper.dtype = args.amp
     if args.no_validate:

@@ -10,6 +10,7 @@ default_hooks = dict(
     checkpoint=dict(
         type='CheckpointHook', interval=1, max_keep_ckpts=3, save_last=True),
     sampler_seed=dict(type='DistSamplerSeedHook'),
+    strict_load=dict(type='ibot_mm.StrictLoadHook'),
     bad_files=dict(type='ibot_mm.BadFileHook', max_share=0.1),
     training_health=dict(type='ibot_mm.TrainingHealthHook', interval=50),
     # The teacher (paper, section 4): momentum 0.996 -> 1 over the run, both

@@ -1,13 +1,16 @@
 from .hooks import (BadFileHook, FreezeLastLayerHook, PretrainRuntimeInfoHook,
-                    TeacherEMAHook, TeacherTemperatureHook,
+                    StrictLoadHook, TeacherEMAHook, TeacherTemperatureHook,
                     TrainingHealthError, TrainingHealthHook)
-from .loops import KNNValLoop
-from .optimizers import PretrainOptimWrapper, PretrainOptimWrapperConstructor
+from .loops import FeatureTestLoop, KNNValLoop
+from .optimizers import (LayerDecayOptimWrapperConstructor,
+                         PretrainOptimWrapper,
+                         PretrainOptimWrapperConstructor)
 from .schedulers import CosineWeightDecay, WarmupCosineLR
 
 __all__ = [
-    'BadFileHook', 'CosineWeightDecay', 'FreezeLastLayerHook', 'KNNValLoop',
+    'BadFileHook', 'CosineWeightDecay', 'FeatureTestLoop',
+    'FreezeLastLayerHook', 'KNNValLoop', 'LayerDecayOptimWrapperConstructor',
     'PretrainOptimWrapper', 'PretrainOptimWrapperConstructor',
-    'PretrainRuntimeInfoHook', 'TeacherEMAHook', 'TeacherTemperatureHook',
+    'PretrainRuntimeInfoHook', 'StrictLoadHook', 'TeacherEMAHook', 'TeacherTemperatureHook',
     'TrainingHealthError', 'TrainingHealthHook', 'WarmupCosineLR'
 ]

@@ -1,4 +1,12 @@
-from .features import extract_features
-from .knn import knn_predict
+from .clustering import PrototypeClustering, clustering_scores
+from .feature_cache import FeatureCache
+from .features import Features, extract_features
+from .knn import KNNClassification, knn_predict
+from .linear_probe_metric import LinearProbeMetric
+from .logistic import LogisticRegression
 
-__all__ = ['extract_features', 'knn_predict']
+__all__ = [
+    'FeatureCache', 'Features', 'KNNClassification', 'LinearProbeMetric',
+    'LogisticRegression', 'PrototypeClustering', 'clustering_scores',
+    'extract_features', 'knn_predict'
+]

@@ -1,46 +1,160 @@
 """Weighted k-NN classifier (Wu et al., arXiv 1805.01978), as iBOT uses it."""
 
+from typing import Dict, Optional, Sequence, Tuple
+
 import torch
+import torch.nn.functional as F
+from mmengine.dist import all_reduce, get_rank, get_world_size
 from torch import Tensor
+
+from ibot_mm.registry import EVALUATORS
+
+from .features import Features
+
+
+def _nearest(queries: Tensor, bank: Tensor, k: int,
+             chunk_size: int) -> Tuple[Tensor, Tensor]:
+    """Similarities and indices (M, k) of the k most similar, best first."""
+    best, index = queries.new_zeros(len(queries), 0), None
+    for start in range(0, len(bank), chunk_size):
+        part = bank[start:start + chunk_size].to(queries.device)
+        similarity = queries @ part.T
+        found, where = similarity.topk(min(k, len(part)), dim=1)
+        where += start
+        best = torch.cat([best, found], dim=1)
+        index = where if index is None else torch.cat([index, where], dim=1)
+        if best.shape[1] > k:
+            best, keep = best.topk(k, dim=1)
+            index = index.gather(1, keep)
+    return best, index
 
 
 def knn_predict(bank: Tensor,
                 bank_labels: Tensor,
                 queries: Tensor,
-                k: int,
+                ks: Sequence[int],
                 temperature: float,
                 num_classes: int,
-                chunk_size: int = 1024) -> Tensor:
-    """Classes of the queries, best first.
+                topn: int = 5,
+                chunk_size: int = 1024,
+                bank_chunk_size: int = 65536,
+                device: Optional[torch.device] = None) -> Dict[int, Tensor]:
+    """Classes of the queries, best first, for several k in one pass.
 
     A class scores the sum of exp(similarity / temperature) over those of the
-    k most similar bank vectors that belong to it.
+    k most similar bank vectors that belong to it. Memory is bounded by the
+    chunks: chunk_size x bank_chunk_size similarities exist at a time.
 
     Args:
         bank: Vectors of unit length, (N, C).
         bank_labels: Their classes, int64 (N,).
         queries: Vectors of unit length, (M, C).
-        k: Neighbours that vote.
+        ks: Numbers of neighbours that vote.
         temperature: Of the votes.
         num_classes: Number of classes.
-        chunk_size: Queries compared at a time; bounds the memory.
+        topn: How many classes to name.
+        chunk_size: Queries compared at a time.
+        bank_chunk_size: Bank vectors compared at a time.
+        device: Where to compute; that of the queries if None.
 
     Returns:
-        int64 (M, num_classes): classes in falling order of their score.
+        For each k int64 (M, min(topn, num_classes)): classes in falling
+        order of their score, -1 where no neighbour voted for another one.
 
     Raises:
-        ValueError: k exceeds the size of the bank, or a vector is not finite.
+        ValueError: k exceeds the size of the bank, a label is out of range,
+            or a vector is not finite.
     """
-    if not 1 <= k <= len(bank):
-        raise ValueError(f'k-NN: k = {k} needs a bank of as many images, got '
-                         f'{len(bank)}; lower k.')
+    for k in ks:
+        if not 1 <= k <= len(bank):
+            raise ValueError(
+                f'k-NN: k = {k} needs a bank of as many images, got '
+                f'{len(bank)}; lower k.')
     if not (torch.isfinite(bank).all() and torch.isfinite(queries).all()):
         raise ValueError('k-NN: the features hold NaN or infinite values.')
-    rankings = []
+    low, high = int(bank_labels.min()), int(bank_labels.max())
+    if low < 0 or high >= num_classes:
+        raise ValueError(f'k-NN: the labels go from {low} to {high}, but '
+                         f'there are {num_classes} classes.')
+    device = device or queries.device
+    labels = bank_labels.to(device)
+    topn = min(topn, num_classes)
+    rankings: Dict[int, list] = {k: [] for k in ks}
     for chunk in queries.split(chunk_size):
-        similarity, neighbours = (chunk @ bank.T).topk(k, dim=1)
-        scores = chunk.new_zeros(len(chunk), num_classes)
-        scores.scatter_add_(1, bank_labels[neighbours],
-                            (similarity / temperature).exp())
-        rankings.append(scores.argsort(dim=1, descending=True))
-    return torch.cat(rankings)
+        chunk = chunk.to(device)
+        similarity, neighbours = _nearest(chunk, bank, max(ks),
+                                          bank_chunk_size)
+        votes, classes = (similarity / temperature).exp(), labels[neighbours]
+        for k in ks:
+            scores = votes.new_zeros(len(chunk), num_classes)
+            scores.scatter_add_(1, classes[:, :k], votes[:, :k])
+            best, ranking = scores.topk(topn, dim=1)
+            rankings[k].append(ranking.masked_fill(best == 0, -1).cpu())
+    return {k: torch.cat(parts) for k, parts in rankings.items()}
+
+
+@EVALUATORS.register_module()
+class KNNClassification:
+    """Accuracy of weighted k-NN; the ranks share the queries.
+
+    Args:
+        k: Numbers of neighbours; one accuracy each.
+        temperature: Of the votes, exp(similarity / temperature).
+        topk: Which accuracies to report.
+        chunk_size: See :func:`knn_predict`.
+        bank_chunk_size: The same.
+    """
+
+    needs_bank = True
+
+    def __init__(self,
+                 k: Sequence[int] = (10, 20, 100, 200),
+                 temperature: float = 0.07,
+                 topk: Sequence[int] = (1, 5),
+                 chunk_size: int = 1024,
+                 bank_chunk_size: int = 65536) -> None:
+        self.k = list(k)
+        self.temperature = temperature
+        self.topk = list(topk)
+        self.chunks = dict(
+            chunk_size=chunk_size, bank_chunk_size=bank_chunk_size)
+
+    def __call__(self, queries: Features, bank: Features,
+                 device: torch.device) -> Dict[str, float]:
+        """Classify the queries.
+
+        Args:
+            queries: Features to classify.
+            bank: Features that vote.
+            device: Where to compute.
+
+        Returns:
+            ``knn/k<k>_top<n>`` in percent, for each k and n, and
+            ``knn/top1``, the first k's.
+
+        Raises:
+            ValueError: See :func:`knn_predict`.
+        """
+        mine = slice(get_rank(), None, get_world_size())
+        labels = queries.labels[mine]
+        num_classes = int(max(bank.labels.max(), queries.labels.max())) + 1
+        rankings = knn_predict(
+            F.normalize(bank.vectors, dim=-1),
+            bank.labels,
+            F.normalize(queries.vectors[mine], dim=-1),
+            self.k,
+            self.temperature,
+            num_classes,
+            topn=max(self.topk),
+            device=device,
+            **self.chunks)
+        metrics = {}
+        for k, ranking in rankings.items():
+            hits = ranking == labels.unsqueeze(1)
+            for n in self.topk:
+                count = hits[:, :n].any(1).sum()
+                all_reduce(count)
+                metrics[f'knn/k{k}_top{n}'] = float(
+                    100 * count / len(queries.labels))
+        metrics['knn/top1'] = metrics[f'knn/k{self.k[0]}_top{self.topk[0]}']
+        return metrics

@@ -1,11 +1,12 @@
 from .algorithms import IBOT
 from .backbones import IBOTSwin, IBOTViT
+from .classifiers import FrozenFeatures, LinearProbe
 from .data_preprocessors import MultiCropDataPreprocessor
 from .heads import IBOTHead
 from .losses import KoLeoLoss
-from .necks import IBOTNeck
+from .necks import IBOTNeck, ProjectionNeck
 
 __all__ = [
-    'IBOT', 'IBOTHead', 'IBOTNeck', 'IBOTSwin', 'IBOTViT', 'KoLeoLoss',
-    'MultiCropDataPreprocessor'
+    'FrozenFeatures', 'IBOT', 'IBOTHead', 'IBOTNeck', 'IBOTSwin', 'IBOTViT',
+    'KoLeoLoss', 'LinearProbe', 'MultiCropDataPreprocessor', 'ProjectionNeck'
 ]

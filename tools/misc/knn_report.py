@@ -18,20 +18,16 @@ from mmengine.registry import MODELS, init_default_scope
 from mmengine.runner import Runner, load_checkpoint, set_random_seed
 
 import ibot_mm  # noqa: F401  (checks the installation first)
-from ibot_mm.evaluation import extract_features, knn_predict
+from ibot_mm.evaluation import KNNClassification, extract_features
 
 
 def accuracies(encode, preprocessor, loaders, ks: List[int],
                temperature: float) -> List[float]:
     """Top-1 accuracy in percent for each k."""
-    (bank, bank_labels), (queries, labels) = (
+    bank, queries = (
         extract_features(encode, preprocessor, loader) for loader in loaders)
-    classes = int(max(bank_labels.max(), labels.max())) + 1
-    return [
-        float(100 * (knn_predict(bank, bank_labels, queries, k, temperature,
-                                 classes)[:, 0] == labels).float().mean())
-        for k in ks
-    ]
+    metrics = KNNClassification(ks, temperature)(queries, bank, 'cpu')
+    return [metrics[f'knn/k{k}_top1'] for k in ks]
 
 
 def report(cfg: Config, checkpoint: str) -> Dict[str, List[float]]:

@@ -3,8 +3,10 @@ from .load_image import LoadImage
 from .mask_generators import BlockMaskGenerator, RandomMaskGenerator
 from .mask_global_crops import MaskGlobalCrops
 from .multi_crop import MultiCrop
+from .rgb_to_bgr import RGBToBGR
 
 __all__ = [
     'BlockMaskGenerator', 'ImageDecodeError', 'LoadImage', 'MaskGlobalCrops',
-    'MultiCrop', 'RandomMaskGenerator', 'decode_image', 'decode_unchanged'
+    'MultiCrop', 'RGBToBGR', 'RandomMaskGenerator', 'decode_image',
+    'decode_unchanged'
 ]

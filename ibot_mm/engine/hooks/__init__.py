@@ -1,12 +1,13 @@
 from .bad_file_hook import BadFileHook
 from .freeze_last_layer_hook import FreezeLastLayerHook
 from .runtime_info_hook import PretrainRuntimeInfoHook
+from .strict_load_hook import StrictLoadHook
 from .teacher_ema_hook import TeacherEMAHook
 from .teacher_temperature_hook import TeacherTemperatureHook
 from .training_health_hook import TrainingHealthError, TrainingHealthHook
 
 __all__ = [
     'BadFileHook', 'FreezeLastLayerHook', 'PretrainRuntimeInfoHook',
-    'TeacherEMAHook', 'TeacherTemperatureHook', 'TrainingHealthError',
-    'TrainingHealthHook'
+    'StrictLoadHook', 'TeacherEMAHook', 'TeacherTemperatureHook',
+    'TrainingHealthError', 'TrainingHealthHook'
 ]

@@ -1,3 +1,4 @@
+from .feature_loop import FeatureTestLoop
 from .knn_val_loop import KNNValLoop
 
-__all__ = ['KNNValLoop']
+__all__ = ['FeatureTestLoop', 'KNNValLoop']

@@ -6,7 +6,7 @@ allow. A cosine of n values ends one short of its end value.
 """
 
 import math
-from typing import List
+from typing import List, Optional
 
 from mmengine.optim import _ParamScheduler
 
@@ -68,6 +68,9 @@ class WarmupCosineLR(_StepScheduler):
         optimizer: Optimizer wrapper.
         end: Length of the run.
         eta_min: Value the cosine runs to; not scaled with the batch size.
+        eta_min_ratio: If given, the cosine of each group runs to this share
+            of its peak instead: for layer decay, which scales whole
+            schedules.
         warmup: Length of the warm-up.
         **kwargs: As in MMEngine's base class.
 
@@ -81,14 +84,20 @@ class WarmupCosineLR(_StepScheduler):
                  optimizer,
                  end: int,
                  eta_min: float = 1e-6,
+                 eta_min_ratio: Optional[float] = None,
                  warmup: int = 0,
                  **kwargs) -> None:
         if warmup > end:
             raise ValueError(f'WarmupCosineLR: the warm-up ({warmup}) is '
                              f'longer than the run ({end}).')
         self.eta_min = eta_min
+        self.eta_min_ratio = eta_min_ratio
         self.warmup = warmup
         super().__init__(optimizer, 'lr', end, **kwargs)
+
+    def _end_value(self, base: float) -> float:
+        return self.eta_min if self.eta_min_ratio is None else (
+            base * self.eta_min_ratio)
 
     def _get_value(self) -> List[float]:
         step = self.current_step
@@ -97,7 +106,7 @@ class WarmupCosineLR(_StepScheduler):
             share = step / (warmup - 1) if warmup > 1 else 0.
             return [base * share for base in self.base_values]
         return [
-            cosine_between(base, self.eta_min, step - warmup,
+            cosine_between(base, self._end_value(base), step - warmup,
                            self.num_steps - warmup)
             for base in self.base_values
         ]

@@ -1,16 +1,35 @@
 """Swin transformer with a mask token."""
 
-from typing import Optional, Sequence, Tuple, Union
+import math
+from typing import Dict, List, Optional, Sequence, Tuple, Union
 
 import torch
+import torch.nn.functional as F
 from mmpretrain.models.backbones import SwinTransformer
 from mmpretrain.models.utils import to_2tuple
 from torch import Tensor, nn
 
 from ibot_mm.registry import MODELS
+from ibot_mm.utils.pretrained import init_from_checkpoint
 
 from .checkpointing import use_checkpointing
 from .stochastic_depth import plain_drop_rates
+
+
+def resize_bias_table(table: Tensor, length: int) -> Tensor:
+    """Relative position biases for another window, by bicubic interpolation.
+
+    Args:
+        table: Biases of a window of side w, ((2 w - 1) ** 2, heads).
+        length: Rows wanted, (2 w' - 1) ** 2.
+
+    Returns:
+        (length, heads), same dtype.
+    """
+    source, target = math.isqrt(len(table)), math.isqrt(length)
+    grid = table.T.reshape(1, -1, source, source).float()
+    grid = F.interpolate(grid, size=(target, target), mode='bicubic')
+    return grid.flatten(2)[0].T.to(table.dtype)
 
 
 @MODELS.register_module()
@@ -33,8 +52,10 @@ class IBOTSwin(SwinTransformer):
         with_cp: Whether to recompute the blocks' activations in the backward
             pass rather than keep them.
         norm_cfg: Norm of the outputs.
-        init_cfg: As in the host. Without a ``Pretrained`` one, weights are
-            initialised as in the official code.
+        init_cfg: As in the host; ``dict(type='Pretrained', checkpoint=...)``
+            takes any checkpoint and the arguments of
+            :func:`ibot_mm.utils.pretrained.load_pretrained`. Without one,
+            weights are initialised as in the official code.
         **kwargs: Passed to the host backbone.
     """
 
@@ -96,11 +117,10 @@ class IBOTSwin(SwinTransformer):
             downsample_cfg=dict(norm_cfg=norm))
 
     def init_weights(self) -> None:
-        """Initialise as the official code does."""
-        super().init_weights()
-        if (isinstance(self.init_cfg, dict)
-                and self.init_cfg.get('type') == 'Pretrained'):
+        """Initialise as the official code does, or from a checkpoint."""
+        if init_from_checkpoint(self):
             return
+        super().init_weights()
         for module in self.modules():
             if isinstance(module, nn.Linear):
                 nn.init.trunc_normal_(module.weight, std=0.02)
@@ -108,6 +128,26 @@ class IBOTSwin(SwinTransformer):
                     nn.init.zeros_(module.bias)
         if self.mask_token is not None:
             nn.init.zeros_(self.mask_token)
+
+    def _prepare_relative_position_bias_table(
+            self, state_dict: Dict[str, Tensor], prefix: str, *args,
+            **kwargs) -> None:
+        """Fit the windows when weights are loaded (hook of the host).
+
+        The host's own needs a function that SciPy no longer has.
+        """
+        for key, own in self.state_dict().items():
+            name = prefix + key
+            if name not in state_dict:
+                continue
+            given = state_dict[name]
+            if key.endswith('relative_position_index'):
+                # It follows from the window; there is nothing to learn in it.
+                state_dict[name] = own
+            elif (key.endswith('relative_position_bias_table')
+                  and given.shape != own.shape
+                  and given.shape[1:] == own.shape[1:]):
+                state_dict[name] = resize_bias_table(given, len(own))
 
     def _embed(self, x: Tensor, mask: Optional[Tensor]
                ) -> Tuple[Tensor, Tuple[int, int]]:
@@ -131,6 +171,13 @@ class IBOTSwin(SwinTransformer):
         """The transformer blocks, which ``IBOT`` may compile."""
         return [block for stage in self.stages for block in stage.blocks]
 
+    @property
+    def block_widths(self) -> List[int]:
+        """Width of the tokens after each block."""
+        return [
+            stage.embed_dims for stage in self.stages for _ in stage.blocks
+        ]
+
     def extract_tokens(self, x: Tensor, mask: Optional[Tensor] = None
                        ) -> Tuple[Tensor, Tensor]:
         """Tokens of the last stage after its norm.
@@ -153,6 +200,32 @@ class IBOTSwin(SwinTransformer):
     def extract_cls(self, x: Tensor) -> Tensor:
         """Mean tokens, (B, C), of images (B, C_in, H, W)."""
         return self.extract_tokens(x)[0]
+
+    def extract_last_blocks(self, x: Tensor, num_blocks: int
+                            ) -> List[Tuple[Tensor, Tensor]]:
+        """Tokens of the last blocks; those of the last stage normed.
+
+        Earlier stages have no norm of their own in pre-training, so their
+        tokens are taken as they are, as in the official evaluation.
+
+        Args:
+            x: Images, (B, C_in, H, W).
+            num_blocks: How many blocks.
+
+        Returns:
+            Mean (B, C_i) and tokens (B, h_i * w_i, C_i) of each, in order.
+        """
+        x, grid = self._embed(x, None)
+        last = len(self.stages) - 1
+        outs = []
+        for i, stage in enumerate(self.stages):
+            for block in stage.blocks:
+                x = block(x, grid)
+                tokens = getattr(self, f'norm{i}')(x) if i == last else x
+                outs.append((tokens.mean(dim=1), tokens))
+            if stage.downsample is not None:
+                x, grid = stage.downsample(x, grid)
+        return outs[-num_blocks:]
 
     def forward(self, x: Tensor, mask: Optional[Tensor] = None
                 ) -> Tuple[Tensor, ...]:

@@ -1,14 +1,18 @@
 """Vision transformer with a mask token."""
 
-from typing import Optional, Sequence, Tuple, Union
+import math
+from typing import Dict, List, Optional, Sequence, Tuple, Union
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 from mmpretrain.models.backbones import VisionTransformer
+from mmpretrain.models.utils import to_2tuple
 from torch import Tensor, nn
 
 from ibot_mm.registry import MODELS
+from ibot_mm.utils.pretrained import init_from_checkpoint
+from ibot_mm.utils.safe_load import CheckpointError
 
 from .checkpointing import use_checkpointing
 from .stochastic_depth import plain_drop_rates, use_subset_depth
@@ -77,10 +81,12 @@ class IBOTViT(VisionTransformer):
             (:func:`add_subset_residual`), with the same expectation.
         with_cp: Whether to recompute the layers' activations in the backward
             pass rather than keep them.
-        init_cfg: As in the host. Without a ``Pretrained`` one, weights are
-            initialised as in the official code: truncated normal (std 0.02)
-            for linear layers, position embedding and CLS token, zero for
-            biases and the mask token.
+        init_cfg: As in the host; ``dict(type='Pretrained', checkpoint=...)``
+            takes any checkpoint and the arguments of
+            :func:`ibot_mm.utils.pretrained.load_pretrained`. Without one,
+            weights are initialised as in the official code: truncated normal
+            (std 0.02) for linear layers, position embedding and CLS token,
+            zero for biases and the mask token.
         **kwargs: Passed to the host backbone.
     """
 
@@ -129,11 +135,10 @@ class IBOTViT(VisionTransformer):
             1, 1, self.embed_dims)) if with_mask_token else None
 
     def init_weights(self) -> None:
-        """Initialise as the official code does."""
-        super().init_weights()
-        if (isinstance(self.init_cfg, dict)
-                and self.init_cfg.get('type') == 'Pretrained'):
+        """Initialise as the official code does, or from a checkpoint."""
+        if init_from_checkpoint(self):
             return
+        super().init_weights()
         for module in self.modules():
             if isinstance(module, nn.Linear):
                 nn.init.trunc_normal_(module.weight, std=0.02)
@@ -144,6 +149,56 @@ class IBOTViT(VisionTransformer):
             nn.init.trunc_normal_(self.cls_token, std=0.02)
         if self.mask_token is not None:
             nn.init.zeros_(self.mask_token)
+
+    def fit_positions(self,
+                      pos_embed: Tensor,
+                      img_size: Optional[Union[int, Tuple[int, int]]] = None
+                      ) -> Tensor:
+        """Position embeddings of a checkpoint, for this model's grid.
+
+        They become what :meth:`forward` would make of them for images of this
+        model's ``img_size``.
+
+        Args:
+            pos_embed: (1, extra + N, C).
+            img_size: Size (H, W) in pixels that they are for; None takes
+                their grid to be square.
+
+        Returns:
+            (1, extra + N', C).
+
+        Raises:
+            CheckpointError: They do not cover a grid of that size.
+        """
+        if pos_embed.ndim != 3 or (img_size is None and pos_embed.shape[1] ==
+                                   self.pos_embed.shape[1]):
+            return pos_embed
+        count = pos_embed.shape[1] - self.num_extra_tokens
+        if img_size is None:
+            source = (math.isqrt(max(count, 0)), ) * 2
+        else:
+            patch = self.patch_embed.projection.stride
+            source = tuple(
+                s // p for s, p in zip(to_2tuple(img_size), patch))
+        if source[0] * source[1] != count:
+            raise CheckpointError(
+                f'the position embeddings of the checkpoint are for {count} '
+                'patches, which are no '
+                + ('square grid: set init_cfg.img_size=(H, W) to the size it '
+                   'was trained with.' if img_size is None else
+                   f'grid of {source}: check init_cfg.img_size={img_size}.'))
+        return interpolate_positions(pos_embed, source,
+                                     self.patch_resolution,
+                                     self.num_extra_tokens,
+                                     self.interpolate_mode,
+                                     self.interpolate_offset)
+
+    def _prepare_pos_embed(self, state_dict: Dict[str, Tensor], prefix: str,
+                           *args, **kwargs) -> None:
+        """Resize positions when weights are loaded (hook of the host)."""
+        name = f'{prefix}pos_embed'
+        if name in state_dict:
+            state_dict[name] = self.fit_positions(state_dict[name])
 
     def _embed(self, x: Tensor, mask: Optional[Tensor]
                ) -> Tuple[Tensor, Tuple[int, int]]:
@@ -168,6 +223,11 @@ class IBOTViT(VisionTransformer):
     def blocks(self) -> Sequence[nn.Module]:
         """The transformer layers, which ``IBOT`` may compile."""
         return self.layers
+
+    @property
+    def block_widths(self) -> List[int]:
+        """Width of the tokens after each block."""
+        return [self.embed_dims] * self.num_layers
 
     def extract_tokens(self, x: Tensor, mask: Optional[Tensor] = None
                        ) -> Tuple[Tensor, Tensor]:
@@ -208,6 +268,26 @@ class IBOTViT(VisionTransformer):
         x = (x + last.attn(last.ln1(x)))[:, :1]
         x = last.ffn(last.ln2(x), identity=x)
         return (self.ln1(x) if self.final_norm else x)[:, 0]
+
+    def extract_last_blocks(self, x: Tensor, num_blocks: int
+                            ) -> List[Tuple[Tensor, Tensor]]:
+        """Tokens of the last blocks, each after the final norm.
+
+        Args:
+            x: Images, (B, C_in, H, W).
+            num_blocks: How many blocks.
+
+        Returns:
+            CLS (B, C) and patch tokens (B, h * w, C) of each, in order.
+        """
+        x, _ = self._embed(x, None)
+        outs = []
+        for i, layer in enumerate(self.layers):
+            x = layer(x)
+            if i >= len(self.layers) - num_blocks:
+                tokens = self.ln1(x) if self.final_norm else x
+                outs.append((tokens[:, 0], tokens[:, self.num_extra_tokens:]))
+        return outs
 
     def forward(self, x: Tensor, mask: Optional[Tensor] = None
                 ) -> Tuple[Tensor, ...]:

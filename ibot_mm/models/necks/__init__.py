@@ -1,3 +1,4 @@
 from .ibot_neck import IBOTNeck
+from .projection_neck import ProjectionNeck
 
-__all__ = ['IBOTNeck']
+__all__ = ['IBOTNeck', 'ProjectionNeck']

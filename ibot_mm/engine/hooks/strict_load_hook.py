@@ -1,0 +1,44 @@
+"""Refuse checkpoints that are not exactly what the model needs."""
+
+from typing import Any, Dict
+
+from mmengine.hooks import Hook
+
+from ibot_mm.engine.unwrapped import unwrapped_model
+from ibot_mm.registry import HOOKS
+from ibot_mm.utils.pretrained import check_keys, fit_to_model
+from ibot_mm.utils.safe_load import CheckpointError
+
+
+@HOOKS.register_module()
+class StrictLoadHook(Hook):
+    """Make missing, unexpected and misshapen entries errors.
+
+    MMEngine loads ``load_from`` and resumed checkpoints with warnings only. A
+    model with a method ``adapt_checkpoint`` may take the file apart itself;
+    for the others positions and window tables are resized.
+    """
+
+    def after_load_checkpoint(self, runner,
+                              checkpoint: Dict[str, Any]) -> None:
+        """Check and replace the weights before they are loaded.
+
+        Raises:
+            CheckpointError: They do not fit, and how.
+        """
+        model = unwrapped_model(runner)
+        source = str(getattr(runner, '_load_from', None) or 'the checkpoint')
+        state = checkpoint.get('state_dict', checkpoint)
+        if hasattr(model, 'adapt_checkpoint'):
+            try:
+                state = model.adapt_checkpoint(checkpoint)
+            except CheckpointError as error:
+                raise CheckpointError(f'"{source}": {error}') from error
+        elif {'student', 'teacher'} & set(checkpoint):
+            raise CheckpointError(
+                f'"{source}" is a checkpoint of the official code: convert '
+                'it with tools/model_converters/ibot_to_mm.py.')
+        else:
+            state = fit_to_model(model, state)
+        check_keys(model.state_dict(), state, source)
+        checkpoint['state_dict'] = state

@@ -1,0 +1,108 @@
+"""Protocols on frozen features, as validation and as test."""
+
+from typing import Dict, Optional, Union
+
+import torch
+from mmengine.config import ConfigDict
+from mmengine.runner import BaseLoop
+from torch.utils.data import DataLoader
+
+from ibot_mm.engine.unwrapped import unwrapped_model
+from ibot_mm.evaluation import FeatureCache, Features, extract_features
+from ibot_mm.registry import EVALUATORS, LOOPS
+
+
+@LOOPS.register_module()
+class FeatureTestLoop(BaseLoop):
+    """Extract features of labelled images and run a protocol on them.
+
+    Args:
+        runner: The runner; its model has ``extract_feat``.
+        dataloader: Images to classify.
+        protocol: Config of ``KNNClassification``, ``LogisticRegression`` or
+            ``PrototypeClustering``.
+        bank_dataloader: Labelled images that the protocol learns from.
+        evaluator: Not used; MMEngine wants one, ``[]`` will do.
+        cache_dir: Folder for the features (see ``FeatureCache``); None to
+            extract them anew every time.
+        log_interval: Batches between lines about the progress.
+
+    Raises:
+        ValueError: The protocol needs a bank and there is none.
+    """
+
+    stage = 'test'
+
+    def __init__(self,
+                 runner,
+                 dataloader: Union[DataLoader, Dict],
+                 protocol: Dict,
+                 bank_dataloader: Optional[Dict] = None,
+                 evaluator=None,
+                 cache_dir: Optional[str] = None,
+                 log_interval: int = 50) -> None:
+        self.pipelines = [
+            self._pipeline(config) for config in (dataloader, bank_dataloader)
+        ]
+        super().__init__(runner, dataloader)
+        self.protocol = EVALUATORS.build(protocol)
+        self.bank_dataloader = None
+        if self.protocol.needs_bank:
+            if bank_dataloader is None:
+                raise ValueError(f'{type(self.protocol).__name__} needs '
+                                 f'{self.stage}_cfg.bank_dataloader.')
+            self.bank_dataloader = runner.build_dataloader(
+                bank_dataloader, seed=runner.seed)
+        self.cache = FeatureCache(cache_dir) if cache_dir else None
+        self.log_interval = log_interval
+
+    @staticmethod
+    def _pipeline(dataloader) -> Optional[str]:
+        """Transforms of a data loader's config, as text."""
+        if not isinstance(dataloader, dict):
+            return None
+        return str(ConfigDict(dataloader)['dataset'].get('pipeline'))
+
+    def extract(self, dataloader: DataLoader,
+                pipeline: Optional[str]) -> Features:
+        """Features of a data set, from the cache if it has them."""
+        model = unwrapped_model(self.runner)
+        path = None
+        if self.cache is not None and pipeline is not None:
+            settings = getattr(model, 'feature_settings', '')
+            path = self.cache.path(
+                model, f'{settings} {model.data_preprocessor} {pipeline}',
+                dataloader.dataset)
+            features = self.cache.load(path)
+            if features is not None:
+                return features
+        features = extract_features(model.extract_feat,
+                                    model.data_preprocessor, dataloader,
+                                    self.log_interval)
+        if path is not None:
+            self.cache.save(path, features)
+        return features
+
+    def run(self) -> Dict[str, float]:
+        """Run the protocol.
+
+        Returns:
+            Its metrics.
+
+        Raises:
+            ValueError: A label is missing or a feature is not finite; or what
+                the protocol raises.
+        """
+        runner, stage = self.runner, self.stage
+        runner.call_hook(f'before_{stage}')
+        runner.call_hook(f'before_{stage}_epoch')
+        runner.model.eval()
+        bank = None
+        if self.bank_dataloader is not None:
+            bank = self.extract(self.bank_dataloader, self.pipelines[1])
+        queries = self.extract(self.dataloader, self.pipelines[0])
+        device = next(runner.model.parameters()).device
+        metrics = self.protocol(queries, bank, torch.device(device))
+        runner.call_hook(f'after_{stage}_epoch', metrics=metrics)
+        runner.call_hook(f'after_{stage}')
+        return metrics

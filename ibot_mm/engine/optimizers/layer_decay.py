@@ -1,0 +1,90 @@
+"""Learning rates that fall with the depth of a layer."""
+
+from copy import deepcopy
+from typing import Dict, Optional, Sequence, Tuple
+
+from mmengine.model import is_model_wrapper
+from mmengine.registry import OPTIM_WRAPPERS, OPTIMIZERS
+from torch import nn
+
+from ibot_mm.registry import OPTIM_WRAPPER_CONSTRUCTORS
+
+from .wrapper_constructor import fused_by_default
+
+
+@OPTIM_WRAPPER_CONSTRUCTORS.register_module()
+class LayerDecayOptimWrapperConstructor:
+    """Groups for fine-tuning with layer decay (as BEiT; paper, appendix).
+
+    With L transformer layers the patch embedding, the CLS token and the
+    positions are layer 0, transformer layer i (from 0) is i + 1, and the
+    final norm and everything outside the backbone are L + 1. The learning
+    rate of layer l is lr x rate^(L + 1 - l). Biases, 1-D parameters, the CLS
+    token and the position embedding are not decayed.
+
+    Unlike the host's constructor it works for any model with a backbone that
+    has ``get_layer_depth``, detectors and segmentors included, and makes one
+    group for each layer and decay, not one for each parameter.
+
+    Args:
+        optim_wrapper_cfg: Config of the wrapper, with ``optimizer``.
+        paramwise_cfg: ``layer_decay_rate`` (1 for none) and
+            ``no_decay_names``: ends of further names that are not decayed.
+
+    Raises:
+        ValueError: ``paramwise_cfg`` has other keys.
+    """
+
+    NO_DECAY = ('cls_token', 'pos_embed')
+
+    def __init__(self,
+                 optim_wrapper_cfg: dict,
+                 paramwise_cfg: Optional[dict] = None) -> None:
+        settings = dict(paramwise_cfg or {})
+        self.rate = settings.pop('layer_decay_rate', 1.)
+        self.no_decay = self.NO_DECAY + tuple(
+            settings.pop('no_decay_names', ()))
+        if settings:
+            raise ValueError(
+                'LayerDecayOptimWrapperConstructor: paramwise_cfg takes '
+                'layer_decay_rate and no_decay_names, got '
+                f'{", ".join(settings)}.')
+        self.wrapper_cfg = deepcopy(optim_wrapper_cfg)
+        self.wrapper_cfg.setdefault('type', 'OptimWrapper')
+        self.optimizer_cfg = self.wrapper_cfg.pop('optimizer')
+
+    def _is_decayed(self, name: str, parameter: nn.Parameter) -> bool:
+        return not (parameter.ndim == 1 or name.endswith('.bias')
+                    or name.endswith(self.no_decay))
+
+    def groups(self, model: nn.Module) -> Sequence[dict]:
+        """Parameter groups with ``lr``, ``weight_decay`` and their rule."""
+        found: Dict[Tuple[int, bool], dict] = {}
+        for name, parameter in model.named_parameters():
+            if not parameter.requires_grad:
+                continue
+            layer, count = model.backbone.get_layer_depth(name, 'backbone.')
+            decayed = self._is_decayed(name, parameter)
+            scale = self.rate**(count - 1 - layer)
+            group = found.setdefault(
+                (layer, decayed),
+                dict(
+                    params=[],
+                    lr=self.optimizer_cfg['lr'] * scale,
+                    lr_scale=scale,
+                    layer=layer))
+            if not decayed:
+                group['weight_decay'] = 0.
+            group['params'].append(parameter)
+        return [found[key] for key in sorted(found)]
+
+    def __call__(self, model: nn.Module):
+        """Build the optimizer and its wrapper for a model."""
+        if is_model_wrapper(model):
+            model = model.module
+        cfg = deepcopy(self.optimizer_cfg)
+        if fused_by_default(cfg, next(model.parameters()).device):
+            cfg['fused'] = True
+        optimizer = OPTIMIZERS.build(dict(cfg, params=self.groups(model)))
+        return OPTIM_WRAPPERS.build(
+            dict(self.wrapper_cfg, optimizer=optimizer))

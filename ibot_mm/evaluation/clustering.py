@@ -1,0 +1,67 @@
+"""Unsupervised classification: clusters against classes."""
+
+from typing import Dict, Optional
+
+import numpy as np
+import torch
+
+from ibot_mm.registry import EVALUATORS
+
+from .features import Features
+
+
+def clustering_scores(labels: np.ndarray,
+                      clusters: np.ndarray) -> Dict[str, float]:
+    """Agreement of clusters with classes (paper, unsupervised learning).
+
+    Args:
+        labels: Classes, integers (N,).
+        clusters: Cluster of each sample, integers (N,). There may be more
+            clusters than classes, or fewer.
+
+    Returns:
+        ``acc``, the accuracy under the best one-to-one assignment of clusters
+        to classes (Hungarian algorithm; samples of unassigned clusters count
+        as wrong), ``ari``, ``nmi`` and ``fmi``, all as shares of 1.
+    """
+    from scipy.optimize import linear_sum_assignment
+    from sklearn import metrics
+    classes, label_rank = np.unique(labels, return_inverse=True)
+    names, cluster_rank = np.unique(clusters, return_inverse=True)
+    counts = np.zeros((len(names), len(classes)), dtype=np.int64)
+    np.add.at(counts, (cluster_rank, label_rank), 1)
+    assigned = counts[linear_sum_assignment(counts, maximize=True)]
+    return dict(
+        acc=float(assigned.sum() / len(labels)),
+        ari=float(metrics.adjusted_rand_score(labels, clusters)),
+        nmi=float(metrics.normalized_mutual_info_score(labels, clusters)),
+        fmi=float(metrics.fowlkes_mallows_score(labels, clusters)))
+
+
+@EVALUATORS.register_module()
+class PrototypeClustering:
+    """Prototypes as clusters: each image belongs to its likeliest one."""
+
+    needs_bank = False
+
+    def __call__(self, queries: Features, bank: Optional[Features],
+                 device: torch.device) -> Dict[str, float]:
+        """Compare the likeliest prototypes with the classes.
+
+        Args:
+            queries: Logits over the prototypes as vectors.
+            bank: Not used.
+            device: Not used.
+
+        Returns:
+            ``unsupervised/acc``, ``/ari``, ``/nmi``, ``/fmi`` in percent, and
+            ``/clusters``, how many prototypes were somebody's likeliest.
+        """
+        clusters = queries.vectors.argmax(1).numpy()
+        scores = clustering_scores(queries.labels.numpy(), clusters)
+        metrics = {
+            f'unsupervised/{name}': 100 * value
+            for name, value in scores.items()
+        }
+        metrics['unsupervised/clusters'] = float(len(np.unique(clusters)))
+        return metrics

@@ -1,0 +1,95 @@
+"""Logistic regression on frozen features."""
+
+import warnings
+from typing import Dict, Sequence
+
+import torch
+import torch.nn.functional as F
+from mmengine.dist import broadcast, is_main_process
+
+from ibot_mm.registry import EVALUATORS
+
+from .features import Features
+
+
+@EVALUATORS.register_module()
+class LogisticRegression:
+    """Multinomial logistic regression on unit-length features, without bias.
+
+    Minimises mean cross-entropy + lambda / 2 ||W||^2, which is how the solver
+    of the official evaluation (cyanure) reads its lambda; here scikit-learn's
+    L-BFGS does it with C = 1 / (lambda N).
+
+    Args:
+        lambdas: Strengths of the penalty; one accuracy each.
+        max_iter: Limit of the solver's iterations.
+        tol: Where it stops: largest element of the gradient.
+    """
+
+    needs_bank = True
+
+    def __init__(self,
+                 lambdas: Sequence[float] = (0.01, 0.1, 1.0),
+                 max_iter: int = 1000,
+                 tol: float = 1e-4) -> None:
+        self.lambdas = list(lambdas)
+        self.max_iter = max_iter
+        self.tol = tol
+
+    def __call__(self, queries: Features, bank: Features,
+                 device: torch.device) -> Dict[str, float]:
+        """Fit on the bank, classify the queries; one rank does it.
+
+        Args:
+            queries: Features to classify.
+            bank: Features to fit.
+            device: Not used: scikit-learn computes on the CPU.
+
+        Returns:
+            ``logistic/lambda<l>`` in percent for each lambda,
+            ``logistic/top1`` and ``logistic/lambda``, the best and its
+            lambda.
+
+        Raises:
+            ValueError: The bank has one class only.
+        """
+        if len(bank.labels.unique()) < 2:
+            raise ValueError('logistic regression needs two classes or more '
+                             'in the training set, got one.')
+        scores = torch.zeros(len(self.lambdas), dtype=torch.float64)
+        if is_main_process():
+            for i, strength in enumerate(self.lambdas):
+                scores[i] = self._accuracy(queries, bank, strength)
+        broadcast(scores)
+        metrics = {
+            f'logistic/lambda{strength:g}': float(score)
+            for strength, score in zip(self.lambdas, scores)
+        }
+        best = int(scores.argmax())
+        metrics['logistic/top1'] = float(scores[best])
+        metrics['logistic/lambda'] = self.lambdas[best]
+        return metrics
+
+    def _accuracy(self, queries: Features, bank: Features,
+                  strength: float) -> float:
+        from sklearn.exceptions import ConvergenceWarning
+        from sklearn.linear_model import LogisticRegression as Solver
+        solver = Solver(
+            C=1 / (strength * len(bank.labels)),
+            fit_intercept=False,
+            max_iter=self.max_iter,
+            tol=self.tol)
+        with warnings.catch_warnings():
+            warnings.simplefilter('error', ConvergenceWarning)
+            try:
+                solver.fit(
+                    F.normalize(bank.vectors, dim=-1).numpy(),
+                    bank.labels.numpy())
+            except ConvergenceWarning as error:
+                raise RuntimeError(
+                    f'logistic regression with lambda = {strength:g} did not '
+                    f'converge in {self.max_iter} iterations: raise '
+                    'protocol.max_iter.') from error
+        predicted = solver.predict(F.normalize(queries.vectors, dim=-1)
+                                   .numpy())
+        return 100 * float((predicted == queries.labels.numpy()).mean())

@@ -1,0 +1,4 @@
+from .frozen_features import FrozenFeatures
+from .linear_probe import LinearProbe
+
+__all__ = ['FrozenFeatures', 'LinearProbe']

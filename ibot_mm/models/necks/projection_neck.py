@@ -1,0 +1,50 @@
+"""First layer of the projection head, for semi-supervised fine-tuning."""
+
+from typing import Optional, Tuple
+
+from mmcv.cnn import build_activation_layer
+from mmengine.model import BaseModule
+from torch import Tensor, nn
+
+from ibot_mm.registry import MODELS
+from ibot_mm.utils.pretrained import init_from_checkpoint
+
+
+@MODELS.register_module()
+class ProjectionNeck(BaseModule):
+    """Linear layer and activation with which ``IBOTNeck`` begins.
+
+    Fine-tuning from the first projection layer, rather than from the
+    backbone, is what the semi-supervised protocol does (paper, section 4.1,
+    after SimCLRv2).
+
+    Args:
+        in_channels: Width of the backbone's tokens.
+        hidden_channels: Width of the layer.
+        act_cfg: Activation.
+        init_cfg: ``dict(type='Pretrained', checkpoint=...)`` of a checkpoint
+            with its projection head; see
+            :func:`ibot_mm.utils.pretrained.load_pretrained`.
+    """
+
+    def __init__(self,
+                 in_channels: int,
+                 hidden_channels: int = 2048,
+                 act_cfg: dict = dict(type='GELU'),
+                 init_cfg: Optional[dict] = None) -> None:
+        super().__init__(init_cfg)
+        self.mlp = nn.Sequential(
+            nn.Linear(in_channels, hidden_channels),
+            build_activation_layer(act_cfg))
+
+    def init_weights(self) -> None:
+        """Initialise from a checkpoint, or as ``IBOTNeck`` does."""
+        if init_from_checkpoint(self, part='neck', only='mlp.0.'):
+            return
+        super().init_weights()
+        nn.init.trunc_normal_(self.mlp[0].weight, std=0.02)
+        nn.init.zeros_(self.mlp[0].bias)
+
+    def forward(self, feats: Tuple[Tensor, ...]) -> Tuple[Tensor]:
+        """Hidden vectors (B, D) of the CLS tokens (B, C) that come last."""
+        return (self.mlp(feats[-1]), )
