@@ -1,0 +1,112 @@
+"""Learning rate and decay of every parameter, against the rule by hand."""
+
+import pytest
+import torch
+from mmengine.config import Config
+
+import ibot_mm
+from ibot_mm.engine import LayerDecayOptimWrapperConstructor
+from ibot_mm.registry import MODELS
+
+CONFIGS = 'benchmarks/classification/finetune/'
+# Depth, rate of the decay and the learning rate of some layers, worked out
+# from lr x rate^(depth + 1 - layer) with lr = 1e-3.
+TABLE = {
+    'ibot_vit-small-p16_finetune-8xb128-200e_in1k': dict(
+        depth=12, rate=0.75, width=384,
+        lrs={0: 2.375726e-5, 1: 3.167635e-5, 6: 1.334839e-4,
+             12: 7.5e-4, 13: 1e-3}),
+    'ibot_vit-base-p16_finetune-8xb128-100e_in1k': dict(
+        depth=12, rate=0.65, width=768,
+        lrs={0: 3.697205e-6, 1: 5.688009e-6, 6: 4.902228e-5,
+             12: 6.5e-4, 13: 1e-3}),
+    'ibot_vit-large-p16_finetune-8xb64-acc2-50e_in1k': dict(
+        depth=24, rate=0.75, width=1024,
+        lrs={0: 7.525435e-7, 1: 1.003391e-6, 12: 2.375726e-5,
+             24: 7.5e-4, 25: 1e-3}),
+}
+
+
+def expected(depth):
+    """Layer and decay (0.05 or 0) of each parameter, written out."""
+    table = {
+        'backbone.cls_token': (0, 0.), 'backbone.pos_embed': (0, 0.),
+        'backbone.patch_embed.projection.weight': (0, 0.05),
+        'backbone.patch_embed.projection.bias': (0, 0.),
+        'backbone.ln1.weight': (depth + 1, 0.),
+        'backbone.ln1.bias': (depth + 1, 0.),
+        'head.fc.weight': (depth + 1, 0.05), 'head.fc.bias': (depth + 1, 0.),
+    }
+    for i in range(depth):
+        for name, decay in (('ln1', 0.), ('ln2', 0.), ('attn.qkv', 0.05),
+                            ('attn.proj', 0.05), ('ffn.layers.0.0', 0.05),
+                            ('ffn.layers.1', 0.05)):
+            table[f'backbone.layers.{i}.{name}.weight'] = (i + 1, decay)
+            table[f'backbone.layers.{i}.{name}.bias'] = (i + 1, 0.)
+    return table
+
+
+@pytest.mark.parametrize('name', list(TABLE))
+def test_groups_of_the_published_models(name):
+    row = TABLE[name]
+    cfg = Config.fromfile(ibot_mm.config_path(f'{CONFIGS}{name}.py'))
+    backbone = dict(cfg.model.backbone, init_cfg=None)
+    with torch.device('meta'):
+        model = torch.nn.Module()
+        model.backbone = MODELS.build(backbone)
+        model.head = torch.nn.Module()
+        model.head.fc = torch.nn.Linear(row['width'], 1000)
+    constructor = LayerDecayOptimWrapperConstructor(
+        cfg.optim_wrapper, cfg.optim_wrapper.paramwise_cfg)
+    optimizer = torch.optim.AdamW(
+        constructor.groups(model), lr=1e-3, weight_decay=0.05)
+    names = {id(p): n for n, p in model.named_parameters()}
+    found = {
+        names[id(p)]: (group['lr'], group['weight_decay'])
+        for group in optimizer.param_groups for p in group['params']
+    }
+    table = expected(row['depth'])
+    assert set(found) == set(table)
+    for key, (layer, decay) in table.items():
+        lr = 1e-3
+        for _ in range(row['depth'] + 1 - layer):
+            lr *= row['rate']
+        assert found[key] == (pytest.approx(lr, rel=1e-9), decay), key
+        if layer in row['lrs']:
+            assert found[key][0] == pytest.approx(row['lrs'][layer], rel=1e-6)
+    assert len(optimizer.param_groups) == 2 * (row['depth'] + 2)
+
+
+def test_swin_blocks_are_layers():
+    """Layer ids count blocks; a merging belongs to the block before it."""
+    model = torch.nn.Module()
+    model.backbone = MODELS.build(dict(
+        type='ibot_mm.IBOTSwin',
+        arch=dict(embed_dims=8, depths=[1, 2], num_heads=[1, 2]),
+        img_size=56, out_indices=(1, )))
+    model.head = torch.nn.Linear(16, 3)
+    groups = LayerDecayOptimWrapperConstructor(
+        dict(optimizer=dict(type='AdamW', lr=1.)),
+        dict(layer_decay_rate=0.5,
+             no_decay_names=['relative_position_bias_table'])).groups(model)
+    names = {id(p): n for n, p in model.named_parameters()}
+    found = {names[id(p)]: (g['lr'], g.get('weight_decay'))
+             for g in groups for p in g['params']}
+    block = 'backbone.stages.{}.blocks.{}.attn.w_msa.qkv.weight'
+    assert found['backbone.patch_embed.projection.weight'] == (1 / 16, None)
+    assert found[block.format(0, 0)] == (1 / 8, None)
+    assert found['backbone.stages.0.downsample.reduction.weight'] == (
+        1 / 8, None)
+    assert found[block.format(1, 0)] == (1 / 4, None)
+    assert found[block.format(1, 1)] == (1 / 2, None)
+    assert found['head.weight'] == (1, None)
+    table = block.format(1, 1).replace('qkv.weight',
+                                       'relative_position_bias_table')
+    assert found[table] == (1 / 2, 0.)
+
+
+def test_unknown_settings_are_refused():
+    with pytest.raises(ValueError, match='got custom_keys'):
+        LayerDecayOptimWrapperConstructor(
+            dict(optimizer=dict(type='AdamW', lr=1.)),
+            dict(custom_keys=dict()))
