@@ -1,11 +1,12 @@
 from .collate import multi_crop_collate
+from .labelled_dataset import LabelledDataset
 from .pretrain_dataset import PretrainDataset
 from .samplers import PretrainSampler
 from .transforms import (BlockMaskGenerator, LoadImage, MaskGlobalCrops,
                          MultiCrop, RandomMaskGenerator)
 
 __all__ = [
-    'BlockMaskGenerator', 'LoadImage', 'MaskGlobalCrops', 'MultiCrop',
-    'PretrainDataset', 'PretrainSampler', 'RandomMaskGenerator',
-    'multi_crop_collate'
+    'BlockMaskGenerator', 'LabelledDataset', 'LoadImage',
+    'MaskGlobalCrops', 'MultiCrop', 'PretrainDataset', 'PretrainSampler',
+    'RandomMaskGenerator', 'multi_crop_collate'
 ]
