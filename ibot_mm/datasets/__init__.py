@@ -1,4 +1,5 @@
 from .collate import multi_crop_collate
+from .inaturalist import INaturalist
 from .labelled_dataset import LabelledDataset
 from .pretrain_dataset import PretrainDataset
 from .samplers import PretrainSampler
@@ -6,7 +7,7 @@ from .transforms import (BlockMaskGenerator, LoadImage, MaskGlobalCrops,
                          MultiCrop, RandomMaskGenerator)
 
 __all__ = [
-    'BlockMaskGenerator', 'LabelledDataset', 'LoadImage',
+    'BlockMaskGenerator', 'INaturalist', 'LabelledDataset', 'LoadImage',
     'MaskGlobalCrops', 'MultiCrop', 'PretrainDataset', 'PretrainSampler',
     'RandomMaskGenerator', 'multi_crop_collate'
 ]
