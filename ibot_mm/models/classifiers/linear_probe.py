@@ -8,6 +8,7 @@ from mmpretrain.structures import DataSample
 from torch import Tensor, nn
 
 from ibot_mm.registry import MODELS
+from ibot_mm.utils import at_least_float32
 from ibot_mm.utils.official_checkpoint import State
 from ibot_mm.utils.pretrained import fit_to_model
 
@@ -73,7 +74,7 @@ class LinearProbe(FrozenFeatures):
             features = self.extract_feat(inputs)
         scores = F.linear(features, self.weight.flatten(0, 1),
                           self.bias.flatten())
-        return scores.unflatten(1, self.bias.shape).float()
+        return at_least_float32(scores.unflatten(1, self.bias.shape))
 
     def forward(self,
                 inputs: Tensor,

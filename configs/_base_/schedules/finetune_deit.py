@@ -1,0 +1,16 @@
+# Fine-tuning for transfer and semi-supervised learning (official release, a
+# DeiT recipe): AdamW without layer decay, rate x batch / 512, warm-up 5 epochs
+# from 1e-6, cosine to 1e-5, both by epoch.
+optim_wrapper = dict(
+    type='ibot_mm.PretrainOptimWrapper',
+    constructor='ibot_mm.LayerDecayOptimWrapperConstructor',
+    optimizer=dict(
+        type='AdamW', lr=1.125e-5, betas=(0.9, 0.999), weight_decay=0.05),
+    dtype='bfloat16',
+    accumulative_counts=1)
+auto_scale_lr = dict(base_batch_size=768, enable=False)
+param_scheduler = [
+    dict(type='LinearLR', start_factor=0.1, by_epoch=True, end=5),
+    dict(type='CosineAnnealingLR', eta_min=1e-5, by_epoch=True, begin=5),
+]
+train_cfg = dict(type='EpochBasedTrainLoop', max_epochs=1000, val_interval=10)

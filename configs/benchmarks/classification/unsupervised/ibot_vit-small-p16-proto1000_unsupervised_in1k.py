@@ -1,0 +1,26 @@
+# Launch: python tools/test.py \
+#     configs/benchmarks/classification/unsupervised/ibot_vit-small-p16-proto1000_unsupervised_in1k.py \
+#     CHECKPOINT
+#
+# CHECKPOINT: of the pre-training with 1000 prototypes, with its projection
+# head (extract_backbone.py --with-neck). On several GPUs: bash
+# tools/dist_test.sh with the same, then their number.
+# No training and no labels but to score: the likeliest of 1000 prototypes is
+# the cluster of each of the 50,000 validation images.
+# Aim (published, paper): ACC 43.4, ARI 32.8, NMI 78.6, FMI 35.6 on
+# ImageNet-1K. Not reproduced here.
+_base_ = [
+    '../../../_base_/models/frozen_vit-small-p16.py',
+    '../../../_base_/datasets/imagenet_frozen.py',
+    '../../../_base_/evaluation_runtime.py',
+]
+
+model = dict(
+    neck=dict(
+        type='ibot_mm.IBOTNeck',
+        in_channels=384,
+        hidden_channels=2048,
+        bottleneck_channels=256,
+        num_layers=3,
+        num_prototypes=1000))
+test_cfg = dict(protocol=dict(type='ibot_mm.PrototypeClustering'))

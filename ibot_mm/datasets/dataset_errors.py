@@ -1,0 +1,57 @@
+"""What data sets with labels say when something is wrong with the data."""
+
+from pathlib import Path
+from typing import Sequence
+
+from .transforms.decode import ImageDecodeError
+
+
+def require(path: str, kind: str, setting: str, data_root: str = '') -> None:
+    """Refuse a path that is not there.
+
+    Args:
+        path: The file or folder.
+        kind: 'file' or 'folder'.
+        setting: Setting of the data set that led to the path.
+        data_root: Folder of the data; it is blamed where it is the one that
+            is missing.
+
+    Raises:
+        FileNotFoundError: There is no such file or folder.
+    """
+    wanted, root = Path(path), Path(data_root)
+    if wanted.is_file() if kind == 'file' else wanted.is_dir():
+        return
+    below = root == wanted or root in wanted.parents
+    if data_root and below and not root.is_dir():
+        path, kind, setting = data_root, 'folder', 'data_root'
+    raise FileNotFoundError(
+        f'There is no {kind} "{path}"; change {setting} of the data set.')
+
+
+def quoted(names: Sequence[str], limit: int = 5) -> str:
+    """The first names, and how many more there are."""
+    text = ', '.join(f'"{name}"' for name in names[:limit])
+    more = len(names) - limit
+    return f'{text} and {more} more' if more > 0 else text
+
+
+class NamesUnreadableFiles:
+    """Mixin of data sets: an image that cannot be read is named.
+
+    It ends the run: results on a part of the images would not be comparable.
+    """
+
+    def prepare_data(self, idx: int) -> dict:
+        """Sample ``idx`` through the pipeline.
+
+        Raises:
+            ImageDecodeError: The image cannot be read; names its path.
+        """
+        try:
+            return super().prepare_data(idx)
+        except ImageDecodeError as error:
+            path = self.get_data_info(idx)['img_path']
+            raise ImageDecodeError(
+                f'"{path}" {error}; replace the file or take it out of the '
+                'data set.') from error
