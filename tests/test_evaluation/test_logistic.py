@@ -17,7 +17,7 @@ def data(count, seed):
 
 
 def by_newton(features, labels, strength):
-    """Minimise mean cross-entropy + strength / 2 ||W||^2 with autograd."""
+    """Minimise the sum of cross-entropies + strength / 2 ||W||^2."""
     x = F.normalize(features, dim=1).double()
     weight = torch.zeros(3, x.shape[1], dtype=torch.float64,
                          requires_grad=True)
@@ -27,7 +27,7 @@ def by_newton(features, labels, strength):
 
     def closure():
         solver.zero_grad()
-        loss = F.cross_entropy(x @ weight.T, labels) + (
+        loss = F.cross_entropy(x @ weight.T, labels, reduction='sum') + (
             strength / 2 * weight.square().sum())
         loss.backward()
         return loss

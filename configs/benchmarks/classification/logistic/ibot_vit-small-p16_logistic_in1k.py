@@ -6,7 +6,7 @@
 # extract_backbone.py; the teacher is taken. On several GPUs: bash
 # tools/dist_test.sh with the same, then their number.
 # No training of the network: scikit-learn fits W without bias to the
-# features, for lambda = 0.01, 0.1 and 1 (mean cross-entropy + lambda / 2
+# features, for lambda = 0.01, 0.1 and 1 (sum of cross-entropies + lambda / 2
 # ||W||^2); best over lambda. All of ImageNet-1K takes scikit-learn very long:
 # the published figures are for 1% and 10%.
 # Aim: none is published for all of ImageNet-1K.

@@ -8,7 +8,7 @@
 # test_cfg.bank_dataloader.dataset.subset=PATH). On several GPUs: bash
 # tools/dist_test.sh with the same, then their number.
 # No training of the network: scikit-learn fits W without bias to the
-# features, for lambda = 0.01, 0.1 and 1 (mean cross-entropy + lambda / 2
+# features, for lambda = 0.01, 0.1 and 1 (sum of cross-entropies + lambda / 2
 # ||W||^2); best over lambda.
 # Aim (published, paper): logistic regression 65.9 top-1 with 1% of the
 # labels. Not reproduced here.

@@ -1,0 +1,245 @@
+"""Every protocol end to end through the command line, on a few images."""
+
+import json
+import os
+import re
+import runpy
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+import torch.nn.functional as F
+from mmengine.config import Config
+from PIL import Image
+from torchvision.transforms.functional import (InterpolationMode, normalize,
+                                               pil_to_tensor, resize)
+
+import ibot_mm
+from ibot_mm.models import IBOT
+from ibot_mm.utils.safe_load import CheckpointError
+from tests.builders import TINY_MODEL
+
+ROOT = Path(__file__).parents[2]
+CLASSES = ['disc', 'ring', 'square']  # names do not matter
+PROTOCOLS = ['knn', 'logistic', 'unsupervised', 'linear', 'finetune',
+             'transfer', 'semi']
+
+
+def run(script, *args, check=True):
+    result = subprocess.run(
+        [sys.executable, str(ROOT / 'tools' / script), *map(str, args)],
+        capture_output=True, text=True, cwd=ROOT,
+        env={**os.environ, 'OMP_NUM_THREADS': '1'})
+    if check:
+        assert result.returncode == 0, result.stdout + result.stderr
+    return result
+
+
+@pytest.fixture(scope='module')
+def data(tmp_path_factory):
+    """Three classes: 12 training images each, 6 to test."""
+    root = tmp_path_factory.mktemp('data')
+    generator = torch.Generator().manual_seed(0)
+    for split, count in (('train', 12), ('val', 6)):
+        for label, name in enumerate(CLASSES):
+            folder = root / split / name
+            folder.mkdir(parents=True)
+            for i in range(count):
+                noise = torch.rand(40, 50, 3, generator=generator) * 120
+                noise[..., label] += 4
+                Image.fromarray(noise.byte().numpy()).save(
+                    folder / f'{split}_{name}_{i}.png')
+    (root / 'half.txt').write_text('\n'.join(
+        f'train_{name}_{i}.png' for name in CLASSES for i in range(8)))
+    return root
+
+
+@pytest.fixture(scope='module')
+def pretrained(tmp_path_factory):
+    """(path, model) of a pre-training checkpoint with its config in it."""
+    cfg = Config.fromfile(ibot_mm.config_path(
+        'ibot/ibot_vit-quickstart_1xb64_shapes.py'))
+    cfg.merge_from_dict(dict(model=TINY_MODEL))
+    settings = {k: v for k, v in cfg.model.items() if k != 'type'}
+    torch.manual_seed(0)
+    model = IBOT(**settings)
+    model.init_weights()
+    with torch.no_grad():
+        for parameter in model.teacher.parameters():
+            parameter.add_(torch.randn_like(parameter) * 0.05)
+    path = tmp_path_factory.mktemp('pretrained') / 'epoch_7.pth'
+    torch.save(dict(state_dict=model.state_dict(),
+                    meta=dict(cfg=cfg.pretty_text)), path)
+    return path, model.eval()
+
+
+@pytest.fixture(scope='module')
+def results(data, pretrained, tmp_path_factory):
+    out = tmp_path_factory.mktemp('results')
+    shown = run('benchmarks/evaluate.py', pretrained[0], '--data-root', data,
+                '--protocols', ','.join(PROTOCOLS), '--subset',
+                data / 'half.txt', '--out', out, '--batch-size', 12,
+                '--epochs', 2, '--workers', 0, '--cfg-options',
+                'finetune.optim_wrapper.optimizer.lr=0.05').stdout
+    return out, json.loads((out / 'results.json').read_text())['epoch_7'], (
+        shown)
+
+
+def test_a_table_of_all_protocols(results):
+    out, rows, shown = results
+    assert list(rows) == PROTOCOLS
+    table = (out / 'results.md').read_text()
+    assert table.strip() in shown
+    for name, row in rows.items():
+        assert 0 <= row['value'] <= 100
+        assert f'| {row["value"]:.1f} |' in table
+        assert row['seconds'] > 0 and 100 < row['memory_mib'] < 10000
+    assert '2 epochs, batch 12, 45 rates' in table
+    # 1e-3 replaced by 0.05, for a batch of 12 instead of 1024.
+    assert f'lr {0.05 * 12 / 1024:.3g}' in table
+    assert 'k-NN: k = [10, 20], because there are 24' in shown
+
+
+def features(model, folder):
+    """Teacher's CLS tokens without any part of the evaluation."""
+    vectors, labels = [], []
+    for label, name in enumerate(CLASSES):
+        for path in sorted((folder / name).glob('*.png')):
+            image = resize(Image.open(path), [48, 48],
+                           InterpolationMode.BICUBIC)
+            image = normalize(pil_to_tensor(image).float(),
+                              [123.675, 116.28, 103.53],
+                              [58.395, 57.12, 57.375])
+            vectors.append(image)
+            labels.append(label)
+    with torch.no_grad():
+        tokens = model.teacher.backbone.extract_tokens(torch.stack(vectors))
+    return tokens[0], torch.tensor(labels)
+
+
+def test_k_nn_by_hand(results, data, pretrained):
+    """Similarities, votes and accuracy computed anew from the files."""
+    bank, bank_labels = features(pretrained[1], data / 'train')
+    kept = torch.tensor([i for i in range(36) if int(
+        sorted(str(j) for j in range(12))[i % 12]) < 8])
+    bank, bank_labels = bank[kept], bank_labels[kept]
+    queries, labels = features(pretrained[1], data / 'val')
+    near = F.normalize(queries, dim=1) @ F.normalize(bank, dim=1).T
+    votes, index = near.topk(10)
+    scores = torch.zeros(18, 3).index_put_(
+        (torch.arange(18).repeat_interleave(10), bank_labels[index].flatten()),
+        (votes / 0.07).exp().flatten(), accumulate=True)
+    wanted = 100 * float((scores.argmax(1) == labels).float().mean())
+    assert results[1]['knn']['metrics']['knn/k10_top1'] == pytest.approx(
+        wanted, abs=1e-4)
+
+
+def state_of(results, protocol):
+    path = results[0] / 'epoch_7' / protocol / 'epoch_2.pth'
+    return torch.load(path, weights_only=False)['state_dict']
+
+
+def test_the_linear_probe_leaves_the_backbone_alone(results, pretrained):
+    state = state_of(results, 'linear')
+    for name, value in pretrained[1].teacher.backbone.state_dict().items():
+        assert torch.equal(state[f'backbone.{name}'], value), name
+    # Both blocks there are, of 24 values each, and all rates.
+    assert state['weight'].shape == (45, 3, 48)
+    log = (results[0] / 'epoch_7' / 'linear' / 'log.txt').read_text()
+    assert len(re.findall('best: [0-9.]+ with', log)) == 2
+
+
+@pytest.mark.parametrize('protocol', ['finetune', 'transfer', 'semi'])
+def test_fine_tuning_starts_from_the_teacher(results, pretrained, protocol):
+    state = state_of(results, protocol)
+    moved = [
+        (state[f'backbone.{name}'] - value).abs().max().item()
+        for name, value in pretrained[1].teacher.backbone.state_dict().items()
+    ]
+    # Adam moves a weight by about its learning rate, over 4 steps.
+    assert 0 < max(moved) < 0.02
+    assert state['head.fc.weight'].shape[0] == 3
+
+
+def test_semi_supervised_starts_from_the_projection(results, pretrained):
+    state = state_of(results, 'semi')
+    layer = pretrained[1].teacher.neck.mlp[0]
+    assert 0 < (state['neck.mlp.0.weight'] - layer.weight).abs().max() < 1e-3
+    assert state['head.fc.weight'].shape == (3, 32)
+
+
+def test_finished_protocols_are_not_run_again(results, data, pretrained):
+    out, rows, _ = results
+    before = (out / 'epoch_7' / 'knn' / 'log.txt').stat().st_mtime_ns
+    run('benchmarks/evaluate.py', pretrained[0], '--data-root', data,
+        '--protocols', 'knn', '--subset', data / 'half.txt', '--out', out,
+        '--batch-size', 12, '--epochs', 2, '--workers', 0)
+    assert (out / 'epoch_7' / 'knn' / 'log.txt').stat().st_mtime_ns == before
+    assert json.loads((out / 'results.json').read_text())[
+        'epoch_7']['knn'] == rows['knn']
+
+
+def test_features_are_shared_through_the_cache(results):
+    """k-NN and logistic regression: two files, of which the second reads."""
+    out, *_ = results
+    knn, logistic = ((out / 'epoch_7' / p / 'log.txt').read_text()
+                     for p in ('knn', 'logistic'))
+    assert 'features from' not in knn
+    assert len(re.findall('features from .*features_', logistic)) == 2
+    assert len(list((out / 'features').glob('*.pt'))) == 3  # and the logits
+
+
+def test_a_protocol_that_fails_is_named(data, pretrained, tmp_path):
+    """A broken image: the others run, the table and the status say so."""
+    broken = tmp_path / 'data'
+    for path in data.rglob('*.png'):
+        target = broken / path.relative_to(data)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_bytes(path.read_bytes())
+    bad = broken / 'train' / 'disc' / 'train_disc_0.png'
+    bad.write_bytes(bad.read_bytes()[:200])
+    result = run('benchmarks/evaluate.py', pretrained[0], '--data-root',
+                 broken, '--protocols', 'knn,unsupervised', '--out',
+                 tmp_path / 'out', '--batch-size', 6, '--workers', 0,
+                 check=False)
+    assert result.returncode == 1
+    assert 'train_disc_0.png' in result.stderr
+    rows = json.loads((tmp_path / 'out' / 'results.json').read_text())[
+        'epoch_7']
+    assert 'value' in rows['unsupervised'] and 'error' in rows['knn']
+    assert '| failed |' in (tmp_path / 'out' / 'results.md').read_text()
+
+
+def in_process(monkeypatch, *args):
+    """The tool's main function, for what fails before anything runs."""
+    monkeypatch.setattr(sys, 'argv', ['evaluate.py', *map(str, args)])
+    runpy.run_path(str(ROOT / 'tools' / 'benchmarks' / 'evaluate.py'),
+                   run_name='tool')['main']()
+
+
+@pytest.mark.parametrize('changes, message', [
+    (['--protocols', 'knn,quiz'], 'there is no protocol "quiz": choose'),
+    (['--protocols', 'semi'], '"semi" needs --subset'),
+    (['--data-root', 'nowhere'], 'no folder "nowhere"; change data_root'),
+    (['--protocols', 'linear', '--batch-size', '64'],
+     '36 training images are fewer than the batch of 64'),
+    (['--cfg-options', 'linear.x=1'], '"linear.x" does not begin with a protocol of this run'),
+])
+def test_bad_input(data, pretrained, tmp_path, monkeypatch, changes,
+                   message):
+    with pytest.raises((ValueError, FileNotFoundError)) as error:
+        in_process(monkeypatch, pretrained[0], '--data-root', data, '--out',
+                   tmp_path, *changes)
+    assert message in str(error.value)
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_checkpoint_without_its_config(data, tmp_path, monkeypatch):
+    path = tmp_path / 'bare.pth'
+    torch.save(dict(state_dict={}), path)
+    with pytest.raises(CheckpointError, match='give --config'):
+        in_process(monkeypatch, path, '--data-root', data)
+
+
