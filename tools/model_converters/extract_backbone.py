@@ -18,34 +18,8 @@ from typing import Dict
 import torch
 from torch import Tensor
 
-from ibot_mm.utils.official_checkpoint import add_prefix, strip
-from ibot_mm.utils.safe_load import CheckpointError, load_checkpoint
-
-
-def extract(state: Dict[str, Tensor], side: str,
-            with_neck: bool) -> Dict[str, Tensor]:
-    """Backbone, and neck if asked for, of one side.
-
-    Args:
-        state: State dict of ``IBOT``.
-        side: 'teacher' or 'student'.
-        with_neck: Whether to take the projection head along.
-
-    Raises:
-        CheckpointError: The side is not in the checkpoint.
-    """
-    prefix = 'teacher.' if side == 'teacher' else ''
-    result: Dict[str, Tensor] = {}
-    for part in ('backbone.', 'neck.') if with_neck else ('backbone.', ):
-        found = strip(state, prefix + part)
-        if not found:
-            raise CheckpointError(
-                f'the checkpoint has no {part[:-1]} of the {side}: nothing '
-                f'starts with "{prefix}{part}". It holds '
-                f'{", ".join(list(state)[:3])} ...')
-        found.pop('mask_token', None)
-        result.update(add_prefix(found, part))
-    return result
+from ibot_mm.utils.backbone_weights import extract
+from ibot_mm.utils.safe_load import load_checkpoint
 
 
 def publish(state: Dict[str, Tensor], target: Path) -> Path:
