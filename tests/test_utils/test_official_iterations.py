@@ -1,5 +1,6 @@
 """How many iterations an official file has behind it."""
 
+import math
 from argparse import Namespace
 
 import pytest
@@ -28,6 +29,20 @@ def test_skipped_steps_are_counted_as_iterations(epoch):
     """In float16 Adam lacks some steps; the weight decay does not."""
     assert steps_of_epoch(schedule_checkpoint(epoch, skipped=3)) == (
         golden.meta('schedules')['niter'])
+
+
+@pytest.mark.parametrize('epoch', [1, 10, 400, 790])
+def test_the_length_of_a_published_run(epoch):
+    """ImageNet-1K in batches of 1024 for 800 epochs: 1251 steps an epoch."""
+    angle = math.pi * (epoch * 1251 - 1) / (800 * 1251)
+    decay = 0.4 + 0.5 * (0.04 - 0.4) * (1 + math.cos(angle))
+    checkpoint = dict(
+        epoch=epoch, fp16_scaler=dict(scale=1.),
+        args=Namespace(epochs=800, weight_decay=0.04, weight_decay_end=0.4),
+        optimizer=dict(
+            state={0: dict(step=epoch * 1250)},
+            param_groups=[dict(weight_decay=decay)]))
+    assert steps_of_epoch(checkpoint) == 1251
 
 
 def test_iterations_that_the_file_does_not_tell():

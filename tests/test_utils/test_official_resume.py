@@ -1,7 +1,10 @@
 """Runs that continue from official files."""
 
 import math
+import subprocess
+import sys
 from argparse import Namespace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -21,6 +24,8 @@ from tests.builders import (build_model, build_stepped, model_config,
                             needs_cpu_float16)
 from tests.golden_run import (CASES, Recorder, build_runner,
                               compare_parameters, config, load_start)
+
+ROOT = Path(__file__).parents[2]
 
 
 class Gradients(Hook):
@@ -275,3 +280,24 @@ def test_loss_scaler(dtype, kept):
     wrapper.load_state_dict(result.checkpoint['optimizer'])
     if dtype == 'float16':
         assert wrapper.loss_scaler.state_dict() == scaler
+
+
+def test_what_the_way_back_keeps(tmp_path):
+    """The scale of float16; no state that has no place in official files."""
+    model, wrapper = build_stepped()
+    optimizer = dict(wrapper.state_dict(), loss_scaler=dict(scale=512.))
+    for kind in ('complete', 'foreign'):
+        if kind == 'foreign':
+            optimizer['param_groups'] = optimizer['param_groups'][:1]
+        source, target = tmp_path / f'{kind}.pth', tmp_path / 'official.pth'
+        torch.save(dict(state_dict=model.state_dict(), meta=dict(epoch=2),
+                        optimizer=optimizer), source)
+        out = subprocess.run(
+            [sys.executable,
+             str(ROOT / 'tools/model_converters/mm_to_ibot.py'), source,
+             target], capture_output=True, text=True, check=True).stdout
+        written = load_checkpoint(str(target))
+        assert written['epoch'] == 2
+        assert written['fp16_scaler'] == dict(scale=512.)
+        assert ('optimizer' in written) == (kind == 'complete')
+        assert ('left out: "optimizer"' in out) == (kind == 'foreign')

@@ -52,8 +52,9 @@ def parse_args() -> argparse.Namespace:
     return args
 
 
-def describe(result: Continuation, config: str, target: str) -> str:
+def describe(result: Continuation, args: argparse.Namespace) -> str:
     """What the user should know before the run continues."""
+    config, target = args.config, args.target
     meta = result.checkpoint['meta']
     lines = [
         f'wrote {target}: weights, Adam state of '
@@ -72,7 +73,8 @@ def describe(result: Continuation, config: str, target: str) -> str:
     if result.scaler != 'absent':
         lines.append(f'state of the loss scaler: {result.scaler}')
     lines.append(
-        f'continue: python tools/train.py {config} --resume {target}')
+        f'continue: python tools/train.py {config} --resume {target}'
+        + (' with the same --cfg-options' if args.cfg_options else ''))
     return '\n'.join(lines)
 
 
@@ -95,7 +97,7 @@ def main() -> None:
         cfg.merge_from_dict(args.cfg_options or {})
         result = continue_official(checkpoint, cfg, args.epoch_length)
         torch.save(result.checkpoint, args.target)
-        print(describe(result, args.config, args.target))
+        print(describe(result, args))
         return
     converted = weights_only(checkpoint, args)
     torch.save(converted, args.target)
