@@ -5,6 +5,7 @@ from typing import Sequence
 import numpy as np
 import pytest
 import torch
+from mmengine.optim import build_optim_wrapper
 
 from ibot_mm.datasets import multi_crop_collate
 from ibot_mm.models import IBOT
@@ -70,6 +71,31 @@ def build_model(seed: int = 0, spread: float = 0.3, **changes) -> IBOT:
         model.head.center.normal_(0, 0.1)
         model.head.patch_center.normal_(0, 0.1)
     return model
+
+
+def build_stepped(**changes):
+    """A tiny IBOT, and its optimizer with moments that tell their weights.
+
+    The first moment is twice the weight, the second its square. The last
+    layer has taken one step, everything else two.
+    """
+    model = build_model(**changes)
+    wrapper = build_optim_wrapper(
+        model,
+        dict(
+            constructor='ibot_mm.PretrainOptimWrapperConstructor',
+            optimizer=dict(type='AdamW', lr=0.1, weight_decay=0.04)))
+    for frozen in (True, False):
+        for name, parameter in model.named_parameters():
+            skip = frozen and 'last_layer' in name
+            if parameter.requires_grad and not skip:
+                parameter.grad = torch.randn_like(parameter)
+        wrapper.optimizer.step()
+        wrapper.zero_grad()
+    for parameter, state in wrapper.optimizer.state.items():
+        state['exp_avg'] = parameter.detach() * 2
+        state['exp_avg_sq'] = parameter.detach().square()
+    return model, wrapper
 
 
 def samples(batch: int,

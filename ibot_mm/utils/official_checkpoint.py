@@ -24,12 +24,20 @@ def add_prefix(state: State, prefix: str) -> State:
     return {prefix + name: value for name, value in state.items()}
 
 
-def _one_side(state: State) -> State:
-    """Student or teacher of an official file: ``backbone.*``, ``neck.*``."""
+def official_side(state: State) -> State:
+    """Student or teacher of an official file without what is there twice.
+
+    Args:
+        state: ``backbone.*`` and ``head.*``, with ``module.`` before them or
+            without.
+
+    Returns:
+        The backbone, then the head; the prototypes of a shared head, which
+        files hold under two names, once.
+    """
     if all(name.startswith('module.') for name in state):
         state = strip(state, 'module.')
     head = strip(state, 'head.')
-    # A shared head is stored under both names.
     shared = all(
         torch.equal(head[f'last_layer.{part}'], head[f'last_layer2.{part}'])
         for part in ('weight_g', 'weight_v')
@@ -37,8 +45,24 @@ def _one_side(state: State) -> State:
     if shared:
         head = {k: v for k, v in head.items() if 'last_layer2.' not in k}
     return {
-        **add_prefix(from_official(strip(state, 'backbone.')), 'backbone.'),
-        **add_prefix(from_official(head), 'neck.')
+        **add_prefix(strip(state, 'backbone.'), 'backbone.'),
+        **add_prefix(head, 'head.')
+    }
+
+
+def side_from_official(side: State) -> State:
+    """What :func:`official_side` gave, as ``backbone.*`` and ``neck.*``."""
+    return {
+        **add_prefix(from_official(strip(side, 'backbone.')), 'backbone.'),
+        **add_prefix(from_official(strip(side, 'head.')), 'neck.')
+    }
+
+
+def side_to_official(side: State) -> State:
+    """``backbone.*`` and ``neck.*`` as official ``backbone.*``, ``head.*``."""
+    return {
+        **add_prefix(to_official(strip(side, 'backbone.')), 'backbone.'),
+        **add_prefix(to_official(strip(side, 'neck.')), 'head.')
     }
 
 
@@ -74,7 +98,9 @@ def from_official_checkpoint(checkpoint: Dict[str, Any],
     result: State = {}
     for side in sides:
         prefix = '' if side == 'student' else 'teacher.'
-        result.update(add_prefix(_one_side(checkpoint[side]), prefix))
+        result.update(
+            add_prefix(side_from_official(official_side(checkpoint[side])),
+                       prefix))
     centers = checkpoint.get('ibot_loss', {})
     for theirs, ours in (('center', 'center'), ('center2', 'patch_center')):
         if theirs in centers:
@@ -94,15 +120,11 @@ def to_official_checkpoint(state: State) -> Dict[str, Any]:
     result: Dict[str, Any] = {}
     for side, prefix, module in (('student', '', 'module.'),
                                  ('teacher', 'teacher.', '')):
-        backbone = strip(state, f'{prefix}backbone.')
-        if not backbone:
+        weights = strip(state, prefix)
+        if not strip(weights, 'backbone.'):
             raise CheckpointError(f'the checkpoint has no {side}: nothing '
                                   f'starts with "{prefix}backbone.".')
-        neck = strip(state, f'{prefix}neck.')
-        result[side] = {
-            **add_prefix(to_official(backbone), f'{module}backbone.'),
-            **add_prefix(to_official(neck), f'{module}head.')
-        }
+        result[side] = add_prefix(side_to_official(weights), module)
     if 'head.center' in state:
         result['ibot_loss'] = dict(
             center=state['head.center'].view(1, -1),

@@ -29,7 +29,10 @@ _SWIN = (
     ('layers.#.', 'stages.#.'),
     ('norm.', 'norm3.'),
 )
-
+# Modules whose parameters the official code registers in another order than
+# we do, and those that it has first.
+_REORDERED = re.compile(r'.*\.downsample(?=\.)|last_layer2?(?=\.)')
+_FIRST = ('reduction.weight', 'weight_g')
 
 
 def _merging_order(value: Tensor) -> Tensor:
@@ -63,6 +66,17 @@ def _rename(name: str, table: Sequence[Tuple[str, str]], back: bool) -> str:
     return name
 
 
+def _in_official_order(state: Dict[str, Tensor]) -> Dict[str, Tensor]:
+    """Sort the entries, in official names, as the official modules do."""
+    places: Dict[str, int] = {}
+    keys = {}
+    for place, name in enumerate(state):
+        match = _REORDERED.match(name)
+        place = places.setdefault(match.group(), place) if match else place
+        keys[name] = (place, not name.endswith(_FIRST))
+    return {name: state[name] for name in sorted(state, key=keys.get)}
+
+
 def from_official(state: Dict[str, Tensor]) -> Dict[str, Tensor]:
     """Backbone or head weights of the official code in our names.
 
@@ -90,8 +104,9 @@ def to_official(state: Dict[str, Tensor]) -> Dict[str, Tensor]:
         state: Weights of ``IBOTViT``, ``IBOTSwin`` or ``IBOTNeck``.
 
     Returns:
-        The same weights in the official code's names. A shared head gets its
-        prototypes under both names, as official files have them.
+        The same weights in the official code's names and order. A shared
+        head gets its prototypes under both names, as official files have
+        them.
     """
     swin = _is_swin(state)
     converted = {}
@@ -108,4 +123,4 @@ def to_official(state: Dict[str, Tensor]) -> Dict[str, Tensor]:
             for name, value in state.items()
             if name.startswith('last_layer.')
         })
-    return converted
+    return _in_official_order(converted)

@@ -56,7 +56,8 @@ def select_side(checkpoint: Dict[str, Any], side: str = 'teacher') -> State:
         state, prefix = add_prefix(state, 'backbone.'), ''
     elif any(name.startswith('teacher.backbone.') for name in state):
         prefix = 'teacher.' if side == 'teacher' else ''
-    elif 'backbone.mask_token' in state and side == 'teacher':
+    elif side == 'teacher' and (
+            {'backbone.mask_token', 'head.center'} & set(state)):
         raise CheckpointError(
             'the checkpoint has no teacher, only a student: take it with '
             'side="student" (--side student).')
@@ -72,6 +73,19 @@ def select_side(checkpoint: Dict[str, Any], side: str = 'teacher') -> State:
             f'the checkpoint has no backbone of the {side}: its entries '
             f'begin with {_prefixes(state)}.')
     return result
+
+
+def require_neck(state: State) -> State:
+    """What :func:`select_side` gave, if it has the projection head.
+
+    Raises:
+        CheckpointError: It has none.
+    """
+    if not any(name.startswith('neck.') for name in state):
+        raise CheckpointError(
+            'the checkpoint has no projection head: take a full one, or '
+            'extract it with extract_backbone.py --with-neck.')
+    return state
 
 
 def fit_to_model(model: nn.Module, state: State) -> State:
@@ -230,12 +244,12 @@ def load_pretrained(module: nn.Module,
         state = _with_prefix(content, prefix, source)
     else:
         try:
-            state = strip(select_side(content, side), f'{part}.')
+            state = select_side(content, side)
+            if part == 'neck':
+                state = require_neck(state)
         except CheckpointError as error:
             raise CheckpointError(f'"{source}": {error}') from error
-        if not state:
-            raise CheckpointError(f'"{source}" has no {part}: extract it with '
-                                  '--with-neck, or give a full checkpoint.')
+        state = strip(state, f'{part}.')
     state = {k: v for k, v in state.items() if k.startswith(only)}
     expected = module.state_dict()
     if getattr(module, 'mask_token', None) is not None:

@@ -1,6 +1,7 @@
 """Read checkpoints without running code from them."""
 
 import pickle
+import struct
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, Dict
@@ -47,6 +48,39 @@ class Ignored:
         """The same."""
 
 
+class _NumpyType:
+    """Stands for the type of a NumPy number."""
+
+    def __init__(self, code: str, *args) -> None:
+        self.code = code
+
+    def __setstate__(self, state) -> None:
+        pass
+
+
+def _numpy_number(kind: Any = None, data: Any = None, *args) -> Any:
+    """A NumPy number as a plain one; official files have such rates."""
+    forms = dict(f8='<d', f4='<f', i8='<q', i4='<i')
+    if isinstance(kind, _NumpyType) and isinstance(data, bytes):
+        form = forms.get(kind.code)
+        if form and len(data) == struct.calcsize(form):
+            return struct.unpack(form, data)[0]
+    return Ignored()
+
+
+def _latin_bytes(text: Any = '', *args) -> bytes:
+    """How old pickles write bytes."""
+    return text.encode('latin1') if isinstance(text, str) else b''
+
+
+_REPLACED = {
+    ('_codecs', 'encode'): _latin_bytes,
+    ('numpy', 'dtype'): _NumpyType,
+    ('numpy.core.multiarray', 'scalar'): _numpy_number,
+    ('numpy._core.multiarray', 'scalar'): _numpy_number,
+}
+
+
 class _Unpickler(pickle.Unpickler):
     """Builds tensors and containers; everything else becomes ``Ignored``.
 
@@ -61,7 +95,7 @@ class _Unpickler(pickle.Unpickler):
             or isinstance(getattr(torch, name, None), torch.dtype))
         if (module, name) in _ALLOWED or is_type:
             return super().find_class(module, name)
-        return Ignored
+        return _REPLACED.get((module, name), Ignored)
 
 
 def _load(file, **kwargs) -> Any:

@@ -61,8 +61,9 @@ def test_with_the_neck(checkpoint, tmp_path):
 
 def test_a_checkpoint_without_a_teacher(tmp_path):
     source = tmp_path / 'x.pth'
-    torch.save(dict(state_dict={'backbone.a': torch.zeros(1)}), source)
+    torch.save(dict(state_dict={'backbone.a': torch.zeros(1),
+                                'head.center': torch.zeros(1)}), source)
     result = run(source, tmp_path / 'y.pth')
     assert result.returncode != 0
-    assert 'no backbone of the teacher' in result.stderr.splitlines()[-1]
+    assert 'no teacher, only a student' in result.stderr.splitlines()[-1]
     assert not list(tmp_path.glob('y*'))

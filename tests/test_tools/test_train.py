@@ -111,6 +111,32 @@ def test_resumed_training_equals_an_undisturbed_one(config, trained,
         assert torch.equal(value, b['state_dict'][name]), name
 
 
+def test_a_run_goes_through_an_official_file(config, trained, tmp_path):
+    """Half the training, to the official code's format and back, the rest."""
+    official, source = tmp_path / 'official.pth', tmp_path / 'resume.pth'
+    tools = 'model_converters'
+    out = run(f'{tools}/mm_to_ibot.py', trained / 'epoch_2.pth', official)
+    assert 'optimizer' in out.stdout and 'epoch' in out.stdout
+    out = run(f'{tools}/ibot_to_mm.py', official, source, '--config', config)
+    assert '6 iterations an epoch' in out.stdout
+    assert f'train.py {config} --resume {source}' in out.stdout
+    work_dir = tmp_path / 'run'
+    run('train.py', config, '--work-dir', work_dir, '--resume', source)
+    expected, resumed = losses(trained), losses(work_dir)
+    assert sorted(resumed) == list(range(13, 25))
+    for iteration, (_, *rates) in resumed.items():
+        # Losses in the log are means over iterations before the file, too.
+        assert rates == pytest.approx(expected[iteration][1:], rel=1e-6)
+    a, b = (torch.load(folder / 'epoch_4.pth', weights_only=False)
+            for folder in (trained, work_dir))
+    for name, value in a['state_dict'].items():
+        assert torch.equal(value, b['state_dict'][name]), name
+    # Without --config: weights, and a word about it.
+    out = run(f'{tools}/ibot_to_mm.py', official, source).stdout
+    assert 'weights only' in out and '--config' in out
+    assert set(torch.load(source)) == {'state_dict', 'meta'}
+
+
 def test_checkpoint_holds_the_teacher_and_the_centres(trained):
     state = torch.load(
         trained / 'epoch_4.pth', weights_only=False)['state_dict']

@@ -6,6 +6,7 @@ import sys
 from argparse import Namespace
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from mmengine.logging import HistoryBuffer
@@ -14,7 +15,8 @@ from ibot_mm.models import IBOT, IBOTViT
 from ibot_mm.utils import from_official, to_official
 from ibot_mm.utils.official_checkpoint import (from_official_checkpoint,
                                                to_official_checkpoint)
-from ibot_mm.utils.safe_load import CheckpointError, load_checkpoint
+from ibot_mm.utils.safe_load import (CheckpointError, Ignored,
+                                     load_checkpoint)
 from tests import golden
 from tests.builders import model_config
 
@@ -173,10 +175,14 @@ def test_plain_values_and_types_of_tensors_survive(tmp_path):
     state = dict(
         half=torch.ones(2).half(), index=torch.arange(3), epoch=3,
         shape=torch.Size([1, 2]), args=Namespace(lr=0.1),
-        weight=torch.nn.Parameter(torch.zeros(1)))
+        weight=torch.nn.Parameter(torch.zeros(1)),
+        rate=np.float64(0.1), count=np.int64(-7), text=np.str_('a'))
     torch.save(state, tmp_path / 'x.pth')
     loaded = load_checkpoint(str(tmp_path / 'x.pth'))
     assert loaded['args'].lr == 0.1 and loaded['epoch'] == 3
     assert loaded['half'].dtype == torch.float16
     assert loaded['index'].tolist() == [0, 1, 2]
     assert loaded['shape'] == (1, 2) and float(loaded['weight']) == 0
+    assert type(loaded['rate']) is float and loaded['rate'] == 0.1
+    assert type(loaded['count']) is int and loaded['count'] == -7
+    assert isinstance(loaded['text'], Ignored)

@@ -2,7 +2,7 @@
 
     python tools/model_converters/extract_backbone.py epoch_800.pth ibot.pth
 
-Writes ``backbone.*`` (and with ``--with-neck`` ``neck.*``) of the teacher, or
+Takes checkpoints of this package and of the official code. Writes ``backbone.*`` (and with ``--with-neck`` ``neck.*``) of the teacher, or
 with ``--side student`` of the student without its mask token, to
 ``ibot-<first 8 digits of the file's SHA-256>.pth``. Any host backbone of the
 same architecture loads it:
@@ -18,34 +18,8 @@ from typing import Dict
 import torch
 from torch import Tensor
 
-from ibot_mm.utils.official_checkpoint import add_prefix, strip
-from ibot_mm.utils.safe_load import CheckpointError, load_checkpoint
-
-
-def extract(state: Dict[str, Tensor], side: str,
-            with_neck: bool) -> Dict[str, Tensor]:
-    """Backbone, and neck if asked for, of one side.
-
-    Args:
-        state: State dict of ``IBOT``.
-        side: 'teacher' or 'student'.
-        with_neck: Whether to take the projection head along.
-
-    Raises:
-        CheckpointError: The side is not in the checkpoint.
-    """
-    prefix = 'teacher.' if side == 'teacher' else ''
-    result: Dict[str, Tensor] = {}
-    for part in ('backbone.', 'neck.') if with_neck else ('backbone.', ):
-        found = strip(state, prefix + part)
-        if not found:
-            raise CheckpointError(
-                f'the checkpoint has no {part[:-1]} of the {side}: nothing '
-                f'starts with "{prefix}{part}". It holds '
-                f'{", ".join(list(state)[:3])} ...')
-        found.pop('mask_token', None)
-        result.update(add_prefix(found, part))
-    return result
+from ibot_mm.utils.pretrained import require_neck, select_side
+from ibot_mm.utils.safe_load import load_checkpoint
 
 
 def publish(state: Dict[str, Tensor], target: Path) -> Path:
@@ -69,8 +43,14 @@ def main() -> None:
     parser.add_argument('--with-neck', action='store_true')
     args = parser.parse_args()
     checkpoint = load_checkpoint(args.source)
-    state = extract(checkpoint.get('state_dict', checkpoint), args.side,
-                    args.with_neck)
+    state = select_side(checkpoint, args.side)
+    if args.with_neck:
+        require_neck(state)
+    else:
+        state = {
+            name: value
+            for name, value in state.items() if name.startswith('backbone.')
+        }
     path = publish(state, args.target)
     print(f'wrote {len(state)} entries of the {args.side} to {path}')
 

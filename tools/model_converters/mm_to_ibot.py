@@ -2,16 +2,34 @@
 
     python tools/model_converters/mm_to_ibot.py epoch_800.pth checkpoint.pth
 
-The file has ``student``, ``teacher`` and ``ibot_loss`` as the official ones;
-the optimizer's state is not converted.
+The file has ``student``, ``teacher`` and ``ibot_loss`` as the official ones,
+and ``optimizer``, ``epoch`` and ``fp16_scaler`` where the checkpoint has them.
 """
 
 import argparse
+from typing import Any, Dict
 
 import torch
 
 from ibot_mm.utils.official_checkpoint import to_official_checkpoint
-from ibot_mm.utils.safe_load import load_checkpoint
+from ibot_mm.utils.official_optimizer import to_official_optimizer
+from ibot_mm.utils.safe_load import CheckpointError, load_checkpoint
+
+
+def training_state(checkpoint: Dict[str, Any]) -> Dict[str, Any]:
+    """Epoch and optimizer; without the latter if it is not AdamW of ours."""
+    result: Dict[str, Any] = {}
+    if 'epoch' in checkpoint.get('meta', {}):
+        result['epoch'] = checkpoint['meta']['epoch']
+    if 'optimizer' not in checkpoint:
+        return result
+    try:
+        result['optimizer'] = to_official_optimizer(checkpoint)
+    except CheckpointError as error:
+        print(f'left out: {error}')
+    if checkpoint['optimizer'].get('loss_scaler'):
+        result['fp16_scaler'] = checkpoint['optimizer']['loss_scaler']
+    return result
 
 
 def main() -> None:
@@ -23,10 +41,11 @@ def main() -> None:
     parser.add_argument('target', help='file to write')
     args = parser.parse_args()
     checkpoint = load_checkpoint(args.source)
-    torch.save(
-        to_official_checkpoint(checkpoint.get('state_dict', checkpoint)),
-        args.target)
-    print(f'wrote {args.target}')
+    converted = to_official_checkpoint(
+        checkpoint.get('state_dict', checkpoint))
+    converted.update(training_state(checkpoint))
+    torch.save(converted, args.target)
+    print(f'wrote {", ".join(converted)} to {args.target}')
 
 
 if __name__ == '__main__':

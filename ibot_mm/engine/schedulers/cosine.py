@@ -6,7 +6,7 @@ allow. A cosine of n values ends one short of its end value.
 """
 
 import math
-from typing import List, Optional
+from typing import Dict, List, Optional
 
 from mmengine.optim import _ParamScheduler
 
@@ -18,7 +18,7 @@ def cosine_between(start: float, end: float, step: int, total: int) -> float:
     return end + 0.5 * (start - end) * (1 + math.cos(math.pi * step / total))
 
 
-class _StepScheduler(_ParamScheduler):
+class StepScheduler(_ParamScheduler):
     """Base: a value for each optimizer step from 0 to ``end``.
 
     With gradient accumulation the host counts iterations; the value then
@@ -57,9 +57,31 @@ class _StepScheduler(_ParamScheduler):
         """Optimizer step that the current iteration belongs to."""
         return self.last_step // self.accumulation
 
+    def position(self, count: int) -> Dict[str, int]:
+        """The part of the state that says where the schedule is.
+
+        Args:
+            count: Iterations (epochs, if ``by_epoch``) that are done.
+        """
+        last_step = min(count, self.end - 1) - self.begin
+        return dict(_global_step=count, last_step=max(last_step, -1))
+
+    def load_state_dict(self, state_dict: dict) -> None:
+        """Load a state, or a position only, and set the values it has.
+
+        What a position does not hold, the values that a schedule starts from
+        among it, stays what config and batch in use made it; the values that
+        the optimizer holds may be others.
+        """
+        super().load_state_dict(state_dict)
+        if self.last_step >= 0:
+            for group, value in zip(self.optimizer.param_groups,
+                                    self._get_value()):
+                group[self.param_name] = value
+
 
 @PARAM_SCHEDULERS.register_module()
-class WarmupCosineLR(_StepScheduler):
+class WarmupCosineLR(StepScheduler):
     """Linear warm-up from 0, then cosine to ``eta_min``.
 
     The peak is the last step of the warm-up.
@@ -113,7 +135,7 @@ class WarmupCosineLR(_StepScheduler):
 
 
 @PARAM_SCHEDULERS.register_module()
-class CosineWeightDecay(_StepScheduler):
+class CosineWeightDecay(StepScheduler):
     """Cosine of the weight decay; groups that start at 0 stay there.
 
     Args:

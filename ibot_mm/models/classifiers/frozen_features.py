@@ -9,7 +9,8 @@ from torch import Tensor, nn
 
 from ibot_mm.registry import MODELS
 from ibot_mm.utils.official_checkpoint import State
-from ibot_mm.utils.pretrained import fit_to_model, select_side
+from ibot_mm.utils.pretrained import (fit_to_model, require_neck,
+                                      select_side)
 
 POOLING = ('cls', 'avg', 'cls_avg')
 
@@ -105,10 +106,13 @@ class FrozenFeatures(BaseModel):
             checkpoint: What the file holds.
 
         Raises:
-            CheckpointError: The wanted side is not there.
+            CheckpointError: The wanted side, or a neck that is needed, is
+                not there.
         """
         state = select_side(checkpoint, self.side)
-        if self.neck is None:
+        if self.neck is not None:
+            require_neck(state)
+        else:
             state = {
                 name: value
                 for name, value in state.items()

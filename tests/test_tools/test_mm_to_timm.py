@@ -1,0 +1,102 @@
+"""Converted backbones in timm's own VisionTransformer."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from timm.models.vision_transformer import VisionTransformer
+
+from ibot_mm.models import IBOTSwin
+from ibot_mm.utils.safe_load import CheckpointError
+from ibot_mm.utils.timm_names import to_timm
+from tests.builders import build_model
+
+SCRIPTS = Path(__file__).parents[2] / 'tools' / 'model_converters'
+BACKBONE = dict(
+    arch=dict(
+        embed_dims=48, num_layers=2, num_heads=3, feedforward_channels=192),
+    img_size=32,
+    patch_size=8)
+
+
+def run(script, *args):
+    return subprocess.run(
+        [sys.executable, str(SCRIPTS / script), *map(str, args)],
+        capture_output=True, text=True)
+
+
+@pytest.fixture(scope='module')
+def checkpoint(tmp_path_factory):
+    """A model whose student and teacher differ, and its file."""
+    model = build_model(backbone=BACKBONE, neck=dict(in_channels=48))
+    with torch.no_grad():
+        for parameter in model.teacher.parameters():
+            parameter.mul_(1.1)
+    path = tmp_path_factory.mktemp('timm') / 'epoch_1.pth'
+    torch.save(dict(state_dict=model.state_dict(), meta={}), path)
+    return model.eval(), path
+
+
+def compare(state, backbone):
+    """CLS and patch tokens of timm's network and of ours."""
+    network = VisionTransformer(
+        img_size=32, patch_size=8, embed_dim=48, depth=2, num_heads=3,
+        num_classes=0)
+    network.load_state_dict(state, strict=True)
+    x = torch.randn(2, 3, 32, 32)
+    with torch.no_grad():
+        tokens = network.eval().forward_features(x)
+        cls, patch = backbone.extract_tokens(x)
+    torch.testing.assert_close(tokens[:, 0], cls, atol=1e-5, rtol=0)
+    torch.testing.assert_close(tokens[:, 1:], patch, atol=1e-5, rtol=0)
+
+
+@pytest.mark.parametrize('side', ['teacher', 'student'])
+def test_tokens_in_timm(checkpoint, tmp_path, side):
+    model, source = checkpoint
+    options = ['--side', side] if side == 'student' else []
+    result = run('mm_to_timm.py', source, tmp_path / 'vit.pth', *options)
+    assert result.returncode == 0, result.stderr
+    assert f'of the {side}' in result.stdout
+    backbone = model.teacher.backbone if side == 'teacher' else model.backbone
+    compare(torch.load(tmp_path / 'vit.pth'), backbone)
+
+
+def test_the_file_of_dino(checkpoint, tmp_path):
+    model, source = checkpoint
+    target = tmp_path / 'dino.pth'
+    assert run('mm_to_timm.py', source, target, '--style',
+               'dino').returncode == 0
+    content = torch.load(target)
+    assert list(content) == ['teacher']
+    # What DINO's scripts do with the prefix.
+    state = {name.replace('backbone.', ''): value
+             for name, value in content['teacher'].items()}
+    assert all(name.startswith('backbone.') for name in content['teacher'])
+    compare(state, model.teacher.backbone)
+
+
+def test_an_extracted_backbone(checkpoint, tmp_path):
+    model, source = checkpoint
+    assert run('extract_backbone.py', source,
+               tmp_path / 'ibot.pth').returncode == 0
+    extracted = next(tmp_path.glob('ibot-*.pth'))
+    result = run('mm_to_timm.py', extracted, tmp_path / 'vit.pth')
+    assert result.returncode == 0, result.stderr
+    compare(torch.load(tmp_path / 'vit.pth'), model.teacher.backbone)
+
+
+def test_backbones_without_a_place_in_timm(tmp_path):
+    swin = IBOTSwin(
+        arch=dict(embed_dims=8, depths=[1, 1], num_heads=[1, 2]),
+        img_size=56, out_indices=(1, ))
+    source, target = tmp_path / 'swin.pth', tmp_path / 'x.pth'
+    torch.save({f'teacher.backbone.{k}': v
+                for k, v in swin.state_dict().items()}, source)
+    result = run('mm_to_timm.py', source, target)
+    assert result.returncode != 0 and not target.exists()
+    assert 'is a Swin transformer' in result.stderr.splitlines()[-1]
+    with pytest.raises(CheckpointError, match='place for layers.0.ffn.w12'):
+        to_timm({'layers.0.ffn.w12.weight': torch.zeros(1)})

@@ -1,0 +1,47 @@
+"""Convert the ViT backbone of a checkpoint to timm's names, or to DINO's.
+
+    python tools/model_converters/mm_to_timm.py epoch_800.pth vit.pth
+    python tools/model_converters/mm_to_timm.py epoch_800.pth dino.pth \
+        --style dino
+
+Takes the teacher, or with ``--side student`` the student without its mask
+token, of a pre-training checkpoint; or the backbone of a file that
+``extract_backbone.py`` wrote. ``--style timm`` writes a plain state dict for
+``timm.models.vision_transformer.VisionTransformer`` (``num_classes=0``);
+``--style dino`` the file that DINO's evaluation scripts read with
+``--checkpoint_key teacher``, whatever the side.
+"""
+
+import argparse
+
+import torch
+
+from ibot_mm.utils.official_checkpoint import add_prefix, strip
+from ibot_mm.utils.pretrained import select_side
+from ibot_mm.utils.safe_load import load_checkpoint
+from ibot_mm.utils.timm_names import to_timm
+
+
+def main() -> None:
+    """Read, extract, convert, write."""
+    parser = argparse.ArgumentParser(
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument('source', help='checkpoint of a pre-training, or '
+                        'what extract_backbone.py wrote')
+    parser.add_argument('target', help='file to write')
+    parser.add_argument('--side', default='teacher',
+                        choices=['teacher', 'student'],
+                        help='of a pre-training (default: teacher)')
+    parser.add_argument('--style', default='timm', choices=['timm', 'dino'])
+    args = parser.parse_args()
+    state = select_side(load_checkpoint(args.source), args.side)
+    weights = to_timm(strip(state, 'backbone.'))
+    torch.save(
+        dict(teacher=add_prefix(weights, 'backbone.'))
+        if args.style == 'dino' else weights, args.target)
+    print(f'wrote {len(weights)} entries to {args.target}')
+
+
+if __name__ == '__main__':
+    main()
