@@ -2,8 +2,9 @@
 
     python tools/model_converters/extract_backbone.py epoch_800.pth ibot.pth
 
-Takes checkpoints of this package and of the official code. Writes ``backbone.*`` (and with ``--with-neck`` ``neck.*``) of the teacher, or
-with ``--side student`` of the student without its mask token, to
+Takes checkpoints of this package and of the official code. Writes
+``backbone.*`` (and with ``--with-neck`` ``neck.*``) of the teacher, or with
+``--side student`` of the student without its mask token, to
 ``ibot-<first 8 digits of the file's SHA-256>.pth``. Any host backbone of the
 same architecture loads it:
 
