@@ -6,14 +6,26 @@ import pytest
 import torch
 import torch.distributed as dist
 import torch.multiprocessing as mp
+from torch.utils.data import DataLoader
 
 from ibot_mm.engine import TrainingHealthHook
+from ibot_mm.evaluation import Features, KNNClassification, extract_features
 from ibot_mm.evaluation.features import gather_rows
 from ibot_mm.models import IBOTHead
 from ibot_mm.models.heads.sinkhorn import sinkhorn_knopp
 from ibot_mm.models.heads.token_statistics import PrototypeUsage
 
+from .test_evaluation.test_features import AsIs, Numbers, collate
+
 TOKENS = torch.randn(7, 4, generator=torch.Generator().manual_seed(0))
+
+
+def _knn_data():
+    generator = torch.Generator().manual_seed(0)
+    labels = torch.arange(20) % 4
+    vectors = torch.randn(20, 3, generator=generator) + labels.unsqueeze(1)
+    return (Features(vectors[:7], labels[:7]),
+            Features(vectors[7:], labels[7:]))
 
 
 def _worker(rank, world_size, folder):
@@ -46,6 +58,13 @@ def _worker(rank, world_size, folder):
         plan=plan,
         share=usage.share(),
         counts=[hook.nonfinite, hook.bad_weights, *hook.collapsed.values()])
+    # Samplers give the second rank a sample that the first has already.
+    indices = [[0, 2, 4, 6], [1, 3, 5, 0]][rank]
+    loader = DataLoader(Numbers(7), batch_size=2, sampler=indices,
+                        collate_fn=collate)
+    found['features'] = extract_features(
+        lambda x: x.flatten(1), AsIs(), loader)
+    found['knn'] = KNNClassification([1, 3])(*_knn_data(), 'cpu')
     rows = gather_rows(torch.arange(rank + 1.).unsqueeze(1) + 10 * rank)
     torch.save((head.state_dict(), rows, found), f'{folder}/{rank}.pt')
     dist.destroy_process_group()
@@ -55,7 +74,10 @@ def _worker(rank, world_size, folder):
 def results(tmp_path_factory):
     folder = str(tmp_path_factory.mktemp('ranks'))
     mp.spawn(_worker, (2, folder), nprocs=2)
-    return [torch.load(f'{folder}/{rank}.pt') for rank in range(2)]
+    return [
+        torch.load(f'{folder}/{rank}.pt', weights_only=False)
+        for rank in range(2)
+    ]
 
 
 def test_centres_are_means_over_all_ranks(results):
@@ -69,6 +91,19 @@ def test_centres_are_means_over_all_ranks(results):
 def test_uneven_shards_are_gathered_whole(results):
     for _, rows, _ in results:
         assert rows.flatten().tolist() == [0., 10., 11.]
+
+
+def test_features_of_all_ranks_in_the_order_of_the_data_set(results):
+    for *_, found in results:
+        vectors, labels = found['features']
+        assert vectors[:, 0].tolist() == [0., 1., 2., 3., 4., 5., 6.]
+        assert labels.tolist() == [0, 1, 2, 0, 1, 2, 0]
+
+
+def test_k_nn_shared_by_ranks_equals_that_of_one(results):
+    alone = KNNClassification([1, 3])(*_knn_data(), 'cpu')
+    assert 0 < alone['knn/k1_top1'] < 100
+    assert [found['knn'] for *_, found in results] == [alone, alone]
 
 
 def test_sinkhorn_knopp_counts_the_tokens_of_all_ranks(results):

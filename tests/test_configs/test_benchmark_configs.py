@@ -3,6 +3,8 @@
 import re
 from pathlib import Path
 
+import cv2
+import numpy as np
 import pytest
 import torch
 from mmengine.config import Config
@@ -286,3 +288,24 @@ def test_transfer(data, arch):
         {'flowers': 'flowers102', 'cars': 'stanford_cars'}.get(data, data))
     test = {step.type: step for step in cfg.test_dataloader.dataset.pipeline}
     assert test['ResizeEdge'].interpolation == 'bicubic'
+
+
+@pytest.mark.parametrize('path', FILES, ids=key)
+def test_pipelines_run(path, tmp_path):
+    """A picture through all transforms: size and type of what comes out."""
+    init_default_scope('mmpretrain')
+    cfg = Config.fromfile(path)
+    size = cfg.model.backbone.img_size
+    picture = np.random.default_rng(0).integers(
+        0, 255, (300, 400, 3), dtype=np.uint8)
+    cv2.imwrite(str(tmp_path / 'a.png'), picture)
+    for name in ('train_dataloader', 'test_dataloader'):
+        if name not in cfg:
+            continue
+        data = dict(img_path=str(tmp_path / 'a.png'), gt_label=3)
+        if 'CIFAR' in cfg[name].dataset.type:
+            data = dict(img=picture[:32, :32], gt_label=3)
+        for step in cfg[name].dataset.pipeline:
+            data = TRANSFORMS.build(step)(data)
+        assert data['inputs'].shape == (3, size, size)
+        assert data['data_samples'].gt_label.item() == 3

@@ -1,5 +1,7 @@
 """Learning rate and decay of every parameter, against the rule by hand."""
 
+import math
+
 import pytest
 import torch
 from mmengine.config import Config
@@ -110,3 +112,28 @@ def test_unknown_settings_are_refused():
         LayerDecayOptimWrapperConstructor(
             dict(optimizer=dict(type='AdamW', lr=1.)),
             dict(custom_keys=dict()))
+
+
+def test_the_schedule_of_each_layer_ends_at_its_share():
+    """Warm-up and cosine by hand, for groups with different peaks."""
+    from mmengine.optim import OptimWrapper
+
+    from ibot_mm.engine import WarmupCosineLR
+    weights = [torch.nn.Parameter(torch.zeros(1)) for _ in range(2)]
+    wrapper = OptimWrapper(torch.optim.AdamW(
+        [dict(params=[weights[0]], lr=1e-3), dict(params=[weights[1]],
+                                                  lr=1e-5)], lr=1e-3))
+    scheduler = WarmupCosineLR(wrapper, end=10, warmup=3, eta_min_ratio=1e-3,
+                               by_epoch=False)
+    rates = []
+    for _ in range(10):
+        rates.append([g['lr'] for g in wrapper.optimizer.param_groups])
+        scheduler.step()
+    for step, (high, low) in enumerate(rates):
+        if step < 3:
+            share = step / 2
+        else:
+            share = 1e-3 + (1 - 1e-3) * 0.5 * (
+                1 + math.cos(math.pi * (step - 3) / 7))
+        assert high == pytest.approx(1e-3 * share)
+        assert low == pytest.approx(1e-5 * share)

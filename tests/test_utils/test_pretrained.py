@@ -315,6 +315,25 @@ def test_check_keys_accepts_exact_weights():
     check_keys(state, dict(state), 'x')
 
 
+@pytest.mark.parametrize('host', ['mmpretrain', 'mmdet', 'mmseg'])
+def test_plain_backbones_in_all_hosts(host, save, model):
+    """What extract_backbone.py writes, in the network without a plugin."""
+    registry = pytest.importorskip(f'{host}.registry')
+    from mmengine.registry import DefaultScope
+    path = save(dict(state_dict=select_side(dict(
+        state_dict=model.state_dict()))))
+    with DefaultScope.overwrite_default_scope(host):
+        backbone = registry.MODELS.build(dict(
+            type='mmpretrain.VisionTransformer', arch=ARCH, img_size=32,
+            patch_size=8, init_cfg=dict(
+                type='Pretrained', checkpoint=path, prefix='backbone.')))
+        backbone.init_weights()
+    backbone.eval()
+    x = torch.randn(1, 3, 32, 32)
+    torch.testing.assert_close(
+        backbone(x)[0], model.teacher.backbone.extract_tokens(x)[0])
+
+
 @pytest.mark.parametrize('host', ['mmdet', 'mmseg'])
 def test_other_hosts_build_and_load_our_backbone(host, save, model):
     """The same init_cfg under the registries of detection and segmentation."""

@@ -53,16 +53,17 @@ val_dataloader = dict(
     num_workers=10,
     sampler=dict(type='DefaultSampler', shuffle=False, round_up=False),
     dataset=dict(
-        type='CustomDataset',
+        type='ibot_mm.LabelledDataset',
         data_root=data_root,
         data_prefix='val',
+        classes_prefix='train',
         pipeline=val_pipeline))
 bank_dataloader = dict(
     batch_size=256,
     num_workers=10,
     sampler=dict(type='DefaultSampler', shuffle=False, round_up=False),
     dataset=dict(
-        type='CustomDataset',
+        type='ibot_mm.LabelledDataset',
         data_root=data_root,
         data_prefix='train',
         pipeline=val_pipeline))
