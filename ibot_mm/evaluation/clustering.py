@@ -8,6 +8,7 @@ import torch
 from ibot_mm.registry import EVALUATORS
 
 from .features import Features
+from .optional import optional
 
 
 def clustering_scores(labels: np.ndarray,
@@ -24,13 +25,13 @@ def clustering_scores(labels: np.ndarray,
         to classes (Hungarian algorithm; samples of unassigned clusters count
         as wrong), ``ari``, ``nmi`` and ``fmi``, all as shares of 1.
     """
-    from scipy.optimize import linear_sum_assignment
-    from sklearn import metrics
+    optimize = optional('scipy.optimize', 'scipy', 'clustering')
+    metrics = optional('sklearn.metrics', 'scikit-learn', 'clustering')
     classes, label_rank = np.unique(labels, return_inverse=True)
     names, cluster_rank = np.unique(clusters, return_inverse=True)
     counts = np.zeros((len(names), len(classes)), dtype=np.int64)
     np.add.at(counts, (cluster_rank, label_rank), 1)
-    assigned = counts[linear_sum_assignment(counts, maximize=True)]
+    assigned = counts[optimize.linear_sum_assignment(counts, maximize=True)]
     return dict(
         acc=float(assigned.sum() / len(labels)),
         ari=float(metrics.adjusted_rand_score(labels, clusters)),

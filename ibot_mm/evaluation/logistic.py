@@ -10,6 +10,7 @@ from mmengine.dist import broadcast, is_main_process
 from ibot_mm.registry import EVALUATORS
 
 from .features import Features
+from .optional import optional
 
 
 @EVALUATORS.register_module()
@@ -75,20 +76,22 @@ class LogisticRegression:
 
     def _accuracy(self, queries: Features, bank: Features,
                   strength: float) -> float:
-        from sklearn.exceptions import ConvergenceWarning
-        from sklearn.linear_model import LogisticRegression as Solver
-        solver = Solver(
+        purpose = 'logistic regression'
+        warning = optional('sklearn.exceptions', 'scikit-learn',
+                           purpose).ConvergenceWarning
+        solver = optional('sklearn.linear_model', 'scikit-learn',
+                          purpose).LogisticRegression(
             C=1 / strength,
             fit_intercept=False,
             max_iter=self.max_iter,
             tol=self.tol)
         with warnings.catch_warnings():
-            warnings.simplefilter('error', ConvergenceWarning)
+            warnings.simplefilter('error', warning)
             try:
                 solver.fit(
                     F.normalize(bank.vectors, dim=-1).numpy(),
                     bank.labels.numpy())
-            except ConvergenceWarning as error:
+            except warning as error:
                 raise RuntimeError(
                     f'logistic regression with lambda = {strength:g} did not '
                     f'converge in {self.max_iter} iterations: raise '

@@ -62,6 +62,8 @@ def test_groups_of_the_published_models(name):
         cfg.optim_wrapper, cfg.optim_wrapper.paramwise_cfg)
     optimizer = torch.optim.AdamW(
         constructor.groups(model), lr=1e-3, weight_decay=0.05)
+    # What the log shows is the rate that the config names.
+    assert optimizer.param_groups[0]['lr'] == 1e-3
     names = {id(p): n for n, p in model.named_parameters()}
     found = {
         names[id(p)]: (group['lr'], group['weight_decay'])

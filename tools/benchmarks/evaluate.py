@@ -38,8 +38,7 @@ from rich.progress import (BarColumn, Progress, TextColumn,
                            TimeElapsedColumn)
 
 from ibot_mm.datasets import LabelledDataset
-from ibot_mm.evaluation.protocol_configs import (FROZEN, PROTOCOLS,
-                                                 protocol_config)
+from ibot_mm.evaluation.protocol_configs import FROZEN, protocol_config
 from ibot_mm.utils.safe_load import CheckpointError, load_checkpoint
 
 TOOLS = Path(__file__).resolve().parents[1]
@@ -171,7 +170,7 @@ def run(line: List[str], log: Path, epochs: int, update) -> Tuple[int, int]:
     environment = dict(os.environ)
     environment['PYTHONPATH'] = os.pathsep.join(
         filter(None, [str(TOOLS.parent), environment.get('PYTHONPATH')]))
-    with log.open('w') as file:
+    with log.open('w', buffering=1) as file:
         process = subprocess.Popen(
             line, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
             env=environment)

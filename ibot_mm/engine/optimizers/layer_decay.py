@@ -58,7 +58,7 @@ class LayerDecayOptimWrapperConstructor:
                     or name.endswith(self.no_decay))
 
     def groups(self, model: nn.Module) -> Sequence[dict]:
-        """Parameter groups with ``lr``, ``weight_decay`` and their rule."""
+        """Parameter groups with ``lr`` and ``weight_decay``, head first."""
         found: Dict[Tuple[int, bool], dict] = {}
         for name, parameter in model.named_parameters():
             if not parameter.requires_grad:
@@ -76,7 +76,8 @@ class LayerDecayOptimWrapperConstructor:
             if not decayed:
                 group['weight_decay'] = 0.
             group['params'].append(parameter)
-        return [found[key] for key in sorted(found)]
+        # The log shows the rate of the first group: the head's, undecayed.
+        return [found[key] for key in sorted(found, reverse=True)]
 
     def __call__(self, model: nn.Module):
         """Build the optimizer and its wrapper for a model."""
