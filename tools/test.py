@@ -53,7 +53,9 @@ def main() -> None:
     cfg.load_from = args.checkpoint
     prepare_launch(cfg)
     runner = Runner.from_cfg(cfg)
-    metrics = runner.test() if cfg.get('test_cfg') else runner.val()
+    # An empty test_cfg is a test loop too.
+    metrics = runner.val() if cfg.get(
+        'test_cfg') is None else runner.test()
     if args.out:
         from mmengine.fileio import dump
         dump(metrics, args.out)

@@ -3,10 +3,11 @@
 import argparse
 import os
 from pathlib import Path
+from typing import List
 
 from mmengine.config import Config, ConfigDict, DictAction
 from mmengine.registry import RUNNERS
-from mmengine.runner import Runner
+from mmengine.runner import Runner, find_latest_checkpoint
 
 import ibot_mm  # noqa: F401  (checks the installation first)
 from ibot_mm.engine.launch import prepare_launch
@@ -81,27 +82,37 @@ def enable_auto_scale_lr(cfg: ConfigDict) -> None:
         base_batch_size=rule['base_batch_size'] / accumulation, enable=True)
 
 
-def set_pretrained(cfg: ConfigDict, checkpoint: str) -> int:
-    """Name the checkpoint wherever a config leaves it open.
+def open_parts(cfg: ConfigDict) -> List[ConfigDict]:
+    """Parts of a model that start from a checkpoint not named yet."""
+    init = cfg.get('init_cfg')
+    is_open = isinstance(init, dict) and init.get(
+        'type') == 'Pretrained' and not init.get('checkpoint')
+    found = [cfg] if is_open else []
+    for value in cfg.values():
+        if isinstance(value, dict):
+            found += open_parts(value)
+    return found
 
-    Args:
-        cfg: Config of the model or of a part of it; changed in place.
-        checkpoint: Path of the file.
 
-    Returns:
-        How many parts take it.
+def set_pretrained(cfg: Config, args: argparse.Namespace) -> None:
+    """Name the checkpoint wherever the config leaves it open.
+
+    A run that is resumed needs none: its weights come from its own.
+
+    Raises:
+        ValueError: No part of the model takes one.
     """
-    count = 0
-    for key, value in cfg.items():
-        if not isinstance(value, dict):
-            continue
-        if key == 'init_cfg' and value.get('type') == 'Pretrained' and (
-                not value.get('checkpoint')):
-            value['checkpoint'] = checkpoint
-            count += 1
-        else:
-            count += set_pretrained(value, checkpoint)
-    return count
+    parts = open_parts(cfg.model)
+    if args.pretrained and not parts:
+        raise ValueError(f'--pretrained: no part of the model in {args.config}'
+                         ' starts from a checkpoint; did you mean load_from?')
+    resumes = args.resume and (args.resume != 'auto'
+                               or find_latest_checkpoint(cfg.work_dir))
+    for part in parts:
+        if args.pretrained:
+            part.init_cfg.checkpoint = args.pretrained
+        elif resumes:
+            part.init_cfg = None
 
 
 def merge_args(cfg: Config, args: argparse.Namespace) -> Config:
@@ -113,9 +124,7 @@ def merge_args(cfg: Config, args: argparse.Namespace) -> Config:
         cfg.work_dir = args.work_dir
     elif not cfg.get('work_dir'):
         cfg.work_dir = str(Path('work_dirs') / Path(args.config).stem)
-    if args.pretrained and not set_pretrained(cfg.model, args.pretrained):
-        raise ValueError(f'--pretrained: no part of the model in {args.config}'
-                         ' starts from a checkpoint; did you mean load_from?')
+    set_pretrained(cfg, args)
     if args.amp:
         cfg.optim_wrapper.dtype = args.amp
     if args.no_validate:

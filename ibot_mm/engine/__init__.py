@@ -11,6 +11,7 @@ __all__ = [
     'BadFileHook', 'CosineWeightDecay', 'FeatureTestLoop',
     'FreezeLastLayerHook', 'KNNValLoop', 'LayerDecayOptimWrapperConstructor',
     'PretrainOptimWrapper', 'PretrainOptimWrapperConstructor',
-    'PretrainRuntimeInfoHook', 'StrictLoadHook', 'TeacherEMAHook', 'TeacherTemperatureHook',
-    'TrainingHealthError', 'TrainingHealthHook', 'WarmupCosineLR'
+    'PretrainRuntimeInfoHook', 'StrictLoadHook', 'TeacherEMAHook',
+    'TeacherTemperatureHook', 'TrainingHealthError', 'TrainingHealthHook',
+    'WarmupCosineLR'
 ]

@@ -225,7 +225,8 @@ def in_process(monkeypatch, *args):
     (['--data-root', 'nowhere'], 'no folder "nowhere"; change data_root'),
     (['--protocols', 'linear', '--batch-size', '64'],
      '36 training images are fewer than the batch of 64'),
-    (['--cfg-options', 'linear.x=1'], '"linear.x" does not begin with a protocol of this run'),
+    (['--cfg-options', 'linear.x=1'],
+     '"linear.x" does not begin with a protocol of this run'),
 ])
 def test_bad_input(data, pretrained, tmp_path, monkeypatch, changes,
                    message):
@@ -243,3 +244,42 @@ def test_a_checkpoint_without_its_config(data, tmp_path, monkeypatch):
         in_process(monkeypatch, path, '--data-root', data)
 
 
+
+
+@pytest.fixture
+def probe_config(results, tmp_path):
+    """The linear protocol of the run, as a config without a checkpoint."""
+    path = tmp_path / 'probe.py'
+    path.write_text(f"""
+_base_ = '{results[0] / 'epoch_7' / 'linear.py'}'
+train_cfg = dict(max_epochs=3)
+""")
+    return path
+
+
+def test_a_probe_is_resumed_and_tested_without_the_pretraining(
+        results, probe_config, tmp_path):
+    """Its own checkpoint has all weights, the frozen ones too."""
+    trained = results[0] / 'epoch_7' / 'linear' / 'epoch_2.pth'
+    run('train.py', probe_config, '--resume', trained, '--work-dir',
+        tmp_path / 'resumed')
+    first, last = (torch.load(path, weights_only=False)['state_dict']
+                   for path in (trained, tmp_path / 'resumed' / 'epoch_3.pth'))
+    for name, value in first.items():
+        if name.startswith('backbone.'):
+            assert torch.equal(last[name], value)
+    run('test.py', probe_config, trained, '--work-dir', tmp_path / 'test',
+        '--out', tmp_path / 'metrics.json')
+    metrics = json.loads((tmp_path / 'metrics.json').read_text())
+    assert metrics['linear/top1'] == pytest.approx(
+        results[1]['linear']['value'])
+
+
+def test_training_from_nothing_is_refused(probe_config, tmp_path):
+    result = run('train.py', probe_config, '--work-dir', tmp_path,
+                 check=False)
+    assert 'give --pretrained PATH' in result.stderr.splitlines()[-1]
+    result = run('train.py', ROOT / 'configs' / 'ibot' /
+                 'ibot_vit-quickstart_1xb64_shapes.py', '--pretrained', 'x',
+                 '--work-dir', tmp_path, check=False)
+    assert 'did you mean load_from' in result.stderr.splitlines()[-1]

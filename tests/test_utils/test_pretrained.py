@@ -111,7 +111,7 @@ def test_first_projection_layer(model, save):
     bare = save(model.teacher.backbone.state_dict())
     neck = ProjectionNeck(24, 32, init_cfg=dict(
         type='Pretrained', checkpoint=bare))
-    with pytest.raises(CheckpointError, match='ckpt.pth": .* no projection head'):
+    with pytest.raises(CheckpointError, match='pth": .* no projection head'):
         neck.init_weights()
 
 
