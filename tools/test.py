@@ -43,7 +43,8 @@ def main() -> None:
     the teacher, is what is run.
     """
     args = parse_args()
-    load_checkpoint(args.checkpoint)  # says in one sentence what is wrong
+    if '://' not in args.checkpoint:
+        load_checkpoint(args.checkpoint)  # says what is wrong in a sentence
     cfg = Config.fromfile(args.config)
     if args.cfg_options:
         cfg.merge_from_dict(args.cfg_options)

@@ -28,7 +28,7 @@ def parse_args() -> argparse.Namespace:
         '--pretrained',
         metavar='CHECKPOINT',
         help='checkpoint for every part of the model that the config starts '
-        "from one (init_cfg of type 'Pretrained' without a checkpoint)")
+        "from one (init_cfg of type 'Pretrained')")
     parser.add_argument(
         '--amp',
         nargs='?',
@@ -82,36 +82,35 @@ def enable_auto_scale_lr(cfg: ConfigDict) -> None:
         base_batch_size=rule['base_batch_size'] / accumulation, enable=True)
 
 
-def open_parts(cfg: ConfigDict) -> List[ConfigDict]:
-    """Parts of a model that start from a checkpoint not named yet."""
+def pretrained_parts(cfg: ConfigDict) -> List[ConfigDict]:
+    """Parts of a model that start from a checkpoint."""
     init = cfg.get('init_cfg')
-    is_open = isinstance(init, dict) and init.get(
-        'type') == 'Pretrained' and not init.get('checkpoint')
-    found = [cfg] if is_open else []
+    found = [cfg] if isinstance(init, dict) and init.get(
+        'type') == 'Pretrained' else []
     for value in cfg.values():
         if isinstance(value, dict):
-            found += open_parts(value)
+            found += pretrained_parts(value)
     return found
 
 
 def set_pretrained(cfg: Config, args: argparse.Namespace) -> None:
-    """Name the checkpoint wherever the config leaves it open.
+    """Name the checkpoint that parts of the model start from.
 
-    A run that is resumed needs none: its weights come from its own.
+    A run that is resumed, or has ``load_from``, needs none.
 
     Raises:
         ValueError: No part of the model takes one.
     """
-    parts = open_parts(cfg.model)
+    parts = pretrained_parts(cfg.model)
     if args.pretrained and not parts:
         raise ValueError(f'--pretrained: no part of the model in {args.config}'
                          ' starts from a checkpoint; did you mean load_from?')
-    resumes = args.resume and (args.resume != 'auto'
-                               or find_latest_checkpoint(cfg.work_dir))
+    has_own = cfg.get('load_from') or args.resume and (
+        args.resume != 'auto' or find_latest_checkpoint(cfg.work_dir))
     for part in parts:
         if args.pretrained:
             part.init_cfg.checkpoint = args.pretrained
-        elif resumes:
+        elif has_own and not part.init_cfg.get('checkpoint'):
             part.init_cfg = None
 
 

@@ -8,7 +8,11 @@ default_hooks = dict(
     logger=dict(type='LoggerHook', interval=100),
     param_scheduler=dict(type='ParamSchedulerHook'),
     checkpoint=dict(
-        type='CheckpointHook', interval=1, max_keep_ckpts=1, save_best='auto'),
+        type='CheckpointHook',
+        interval=10,
+        max_keep_ckpts=1,
+        save_last=True,
+        save_best='auto'),
     sampler_seed=dict(type='DistSamplerSeedHook'),
     strict_load=dict(type='ibot_mm.StrictLoadHook'),
 )
@@ -16,7 +20,8 @@ default_hooks = dict(
 env_cfg = dict(
     cudnn_benchmark=True,
     mp_cfg=dict(mp_start_method='fork', opencv_num_threads=0),
-    dist_cfg=dict(backend='nccl'),
+    # Ranks wait for the one that fits a logistic regression: seconds.
+    dist_cfg=dict(backend='nccl', timeout=86400),
 )
 
 visualizer = dict(

@@ -5,10 +5,10 @@ from .loops import FeatureTestLoop, KNNValLoop
 from .optimizers import (LayerDecayOptimWrapperConstructor,
                          PretrainOptimWrapper,
                          PretrainOptimWrapperConstructor)
-from .schedulers import CosineWeightDecay, WarmupCosineLR
+from .schedulers import CosineWeightDecay, EpochCosineLR, WarmupCosineLR
 
 __all__ = [
-    'BadFileHook', 'CosineWeightDecay', 'FeatureTestLoop',
+    'BadFileHook', 'CosineWeightDecay', 'EpochCosineLR', 'FeatureTestLoop',
     'FreezeLastLayerHook', 'KNNValLoop', 'LayerDecayOptimWrapperConstructor',
     'PretrainOptimWrapper', 'PretrainOptimWrapperConstructor',
     'PretrainRuntimeInfoHook', 'StrictLoadHook', 'TeacherEMAHook',

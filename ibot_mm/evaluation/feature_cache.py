@@ -8,7 +8,7 @@ from typing import Optional
 
 import numpy as np
 import torch
-from mmengine.dist import barrier, is_main_process
+from mmengine.dist import all_reduce, barrier, is_main_process
 from mmengine.logging import print_log
 from torch import nn
 from torch.utils.data import Dataset
@@ -60,8 +60,10 @@ class FeatureCache:
         return self.folder / f'features_{digest.hexdigest()[:24]}.pt'
 
     def load(self, path: Path) -> Optional[Features]:
-        """Features in a file, or None if it does not exist."""
-        if not path.is_file():
+        """Features in a file, or None if not all ranks see it."""
+        everywhere = torch.tensor(int(path.is_file()))
+        all_reduce(everywhere, 'min')
+        if not everywhere:
             return None
         print_log(f'features from {path}', 'current', logging.INFO)
         content = torch.load(path, 'cpu', weights_only=True)

@@ -2,10 +2,10 @@
 
 import logging
 import time
-from typing import Callable, NamedTuple
+from typing import Callable, List, NamedTuple
 
 import torch
-from mmengine.dist import all_gather, get_world_size
+from mmengine.dist import all_gather, all_reduce, get_world_size
 from mmengine.logging import print_log
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
@@ -23,16 +23,40 @@ class Features(NamedTuple):
     labels: Tensor
 
 
-def gather_rows(tensor: Tensor) -> Tensor:
-    """Rows of all ranks, which may hold different numbers of them."""
+def gather_rows(tensor: Tensor, chunk_size: int = 65536) -> Tensor:
+    """Rows of all ranks, which may hold different numbers of them.
+
+    They pass the devices in chunks, because a backend for GPUs gathers there.
+
+    Args:
+        tensor: This rank's rows, (n, ...).
+        chunk_size: Rows of each rank that are gathered at a time.
+
+    Returns:
+        The rows of the first rank, then those of the second, and so on.
+    """
     if get_world_size() == 1:
         return tensor
     counts = [int(c) for c in all_gather(tensor.new_tensor(
         [len(tensor)], dtype=torch.long))]
-    padded = tensor.new_zeros(max(counts), *tensor.shape[1:])
-    padded[:len(tensor)] = tensor
-    return torch.cat(
-        [rows[:count] for rows, count in zip(all_gather(padded), counts)])
+    result = tensor.new_empty(sum(counts), *tensor.shape[1:])
+    parts = result.split(counts)
+    for start in range(0, max(counts), chunk_size):
+        size = min(chunk_size, max(counts) - start)
+        mine = tensor[start:start + size]
+        padded = tensor.new_zeros(size, *tensor.shape[1:])
+        padded[:len(mine)] = mine
+        for part, rows in zip(parts, all_gather(padded)):
+            target = part[start:start + size]
+            target.copy_(rows[:len(target)])
+    return result
+
+
+def _joined(vectors: List[Tensor]) -> Tensor:
+    """One tensor; of the right width on a rank that has no images."""
+    width = torch.tensor(vectors[0].shape[1] if vectors else 0)
+    all_reduce(width, 'max')
+    return torch.cat(vectors) if vectors else torch.zeros(0, int(width))
 
 
 def _check(vectors: Tensor, samples: list) -> None:
@@ -87,11 +111,12 @@ def extract_features(encode: Callable[[Tensor], Tensor],
             print_log(
                 f'features [{i + 1}/{len(dataloader)}]  eta: {left:.0f} s',
                 'current', logging.INFO)
-    place = gather_rows(torch.tensor(places))
+    place = gather_rows(torch.tensor(places, dtype=torch.long))
     # Samplers may repeat samples so that all ranks have equally many.
     order = torch.full((int(place.max()) + 1, ), -1)
     order[place] = torch.arange(len(place))
     order = order[order >= 0]
-    return Features(
-        gather_rows(torch.cat(vectors))[order],
-        gather_rows(torch.cat(labels))[order])
+    own = _joined(vectors)
+    del vectors
+    label = torch.cat(labels or [torch.zeros(0, dtype=torch.long)])
+    return Features(gather_rows(own)[order], gather_rows(label)[order])

@@ -17,7 +17,7 @@ def _nearest(queries: Tensor, bank: Tensor, k: int,
     """Similarities and indices (M, k) of the k most similar, best first."""
     best, index = queries.new_zeros(len(queries), 0), None
     for start in range(0, len(bank), chunk_size):
-        part = bank[start:start + chunk_size].to(queries.device)
+        part = bank[start:start + chunk_size]
         similarity = queries @ part.T
         found, where = similarity.topk(min(k, len(part)), dim=1)
         where += start
@@ -42,8 +42,8 @@ def knn_predict(bank: Tensor,
     """Classes of the queries, best first, for several k in one pass.
 
     A class scores the sum of exp(similarity / temperature) over those of the
-    k most similar bank vectors that belong to it. Memory is bounded by the
-    chunks: chunk_size x bank_chunk_size similarities exist at a time.
+    k most similar bank vectors that belong to it. The bank is on the device as
+    a whole; chunk_size x bank_chunk_size similarities exist at a time.
 
     Args:
         bank: Vectors of unit length, (N, C).
@@ -77,7 +77,7 @@ def knn_predict(bank: Tensor,
         raise ValueError(f'k-NN: the labels go from {low} to {high}, but '
                          f'there are {num_classes} classes.')
     device = device or queries.device
-    labels = bank_labels.to(device)
+    bank, labels = bank.to(device), bank_labels.to(device)
     topn = min(topn, num_classes)
     rankings: Dict[int, list] = {k: [] for k in ks}
     for chunk in queries.split(chunk_size):

@@ -2,7 +2,7 @@
 
 import math
 from copy import deepcopy
-from typing import Any, Callable, Dict, Optional, Sequence
+from typing import Any, Callable, Dict, List, Optional, Sequence
 
 import torch
 from mmengine.config import Config
@@ -10,22 +10,53 @@ from mmengine.config import Config
 from ibot_mm.paths import config_path
 
 _FOLDER = 'benchmarks/classification'
-_FILES = dict(
-    knn=f'{_FOLDER}/knn/ibot_vit-small-p16_knn_in1k.py',
-    logistic=f'{_FOLDER}/logistic/ibot_vit-small-p16_logistic_in1k.py',
-    unsupervised=f'{_FOLDER}/unsupervised/'
-    'ibot_vit-small-p16-proto1000_unsupervised_in1k.py',
-    linear=f'{_FOLDER}/linear/'
-    'ibot_vit-small-p16_linear-8xb128-100e_in1k.py',
-    finetune=f'{_FOLDER}/finetune/'
-    'ibot_vit-small-p16_finetune-8xb128-200e_in1k.py',
-    transfer=f'{_FOLDER}/transfer/'
-    'ibot_vit-small-p16_finetune-8xb96-360e_inat18.py',
-    semi=f'{_FOLDER}/semi/'
-    'ibot_vit-small-p16_finetune-8xb128-1000e_in1k-1pct.py')
-PROTOCOLS = tuple(_FILES)
+PROTOCOLS = ('knn', 'logistic', 'unsupervised', 'linear', 'finetune',
+             'transfer', 'semi')
 # Those that tools/test.py runs; the others train.
-FROZEN = ('knn', 'logistic', 'unsupervised')
+FROZEN = PROTOCOLS[:3]
+_SMALL = dict(
+    knn='knn/ibot_vit-small-p16_knn_in1k.py',
+    logistic='logistic/ibot_vit-small-p16_logistic_in1k.py',
+    unsupervised='unsupervised/'
+    'ibot_vit-small-p16-proto1000_unsupervised_in1k.py',
+    linear='linear/ibot_vit-small-p16_linear-8xb128-100e_in1k.py',
+    finetune='finetune/ibot_vit-small-p16_finetune-8xb128-200e_in1k.py',
+    transfer='transfer/ibot_vit-small-p16_finetune-8xb96-360e_inat18.py',
+    semi='semi/ibot_vit-small-p16_finetune-8xb128-1000e_in1k-1pct.py')
+# By width of the network, where the recipe is not that of ViT-S/16.
+_LARGER = {
+    768: dict(
+        linear='linear/ibot_vit-base-p16_linear-8xb128-100e_in1k.py',
+        finetune='finetune/ibot_vit-base-p16_finetune-8xb128-100e_in1k.py',
+        transfer='transfer/ibot_vit-base-p16_finetune-8xb96-360e_inat18.py'),
+    1024: dict(
+        linear='linear/ibot_vit-large-p16_linear-8xb128-100e_in1k.py',
+        finetune='finetune/'
+        'ibot_vit-large-p16_finetune-8xb64-acc2-50e_in1k.py')
+}
+
+
+def recipe_file(protocol: str, pretraining: Config) -> str:
+    """Published config of a protocol for networks of this size.
+
+    Args:
+        protocol: One of ``PROTOCOLS``.
+        pretraining: Config of the pre-training.
+
+    Raises:
+        ValueError: There is no such protocol, or none for Swin.
+    """
+    if protocol not in PROTOCOLS:
+        raise ValueError(f'there is no protocol "{protocol}": choose from '
+                         f'{", ".join(PROTOCOLS)}.')
+    if pretraining.model.backbone.type.endswith('Swin'):
+        if protocol in ('finetune', 'transfer', 'semi'):
+            raise ValueError(f'the protocol "{protocol}" is for ViT '
+                             'backbones: the paper publishes none for Swin.')
+        return f'{_FOLDER}/{_SMALL[protocol]}'
+    width = pretraining.model.neck.in_channels
+    name = _LARGER.get(width, {}).get(protocol, _SMALL[protocol])
+    return f'{_FOLDER}/{name}'
 
 
 def _backbone(pretraining: Config) -> Dict[str, Any]:
@@ -41,39 +72,62 @@ def _use_model(cfg: Config, pretraining: Config, num_classes: int) -> None:
     """Put the pre-trained model in the place of ViT-S/16."""
     model, source = cfg.model, pretraining.model
     for key in ('mean', 'std', 'to_rgb'):
-        model.data_preprocessor[key] = source.data_preprocessor[key]
+        if key in source.data_preprocessor:
+            model.data_preprocessor[key] = source.data_preprocessor[key]
     width = source.neck.in_channels
     own = {
         key: model.backbone[key]
         for key in ('init_cfg', 'drop_path_rate', 'out_type')
         if key in model.backbone
     }
-    is_swin = source.backbone.type.endswith('Swin')
-    if is_swin and 'out_type' in own:
-        raise ValueError('fine-tuning protocols are for ViT backbones: the '
-                         'paper publishes none for Swin.')
     model.backbone = dict(_backbone(pretraining), **own)
     if 'neck' in model and model.neck is not None:
         if model.neck.type == 'ibot_mm.IBOTNeck':
             model.neck = source.neck.to_dict()
         else:
             model.neck.update(in_channels=width,
-                              hidden_channels=source.neck.hidden_channels)
+                              hidden_channels=source.neck.get(
+                                  'hidden_channels', 2048))
     elif 'head' in model:
         model.head.in_channels = width
     if 'head' in model:
         if model.get('neck') is not None:
-            model.head.in_channels = source.neck.hidden_channels
+            model.head.in_channels = model.neck.hidden_channels
         model.head.num_classes = num_classes
         model.data_preprocessor.num_classes = num_classes
     if model.type == 'ibot_mm.LinearProbe':
         model.num_classes = num_classes
 
 
+def _image_size(pretraining: Config) -> int:
+    return pretraining.model.backbone.get('img_size', 224)
+
+
+def _test_pipeline(cfg: Config, pretraining: Config) -> List[dict]:
+    """The pre-training's validation transforms, resized as the recipe does.
+
+    A pre-training without a validation gets the recipe's own, at its size.
+    """
+    own = deepcopy(cfg.test_dataloader.dataset.pipeline)
+    interpolation = own[1].interpolation
+    val = pretraining.get('val_dataloader')
+    if val:
+        pipeline = deepcopy(val.dataset.pipeline)
+    else:
+        size, pipeline = _image_size(pretraining), own
+        pipeline[0] = deepcopy(
+            pretraining.train_dataloader.dataset.pipeline[0])
+        pipeline[1].scale, pipeline[2].crop_size = size * 256 // 224, size
+    for step in pipeline:
+        if 'interpolation' in step:
+            step.interpolation = interpolation
+    return pipeline
+
+
 def _use_data(cfg: Config, pretraining: Config, data_root: str,
               num_classes: int, subset: str, workers: int) -> None:
     """Train and test on the images of one folder, at the model's size."""
-    test_pipeline = pretraining.val_dataloader.dataset.pipeline
+    test_pipeline = _test_pipeline(cfg, pretraining)
     train = dict(
         type='ibot_mm.LabelledDataset',
         data_root=data_root,
@@ -89,7 +143,7 @@ def _use_data(cfg: Config, pretraining: Config, data_root: str,
     if cfg.get('train_dataloader'):
         pipeline = deepcopy(cfg.train_dataloader.dataset.pipeline)
         pipeline[0] = test_pipeline[0]  # how images are read
-        pipeline[1].scale = pretraining.model.backbone.img_size
+        pipeline[1].scale = _image_size(pretraining)
         loaders['train_dataloader'] = dict(
             train, num_classes=num_classes, pipeline=pipeline)
         loaders['val_dataloader'] = dict(val, num_classes=num_classes)
@@ -112,6 +166,7 @@ def protocol_config(protocol: str,
                     num_classes: int,
                     num_train: int,
                     subset: str = '',
+                    processes: int = 1,
                     batch_size: Optional[int] = None,
                     epochs: Optional[int] = None,
                     workers: int = 2,
@@ -119,9 +174,10 @@ def protocol_config(protocol: str,
                     log: Callable[[str], None] = print) -> Config:
     """Config of a protocol for a model and a folder of labelled images.
 
-    The published config of ViT-S/16 is taken; model, sizes, classes and data
-    are replaced, and nothing else unless asked for. Learning rates follow
-    the batch by the rule of each recipe.
+    The published config for networks of this width is taken (that of ViT-S/16
+    where there is none); model, sizes, classes and data are replaced, and
+    nothing else unless asked for. It is to be run with --auto-scale-lr, so
+    that learning rates follow the batch by the rule of the recipe.
 
     Args:
         protocol: One of ``PROTOCOLS``.
@@ -132,6 +188,7 @@ def protocol_config(protocol: str,
         num_train: Number of training images, that of the subset if there is
             one.
         subset: List file of the training images to use.
+        processes: How many processes will share the work.
         batch_size: Images of each process; the recipe's if None.
         epochs: Length of the training; the recipe's if None. The warm-up
             becomes shorter in the same proportion.
@@ -142,13 +199,12 @@ def protocol_config(protocol: str,
     Raises:
         ValueError: The protocol is unknown, or cannot be run on this.
     """
-    if protocol not in _FILES:
-        raise ValueError(f'there is no protocol "{protocol}": choose from '
-                         f'{", ".join(PROTOCOLS)}.')
+    file = recipe_file(protocol, pretraining)
     if protocol == 'semi' and not subset:
         raise ValueError('the protocol "semi" needs --subset, a list of the '
                          'training images that have labels.')
-    cfg = Config.fromfile(config_path(_FILES[protocol]))
+    cfg = Config.fromfile(config_path(file))
+    log(f'{protocol}: {file}')
     _use_model(cfg, pretraining, num_classes)
     _use_data(cfg, pretraining, data_root, num_classes, subset, workers)
     if protocol in FROZEN:
@@ -163,10 +219,12 @@ def protocol_config(protocol: str,
     if batch_size:
         for name in ('train_dataloader', 'val_dataloader', 'test_dataloader'):
             cfg[name].batch_size = batch_size
-    if cfg.train_dataloader.batch_size > num_train:
-        raise ValueError(f'{num_train} training images are fewer than the '
-                         f'batch of {cfg.train_dataloader.batch_size}: lower '
-                         '--batch-size.')
+    total = cfg.train_dataloader.batch_size * processes
+    if total > num_train:
+        raise ValueError(
+            f'{num_train} training images are fewer than the batch of '
+            f'{cfg.train_dataloader.batch_size} x {processes} processes: '
+            'lower --batch-size.')
     for name in ('val_evaluator', 'test_evaluator'):
         if num_classes < 5 and 'topk' in cfg[name]:
             cfg[name].topk = (1, )
@@ -174,7 +232,6 @@ def protocol_config(protocol: str,
         _set_epochs(cfg, epochs)
     if 'dtype' in cfg.optim_wrapper and not torch.cuda.is_available():
         cfg.optim_wrapper.dtype = 'float32'  # few CPUs know bfloat16
-    cfg.auto_scale_lr.enable = True
     return cfg
 
 
@@ -193,8 +250,7 @@ def _set_epochs(cfg: Config, epochs: int) -> None:
     """Another length; warm-ups keep their share of the run, rounded up."""
     share = epochs / cfg.train_cfg.max_epochs
     for scheduler in cfg.param_scheduler:
-        for key in ('warmup', 'begin', 'end'):
-            if key in scheduler:
-                scheduler[key] = math.ceil(scheduler[key] * share)
+        if 'warmup' in scheduler:
+            scheduler.warmup = math.ceil(scheduler.warmup * share)
     cfg.train_cfg.max_epochs = epochs
     cfg.train_cfg.val_interval = min(cfg.train_cfg.val_interval, epochs)

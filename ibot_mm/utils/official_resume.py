@@ -11,15 +11,11 @@ from torch.optim import Adam, AdamW
 from ibot_mm.engine.schedulers.cosine import StepScheduler
 from ibot_mm.registry import MODELS
 
-from .official_checkpoint import State, from_official_checkpoint
+from .official_checkpoint import from_official_checkpoint
 from .official_iterations import steps_of_epoch
 from .official_optimizer import from_official_optimizer, number_states
+from .pretrained import check_keys, fit_to_model
 from .safe_load import CheckpointError
-
-# Swin's buffers, which follow from the window: files may lack the first, and
-# old ones have the second.
-_CONSTANT = ('relative_position_index', 'attn_mask')
-
 
 class Rates(NamedTuple):
     """Learning rate and weight decay of the decayed parameters."""
@@ -45,34 +41,6 @@ class Continuation(NamedTuple):
     official: Optional[Rates]
     planned: Rates
     scaler: str
-
-
-def check_weights(model: nn.Module, weights: State) -> None:
-    """Compare names and shapes with those of a model.
-
-    Raises:
-        CheckpointError: They differ; lists how.
-    """
-    def variable(state: State) -> State:
-        return {k: v for k, v in state.items() if not k.endswith(_CONSTANT)}
-
-    wanted, found = variable(model.state_dict()), variable(weights)
-    differences = {
-        'missing': [name for name in wanted if name not in found],
-        'unexpected': [name for name in found if name not in wanted],
-        'of another shape': [
-            f'{name} {tuple(value.shape)} for {tuple(wanted[name].shape)}'
-            for name, value in found.items()
-            if name in wanted and value.shape != wanted[name].shape
-        ]
-    }
-    words = [
-        f'{kind}: {", ".join(names[:5])}' + ' ...' * (len(names) > 5)
-        for kind, names in differences.items() if names
-    ]
-    if words:
-        raise CheckpointError('the weights do not fit the model of the config '
-                              f'({"; ".join(words)}): change its "model".')
 
 
 def _check(checkpoint: Dict[str, Any], cfg: Config) -> None:
@@ -178,8 +146,8 @@ def continue_official(checkpoint: Dict[str, Any],
     _check(checkpoint, cfg)
     init_default_scope(cfg.get('default_scope', 'mmpretrain'))
     model = MODELS.build(cfg.model)
-    weights = from_official_checkpoint(checkpoint)
-    check_weights(model, weights)
+    weights = fit_to_model(model, from_official_checkpoint(checkpoint))
+    check_keys(model.state_dict(), weights, 'the checkpoint')
 
     wrapper = build_optim_wrapper(model, cfg.optim_wrapper)
     adam = _adam_state(checkpoint, model, wrapper)

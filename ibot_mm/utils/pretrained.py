@@ -28,6 +28,31 @@ def _prefixes(state: State) -> str:
     return ', '.join(head for head, _ in heads.most_common(6)) or 'nothing'
 
 
+def weights_of(checkpoint: Dict[str, Any]) -> State:
+    """The weights of a checkpoint that MMEngine or ``torch.save`` wrote.
+
+    Raises:
+        CheckpointError: There are none.
+    """
+    state = checkpoint.get('state_dict', checkpoint)
+    _require_state(state, 'state_dict' if state is not checkpoint else '')
+    return state
+
+
+def _require_state(state: Any, where: str) -> None:
+    """Refuse what is not a dict of tensors by name."""
+    place = f'"{where}" of the checkpoint' if where else 'the checkpoint'
+    if not isinstance(state, dict):
+        raise CheckpointError(f'{place} is not a dict of weights, but '
+                              f'{type(state).__name__}.')
+    bad = [key for key, value in state.items()
+           if not isinstance(key, str) or not isinstance(value, Tensor)]
+    if bad:
+        raise CheckpointError(
+            f'{place} holds {bad[0]!r}, which is no tensor with a name: it '
+            'is no state dict of PyTorch.')
+
+
 def select_side(checkpoint: Dict[str, Any], side: str = 'teacher') -> State:
     """Backbone, and neck if it is there, of a checkpoint of any kind.
 
@@ -46,9 +71,13 @@ def select_side(checkpoint: Dict[str, Any], side: str = 'teacher') -> State:
     Raises:
         CheckpointError: The side, or any known backbone, is not there.
     """
-    state = checkpoint.get('state_dict', checkpoint)
-    if {'student', 'teacher'} & set(checkpoint) or (
-            'patch_embed.proj.weight' in state):
+    if {'student', 'teacher'} & set(checkpoint):
+        for name in {'student', 'teacher'} & set(checkpoint):
+            _require_state(checkpoint[name], name)
+        state: State = {}
+    else:
+        state = weights_of(checkpoint)
+    if not state or 'patch_embed.proj.weight' in state:
         state = from_official_checkpoint(checkpoint, [side])
         prefix = 'teacher.' if side == 'teacher' and 'teacher' in checkpoint \
             else ''
@@ -59,8 +88,8 @@ def select_side(checkpoint: Dict[str, Any], side: str = 'teacher') -> State:
     elif side == 'teacher' and (
             {'backbone.mask_token', 'head.center'} & set(state)):
         raise CheckpointError(
-            'the checkpoint has no teacher, only a student: take it with '
-            'side="student" (--side student).')
+            'the checkpoint has no teacher, only a student: take that with '
+            'side="student", or extract_backbone.py --side student.')
     else:
         prefix = ''
     result = {
@@ -190,7 +219,7 @@ def _read(path: str) -> Dict[str, Any]:
 
 def _with_prefix(checkpoint: Dict[str, Any], prefix: str,
                  source: str) -> State:
-    state = checkpoint.get('state_dict', checkpoint)
+    state = weights_of(checkpoint)
     found = strip(state, prefix)
     found.pop('mask_token', None)
     if not found:
@@ -259,7 +288,8 @@ def load_pretrained(module: nn.Module,
     if inflate and kernel in state and kernel in expected:
         state[kernel] = inflate_channels(state[kernel],
                                          expected[kernel].shape[1])
-    if img_size is not None and hasattr(module, 'fit_positions'):
+    if img_size is not None and 'pos_embed' in state and hasattr(
+            module, 'fit_positions'):
         state['pos_embed'] = module.fit_positions(state['pos_embed'],
                                                   img_size)
     state = fit_to_model(module, state)

@@ -7,7 +7,8 @@ import pytest
 import torch
 from mmengine.optim import OptimWrapper
 
-from ibot_mm.engine import (CosineWeightDecay, PretrainOptimWrapper,
+from ibot_mm.engine import (CosineWeightDecay, EpochCosineLR,
+                            PretrainOptimWrapper,
                             TeacherEMAHook, TeacherTemperatureHook,
                             WarmupCosineLR)
 from ibot_mm.engine.hooks.teacher_temperature_hook import warmup_values
@@ -134,3 +135,21 @@ def test_momentum_with_accumulation_by_hand():
     expected = 1 - 0.1 * (1 + math.cos(math.pi * 3 / 10)) / 2
     assert math.isclose(hook.momentum_at(13, 40, 4), expected)
     assert hook.momentum_at(12, 40, 4) == hook.momentum_at(15, 40, 4)
+
+
+@pytest.mark.parametrize('peak, floor', [(1e-4, 1e-5), (4e-6, 4e-6)])
+def test_cosine_by_epoch(peak, floor):
+    """timm's rule by hand; a peak below the end value is the end value."""
+    weight = torch.nn.Parameter(torch.zeros(1))
+    optimizer = torch.optim.SGD([weight], peak)
+    wrapper = OptimWrapper(optimizer, accumulative_counts=4)
+    scheduler = EpochCosineLR(wrapper, end=20, warmup=5, eta_min=1e-5,
+                              warmup_start=1e-6)
+    for epoch in range(20):
+        if epoch < 5:
+            wanted = 1e-6 + (peak - 1e-6) * epoch / 5
+        else:
+            wanted = floor + (peak - floor) * 0.5 * (
+                1 + math.cos(math.pi * epoch / 20))
+        assert optimizer.param_groups[0]['lr'] == pytest.approx(wanted)
+        scheduler.step()

@@ -6,7 +6,11 @@ from mmpretrain.structures import DataSample
 from torch import nn
 from torch.utils.data import DataLoader, Dataset
 
+from ibot_mm.engine import FeatureTestLoop
 from ibot_mm.evaluation import FeatureCache, Features, extract_features
+
+from ibot_mm.models import FrozenFeatures
+from tests.builders import ARCH
 
 
 class Numbers(Dataset):
@@ -94,3 +98,40 @@ def test_cache_names_depend_on_everything(cache):
         img_path=f'folder/{i}.png', gt_label=0)
     names.add(cache.path(model, 'x', relabelled))
     assert len(names) == 5
+
+
+def frozen(**changes):
+    backbone = dict(type='ibot_mm.IBOTViT', arch=dict(ARCH), img_size=32,
+                    patch_size=8)
+    backbone.update(changes.pop('backbone', {}))
+    return FrozenFeatures(backbone, **changes)
+
+
+def test_settings_tell_models_of_equal_weights_apart():
+    """Everything that changes features and is in no weight."""
+    heads = frozen(backbone=dict(arch=dict(ARCH, num_heads=2)))
+    assert heads.state_dict().keys() == frozen().state_dict().keys()
+    models = [
+        frozen(), heads, frozen(backbone=dict(interpolate_offset=0.)),
+        frozen(n_last_blocks=2), frozen(pooling='avg'),
+        frozen(data_preprocessor=dict(
+            type='mmpretrain.ClsDataPreprocessor', mean=[1.] * 3,
+            std=[2.] * 3)),
+        frozen(data_preprocessor=dict(
+            type='mmpretrain.ClsDataPreprocessor', to_rgb=True))
+    ]
+    assert len({model.feature_settings for model in models}) == len(models)
+    assert frozen().feature_settings == frozen(
+        backbone=dict(init_cfg=dict(type='Pretrained', checkpoint='x'))
+    ).feature_settings
+
+
+def test_transforms_of_wrapped_data_sets_count():
+    inner = dict(type='LabelledDataset', pipeline=[dict(type='A')])
+    other = dict(type='LabelledDataset', pipeline=[dict(type='B')])
+    first, second = (FeatureTestLoop._recipe(dict(dataset=dict(
+        type='ConcatDataset', datasets=[dataset])))
+        for dataset in (inner, other))
+    assert first != second
+    # A data set that is built already does not say how its samples are made.
+    assert FeatureTestLoop._recipe(dict(dataset=Numbers())) is None

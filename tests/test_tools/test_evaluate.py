@@ -17,6 +17,7 @@ from torchvision.transforms.functional import (InterpolationMode, normalize,
                                                pil_to_tensor, resize)
 
 import ibot_mm
+from ibot_mm.evaluation.protocol_configs import protocol_config
 from ibot_mm.models import IBOT
 from ibot_mm.utils.safe_load import CheckpointError
 from tests.builders import TINY_MODEL
@@ -82,7 +83,10 @@ def results(data, pretrained, tmp_path_factory):
                 '--protocols', ','.join(PROTOCOLS), '--subset',
                 data / 'half.txt', '--out', out, '--batch-size', 12,
                 '--epochs', 2, '--workers', 0, '--cfg-options',
-                'finetune.optim_wrapper.optimizer.lr=0.05').stdout
+                'finetune.optim_wrapper.optimizer.lr=0.05',
+                'finetune.optim_wrapper.accumulative_counts=2',
+                'finetune.train_dataloader.batch_size=6',
+                'finetune.default_hooks.logger.interval=1').stdout
     return out, json.loads((out / 'results.json').read_text())['epoch_7'], (
         shown)
 
@@ -97,9 +101,17 @@ def test_a_table_of_all_protocols(results):
         assert f'| {row["value"]:.1f} |' in table
         assert row['seconds'] > 0 and 100 < row['memory_mib'] < 10000
     assert '2 epochs, batch 12, 45 rates' in table
-    # 1e-3 replaced by 0.05, for a batch of 12 instead of 1024.
-    assert f'lr {0.05 * 12 / 1024:.3g}' in table
-    assert 'k-NN: k = [10, 20], because there are 24' in shown
+    assert 'k-NN: k = [20, 10], because there are 24' in shown
+
+
+def test_learning_rates_follow_the_batch(results):
+    """The table's rate is the peak of the log: 0.05 for 1024 images."""
+    rates = [json.loads(line)['lr'] for line in next(
+        (results[0] / 'epoch_7' / 'finetune').glob('*/vis_data/scalars.json')
+    ).read_text().splitlines() if '"lr"' in line]
+    # Two steps of a batch of 6, accumulated, for each of the optimizer.
+    assert max(rates) == pytest.approx(0.05 * 12 / 1024, rel=1e-3)
+    assert f'lr {max(rates):.3g}' in (results[0] / 'results.md').read_text()
 
 
 def features(model, folder):
@@ -181,6 +193,25 @@ def test_finished_protocols_are_not_run_again(results, data, pretrained):
         'epoch_7']['knn'] == rows['knn']
 
 
+def test_another_list_is_another_result(results, data, pretrained, tmp_path):
+    """Two processes, which must give what one gives; and a shorter list."""
+    out, rows, _ = results
+    arguments = ['--data-root', data, '--protocols', 'knn', '--batch-size',
+                 12, '--workers', 0]
+    run('benchmarks/evaluate.py', pretrained[0], *arguments, '--subset',
+        data / 'half.txt', '--out', tmp_path, '--processes', 2)
+    two = json.loads((tmp_path / 'results.json').read_text())['epoch_7']['knn']
+    assert two['metrics'] == pytest.approx(rows['knn']['metrics'])
+    short = data / 'half_again.txt'
+    short.write_text('\n'.join((data / 'half.txt').read_text().split()[:20]))
+    run('benchmarks/evaluate.py', pretrained[0], *arguments, '--subset', short,
+        '--out', tmp_path)
+    one = json.loads((tmp_path / 'results.json').read_text())['epoch_7']['knn']
+    assert one['digest'] != two['digest']
+    assert one['settings'] == 'k = 20, 10' and one['metrics'] != (
+        two['metrics'])
+
+
 def test_features_are_shared_through_the_cache(results):
     """k-NN and logistic regression: two files, of which the second reads."""
     out, *_ = results
@@ -224,7 +255,9 @@ def in_process(monkeypatch, *args):
     (['--protocols', 'semi'], '"semi" needs --subset'),
     (['--data-root', 'nowhere'], 'no folder "nowhere"; change data_root'),
     (['--protocols', 'linear', '--batch-size', '64'],
-     '36 training images are fewer than the batch of 64'),
+     '36 training images are fewer than the batch of 64 x 1 processes'),
+    (['--protocols', 'linear', '--batch-size', '20', '--processes', '2'],
+     '36 training images are fewer than the batch of 20 x 2 processes'),
     (['--cfg-options', 'linear.x=1'],
      '"linear.x" does not begin with a protocol of this run'),
 ])
@@ -235,6 +268,45 @@ def test_bad_input(data, pretrained, tmp_path, monkeypatch, changes,
                    tmp_path, *changes)
     assert message in str(error.value)
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize('recipe, depth_decay, drop, epochs, blocks', [
+    ('vit-small-p16_16xb64-multicrop-800e', .75, .1, 200, 4),
+    ('vit-base-p16_16xb64-multicrop-400e', .65, .2, 100, 1),
+    ('vit-large-p16_16xb64-multicrop-250e', .75, .4, 50, 1)])
+def test_recipes_of_the_published_sizes(recipe, depth_decay, drop, epochs,
+                                        blocks):
+    cfg = Config.fromfile(ibot_mm.config_path(f'ibot/ibot_{recipe}_in1k.py'))
+    arguments = (cfg, 'data', 1000, 10000)
+    tune = protocol_config('finetune', *arguments)
+    assert tune.optim_wrapper.paramwise_cfg.layer_decay_rate == depth_decay
+    assert tune.model.backbone.drop_path_rate == drop
+    assert tune.train_cfg.max_epochs == epochs
+    assert tune.model.backbone.arch == cfg.model.backbone.arch
+    assert tune.test_dataloader.dataset.pipeline[1].interpolation == (
+        'bilinear')
+    linear = protocol_config('linear', *arguments)
+    assert linear.model.n_last_blocks == blocks
+    assert linear.model.pooling == ('cls' if blocks == 4 else 'cls_avg')
+    assert linear.test_dataloader.dataset.pipeline[1].interpolation == (
+        'bicubic')
+
+
+def test_a_pretraining_without_validation():
+    cfg = Config.fromfile(ibot_mm.config_path(
+        'ibot/ibot_vit-small-p16_1xb64-multicrop-100e_own-images.py'))
+    pipeline = protocol_config('knn', cfg, 'data', 3, 1000
+                               ).test_dataloader.dataset.pipeline
+    assert (pipeline[1].scale, pipeline[2].crop_size) == (256, 224)
+
+
+def test_swin_has_no_fine_tuning():
+    cfg = Config.fromfile(ibot_mm.config_path(
+        'ibot/ibot_swin-tiny-w7_16xb64-multicrop-300e_in1k.py'))
+    with pytest.raises(ValueError, match='publishes none for Swin'):
+        protocol_config('finetune', cfg, 'data', 3, 1000)
+    assert protocol_config('linear', cfg, 'data', 3, 1200
+                           ).model.backbone.window_size == 7
 
 
 def test_a_checkpoint_without_its_config(data, tmp_path, monkeypatch):

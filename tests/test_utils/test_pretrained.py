@@ -377,3 +377,27 @@ def test_the_runner_refuses_what_does_not_fit(tmp_path, model, save):
     run = runner(tmp_path, save(dict(state_dict=state)))
     with pytest.raises(CheckpointError, match='missing .* backbone.ln1.bias'):
         run.load_or_resume()
+
+
+@pytest.mark.parametrize('content, message', [
+    (dict(state_dict=None), 'is not a dict of weights, but NoneType'),
+    (dict(teacher=None), '"teacher" of the checkpoint is not a dict'),
+    (dict(state_dict={0: torch.zeros(1)}), 'holds 0, which is no tensor'),
+    ({'a': 'b'}, "holds 'a', which is no tensor"),
+])
+def test_what_holds_no_weights(save, content, message):
+    with pytest.raises(CheckpointError, match=message):
+        vit(dict(checkpoint=save(content)))
+
+
+def test_constants_of_swin_may_be_missing_or_more(save):
+    state = swin(4, 64).state_dict()
+    lean = {k: v for k, v in state.items()
+            if not k.endswith('relative_position_index')}
+    assert len(lean) < len(state)
+    lean['stages.0.blocks.1.attn.attn_mask'] = torch.zeros(1)
+    model = swin(4, 64, init_cfg=dict(type='Pretrained',
+                                      checkpoint=save(lean)))
+    model.init_weights()
+    assert all(torch.equal(v, state[k])
+               for k, v in model.state_dict().items())

@@ -28,7 +28,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
-from typing import Any, Dict, List, Optional, Tuple
+from typing import Any, Dict, List, NamedTuple, Optional, Tuple
 
 import torch
 from mmengine.config import Config, DictAction
@@ -39,6 +39,7 @@ from rich.progress import (BarColumn, Progress, TextColumn,
 
 from ibot_mm.datasets import LabelledDataset
 from ibot_mm.evaluation.protocol_configs import FROZEN, protocol_config
+from ibot_mm.utils.literal_config import literal_config
 from ibot_mm.utils.safe_load import CheckpointError, load_checkpoint
 
 TOOLS = Path(__file__).resolve().parents[1]
@@ -48,6 +49,9 @@ METRICS = dict(
     linear='linear/top1', finetune='accuracy/top1', transfer='accuracy/top1',
     semi='accuracy/top1')
 STEP = re.compile(r'Epoch\(train\) +\[(\d+)\]\[ *(\d+)/(\d+)\]')
+# Also behind the rank that torchrun puts in front.
+ERROR = re.compile(
+    r'(\[\w+\]:)? *((?:\w+\.)*\w*(?:Error|Exception|Interrupt): \S.*)')
 BATCH = re.compile(r'features \[(\d+)/(\d+)\]')
 
 
@@ -97,7 +101,7 @@ def pretraining_config(path: Optional[str],
     if not isinstance(text, str):
         raise CheckpointError('the checkpoint does not hold its config: give '
                               '--config, the config of its pre-training.')
-    return Config.fromstring(text, '.py')
+    return literal_config(text)
 
 
 def options_of(settings: Dict[str, Any],
@@ -129,13 +133,26 @@ def save_untrained(cfg: Config, path: Path, seed: int) -> None:
     torch.save(dict(state_dict=model.state_dict(), meta={}), path)
 
 
-def count_images(data_root: str, subset: str) -> Tuple[int, int]:
-    """Classes and training images; complains about the data first."""
+class Data(NamedTuple):
+    """What is known of the images before anything runs."""
+
+    num_classes: int
+    num_train: int
+    digest: str
+
+
+def look_at(data_root: str, subset: str) -> Data:
+    """List the images; complains about the data first."""
     train = LabelledDataset(
         data_root=data_root, data_prefix='train', subset=subset)
-    LabelledDataset(
+    val = LabelledDataset(
         data_root=data_root, data_prefix='val', classes_prefix='train')
-    return len(train.metainfo['classes']), len(train)
+    digest = hashlib.sha256()
+    for dataset in (train, val):
+        for info in map(dataset.get_data_info, range(len(dataset))):
+            digest.update(f'{info["img_path"]} {info["gt_label"]}\n'.encode())
+    return Data(len(train.metainfo['classes']), len(train),
+                digest.hexdigest())
 
 
 def command(protocol: str, config: Path, checkpoint: str, folder: Path,
@@ -151,8 +168,10 @@ def command(protocol: str, config: Path, checkpoint: str, folder: Path,
     if stage == 'test':
         return head + [checkpoint] + processes_arg + [
             '--work-dir', str(folder), '--out', str(folder / 'metrics.json')]
-    return head + processes_arg + ['--pretrained', checkpoint, '--work-dir',
-                                   str(folder)]
+    return head + processes_arg + [
+        '--pretrained', checkpoint, '--work-dir', str(folder),
+        '--auto-scale-lr'
+    ]
 
 
 def progress_of(line: str, epochs: int) -> Optional[float]:
@@ -168,6 +187,7 @@ def progress_of(line: str, epochs: int) -> Optional[float]:
 def run(line: List[str], log: Path, epochs: int, update) -> Tuple[int, int]:
     """Run a protocol; returns its exit status and peak memory in MiB."""
     environment = dict(os.environ)
+    environment['PYTHON'] = sys.executable  # for dist_train.sh, dist_test.sh
     environment['PYTHONPATH'] = os.pathsep.join(
         filter(None, [str(TOOLS.parent), environment.get('PYTHONPATH')]))
     with log.open('w', buffering=1) as file:
@@ -229,11 +249,21 @@ def detail_of(protocol: str, metrics: Dict[str, Any]) -> str:
         'accuracy/top5' in metrics) else ''
 
 
+def failure(log: Path) -> str:
+    """The sentence with which a run ended, of the first process that failed."""
+    lines = log.read_text().splitlines() or ['no output']
+    errors = [match for match in map(ERROR.match, lines) if match]
+    # An error may have causes, printed before it.
+    own = [match for match in errors if match[1] == errors[0][1]]
+    return own[-1][2] if own else lines[-1]
+
+
 def evaluate(args: argparse.Namespace, protocol: str, cfg: Config,
-             checkpoint: str, folder: Path, update) -> Dict[str, Any]:
+             checkpoint: str, data: Data, folder: Path,
+             update) -> Dict[str, Any]:
     """Run one protocol, or take the result of an earlier run of it."""
-    digest = hashlib.sha256(Path(checkpoint).read_bytes()
-                            + cfg.pretty_text.encode()).hexdigest()[:16]
+    digest = hashlib.sha256(Path(checkpoint).read_bytes() + (
+        f'{cfg.pretty_text} {data} {args.processes}').encode()).hexdigest()
     kept = folder / 'result.json'
     if kept.is_file():
         result = json.loads(kept.read_text())
@@ -256,8 +286,8 @@ def evaluate(args: argparse.Namespace, protocol: str, cfg: Config,
         seconds=round(time.perf_counter() - start, 1),
         memory_mib=memory)
     if status:
-        lines = (folder / 'log.txt').read_text().splitlines() or ['no output']
-        return dict(result, error=lines[-1], log=str(folder / 'log.txt'))
+        log = folder / 'log.txt'
+        return dict(result, error=failure(log), log=str(log))
     metrics = read_metrics(folder)
     result.update(value=metrics[METRICS[protocol]], metrics=metrics)
     kept.write_text(json.dumps(result, indent=2))
@@ -295,14 +325,14 @@ def main() -> int:
         Path('work_dirs') / 'evaluation' / Path(args.checkpoint).stem)
     pretraining = pretraining_config(args.config,
                                      load_checkpoint(args.checkpoint))
-    classes, images = count_images(args.data_root, args.subset)
+    data = look_at(args.data_root, args.subset)
     options = options_of(args.cfg_options, protocols)
     configs = {}
     for protocol in protocols:
         cfg = protocol_config(
-            protocol, pretraining, args.data_root, classes, images,
-            args.subset, args.batch_size, args.epochs, args.workers,
-            str(out / 'features'))
+            protocol, pretraining, args.data_root, data.num_classes,
+            data.num_train, args.subset, args.processes, args.batch_size,
+            args.epochs, args.workers, str(out / 'features'))
         cfg.merge_from_dict(options[protocol])
         cfg.randomness.seed = args.seed
         configs[protocol] = cfg
@@ -319,7 +349,7 @@ def main() -> int:
             for protocol, cfg in configs.items():
                 task = bar.add_task(f'{protocol} of {name}', total=1.)
                 results[name][protocol] = evaluate(
-                    args, protocol, cfg, path, out / name / protocol,
+                    args, protocol, cfg, path, data, out / name / protocol,
                     lambda done: bar.update(task, completed=done))
                 bar.update(task, completed=1.)
     text = table(results, protocols)

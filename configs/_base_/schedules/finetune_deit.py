@@ -1,6 +1,6 @@
 # Fine-tuning for transfer and semi-supervised learning (official release, a
 # DeiT recipe): AdamW without layer decay, rate x batch / 512, warm-up 5 epochs
-# from 1e-6, cosine to 1e-5, both by epoch.
+# from 1e-6, cosine to 1e-5 (or to the peak, where that is lower), by epoch.
 optim_wrapper = dict(
     type='ibot_mm.PretrainOptimWrapper',
     constructor='ibot_mm.LayerDecayOptimWrapperConstructor',
@@ -10,7 +10,11 @@ optim_wrapper = dict(
     accumulative_counts=1)
 auto_scale_lr = dict(base_batch_size=768, enable=False)
 param_scheduler = [
-    dict(type='LinearLR', start_factor=0.1, by_epoch=True, end=5),
-    dict(type='CosineAnnealingLR', eta_min=1e-5, by_epoch=True, begin=5),
+    dict(
+        type='ibot_mm.EpochCosineLR',
+        eta_min=1e-5,
+        warmup=5,
+        warmup_start=1e-6,
+        by_epoch=True),
 ]
 train_cfg = dict(type='EpochBasedTrainLoop', max_epochs=1000, val_interval=10)

@@ -2,8 +2,9 @@
 # total batch of 1024, a cosine to 0 by epoch. The peak rate here is
 # batch / 256 = 4; each classifier's own rate multiplies it.
 optim_wrapper = dict(
-    type='OptimWrapper',
-    optimizer=dict(type='SGD', lr=4.0, momentum=0.9, weight_decay=0.))
+    type='ibot_mm.PretrainOptimWrapper',
+    optimizer=dict(type='SGD', lr=4.0, momentum=0.9, weight_decay=0.),
+    dtype='float32')
 auto_scale_lr = dict(base_batch_size=1024, enable=False)
 param_scheduler = [
     dict(type='CosineAnnealingLR', eta_min=0., by_epoch=True),

@@ -6,7 +6,8 @@ from mmengine.hooks import Hook
 
 from ibot_mm.engine.unwrapped import unwrapped_model
 from ibot_mm.registry import HOOKS
-from ibot_mm.utils.pretrained import check_keys, fit_to_model
+from ibot_mm.utils.pretrained import (check_keys, fit_to_model,
+                                      weights_of)
 from ibot_mm.utils.safe_load import CheckpointError
 
 
@@ -28,7 +29,6 @@ class StrictLoadHook(Hook):
         """
         model = unwrapped_model(runner)
         source = str(getattr(runner, '_load_from', None) or 'the checkpoint')
-        state = checkpoint.get('state_dict', checkpoint)
         if hasattr(model, 'adapt_checkpoint'):
             try:
                 state = model.adapt_checkpoint(checkpoint)
@@ -39,6 +39,6 @@ class StrictLoadHook(Hook):
                 f'"{source}" is a checkpoint of the official code: convert '
                 'it with tools/model_converters/ibot_to_mm.py.')
         else:
-            state = fit_to_model(model, state)
+            state = fit_to_model(model, weights_of(checkpoint))
         check_keys(model.state_dict(), state, source)
         checkpoint['state_dict'] = state

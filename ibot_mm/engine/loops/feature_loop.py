@@ -41,8 +41,8 @@ class FeatureTestLoop(BaseLoop):
                  evaluator=None,
                  cache_dir: Optional[str] = None,
                  log_interval: int = 50) -> None:
-        self.pipelines = [
-            self._pipeline(config) for config in (dataloader, bank_dataloader)
+        self.recipes = [
+            self._recipe(config) for config in (dataloader, bank_dataloader)
         ]
         super().__init__(runner, dataloader)
         self.protocol = EVALUATORS.build(protocol)
@@ -57,22 +57,23 @@ class FeatureTestLoop(BaseLoop):
         self.log_interval = log_interval
 
     @staticmethod
-    def _pipeline(dataloader) -> Optional[str]:
-        """Transforms of a data loader's config, as text."""
+    def _recipe(dataloader) -> Optional[str]:
+        """How a data loader's samples are made, as text, if it is known."""
         if not isinstance(dataloader, dict):
             return None
-        return str(ConfigDict(dataloader)['dataset'].get('pipeline'))
+        dataset = dataloader['dataset']
+        return str(ConfigDict(dataset).to_dict()) if isinstance(
+            dataset, dict) else None
 
     def extract(self, dataloader: DataLoader,
-                pipeline: Optional[str]) -> Features:
+                recipe: Optional[str]) -> Features:
         """Features of a data set, from the cache if it has them."""
         model = unwrapped_model(self.runner)
         path = None
-        if self.cache is not None and pipeline is not None:
-            settings = getattr(model, 'feature_settings', '')
-            path = self.cache.path(
-                model, f'{settings} {model.data_preprocessor} {pipeline}',
-                dataloader.dataset)
+        if self.cache is not None and recipe is not None:
+            path = self.cache.path(model,
+                                   f'{model.feature_settings} {recipe}',
+                                   dataloader.dataset)
             features = self.cache.load(path)
             if features is not None:
                 return features
@@ -99,8 +100,8 @@ class FeatureTestLoop(BaseLoop):
         runner.model.eval()
         bank = None
         if self.bank_dataloader is not None:
-            bank = self.extract(self.bank_dataloader, self.pipelines[1])
-        queries = self.extract(self.dataloader, self.pipelines[0])
+            bank = self.extract(self.bank_dataloader, self.recipes[1])
+        queries = self.extract(self.dataloader, self.recipes[0])
         device = next(runner.model.parameters()).device
         metrics = self.protocol(queries, bank, torch.device(device))
         runner.call_hook(f'after_{stage}_epoch', metrics=metrics)

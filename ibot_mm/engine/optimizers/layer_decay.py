@@ -76,7 +76,7 @@ class LayerDecayOptimWrapperConstructor:
             if not decayed:
                 group['weight_decay'] = 0.
             group['params'].append(parameter)
-        # The log shows the rate of the first group: the head's, undecayed.
+        # The log shows the rate of the first group: so it is the head's.
         return [found[key] for key in sorted(found, reverse=True)]
 
     def __call__(self, model: nn.Module):

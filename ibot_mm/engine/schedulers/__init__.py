@@ -1,3 +1,3 @@
-from .cosine import CosineWeightDecay, WarmupCosineLR
+from .cosine import CosineWeightDecay, EpochCosineLR, WarmupCosineLR
 
-__all__ = ['CosineWeightDecay', 'WarmupCosineLR']
+__all__ = ['CosineWeightDecay', 'EpochCosineLR', 'WarmupCosineLR']

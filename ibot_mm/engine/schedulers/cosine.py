@@ -135,6 +135,46 @@ class WarmupCosineLR(StepScheduler):
 
 
 @PARAM_SCHEDULERS.register_module()
+class EpochCosineLR(StepScheduler):
+    """Warm-up from a small rate, then cosine, as timm's recipes by epoch.
+
+    The rate of epoch t is start + (lr - start) t / warmup during the warm-up
+    and eta_min + (lr - eta_min) (1 + cos(pi t / end)) / 2 after it.
+
+    Args:
+        optimizer: Optimizer wrapper.
+        end: Epochs of the run.
+        eta_min: Rate that the cosine runs to, or the peak if that is lower,
+            so that a rate scaled to a small batch does not rise.
+        warmup: Epochs of the warm-up.
+        warmup_start: Rate that it starts from, or the peak if that is lower.
+        **kwargs: As in MMEngine's base class; ``by_epoch`` must be True.
+    """
+
+    def __init__(self,
+                 optimizer,
+                 end: int,
+                 eta_min: float = 1e-5,
+                 warmup: int = 5,
+                 warmup_start: float = 1e-6,
+                 **kwargs) -> None:
+        self.eta_min = eta_min
+        self.warmup = warmup
+        self.warmup_start = warmup_start
+        super().__init__(optimizer, 'lr', end, **kwargs)
+
+    def _value(self, peak: float) -> float:
+        epoch = self.last_step
+        if epoch < self.warmup:
+            start = min(self.warmup_start, peak)
+            return start + (peak - start) * epoch / self.warmup
+        return cosine_between(peak, min(self.eta_min, peak), epoch, self.end)
+
+    def _get_value(self) -> List[float]:
+        return [self._value(peak) for peak in self.base_values]
+
+
+@PARAM_SCHEDULERS.register_module()
 class CosineWeightDecay(StepScheduler):
     """Cosine of the weight decay; groups that start at 0 stay there.
 

@@ -136,15 +136,20 @@ class IBOTSwin(SwinTransformer):
 
         The host's own needs a function that SciPy no longer has.
         """
+        # Constants that follow from the window: some files lack the index,
+        # some have masks that the host computes when it needs them.
+        for name in [n for n in state_dict if n.startswith(prefix)
+                     and n.endswith('.attn_mask')]:
+            del state_dict[name]
         for key, own in self.state_dict().items():
             name = prefix + key
+            if key.endswith('relative_position_index'):
+                state_dict[name] = own
+                continue
             if name not in state_dict:
                 continue
             given = state_dict[name]
-            if key.endswith('relative_position_index'):
-                # It follows from the window; there is nothing to learn in it.
-                state_dict[name] = own
-            elif (key.endswith('relative_position_bias_table')
+            if (key.endswith('relative_position_bias_table')
                   and given.shape != own.shape
                   and given.shape[1:] == own.shape[1:]):
                 state_dict[name] = resize_bias_table(given, len(own))

@@ -161,8 +161,8 @@ class IBOTViT(VisionTransformer):
 
         Args:
             pos_embed: (1, extra + N, C).
-            img_size: Size (H, W) in pixels that they are for; None takes
-                their grid to be square.
+            img_size: Size (H, W) in pixels that they are for. None takes as
+                many as this model has for its own, others for a square grid.
 
         Returns:
             (1, extra + N', C).

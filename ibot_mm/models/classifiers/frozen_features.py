@@ -74,6 +74,11 @@ class FrozenFeatures(BaseModel):
         if pooling not in POOLING:
             raise ValueError(f'{type(self).__name__}: pooling must be one of '
                              f'{", ".join(POOLING)}, got {pooling!r}.')
+        # Not in the weights: numbers of heads, how positions are resized.
+        self._architecture = str([
+            {k: v for k, v in (part or {}).items() if k != 'init_cfg'}
+            for part in (backbone, neck)
+        ])
         self.backbone = MODELS.build(backbone)
         self.neck = MODELS.build(neck) if neck else None
         self.n_last_blocks = n_last_blocks
@@ -88,8 +93,8 @@ class FrozenFeatures(BaseModel):
             for name, buffer in self.data_preprocessor.named_buffers()
         }
         order = getattr(self.data_preprocessor, 'to_rgb', '')
-        return (f'{self.n_last_blocks} {self.pooling} {self.neck} {buffers} '
-                f'{order} {self.backbone}')
+        return (f'{self.n_last_blocks} {self.pooling} {buffers} {order} '
+                f'{self._architecture}')
 
     def extract_feat(self, inputs: Tensor) -> Tensor:
         """Features (B, C) of normalised images (B, C_in, H, W)."""

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from ibot_mm.registry import MODELS
 from ibot_mm.utils import at_least_float32
 from ibot_mm.utils.official_checkpoint import State
-from ibot_mm.utils.pretrained import fit_to_model
+from ibot_mm.utils.pretrained import fit_to_model, weights_of
 
 from .frozen_features import FrozenFeatures
 
@@ -66,7 +66,7 @@ class LinearProbe(FrozenFeatures):
 
     def adapt_checkpoint(self, checkpoint: Dict[str, Any]) -> State:
         """A checkpoint of this model; the backbone's comes by init_cfg."""
-        return fit_to_model(self, checkpoint.get('state_dict', checkpoint))
+        return fit_to_model(self, weights_of(checkpoint))
 
     def logits(self, inputs: Tensor) -> Tensor:
         """Logits (B, L, K) of L classifiers for images (B, C_in, H, W)."""

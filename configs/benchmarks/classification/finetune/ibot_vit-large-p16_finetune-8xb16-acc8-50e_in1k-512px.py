@@ -7,8 +7,8 @@
 # Tests take the central 512 of 512. How the batch is split is our choice.
 # Schedule: 8 GPUs x batch 16 x accumulation 8 = 1024 images a step; lr 1e-3
 # for the head, times 0.75 for each layer below; warm-up 5 epochs from 0,
-# cosine to 1e-3 of the peak; 1,281,167 // 128 = 10009 iterations an epoch,
-# 500,450 in all (62,556 steps).
+# cosine to 1e-3 of the peak of each layer; 1,281,167 // 128 = 10009
+# iterations an epoch, 500,450 in all (62,556 steps).
 # Aim (published, official release): fine-tuning 87.8 top-1 on ImageNet-1K,
 # pre-trained on ImageNet-22K. Not reproduced here.
 _base_ = 'ibot_vit-large-p16_finetune-8xb64-acc2-50e_in1k.py'

@@ -13,11 +13,3 @@ _base_ = 'ibot_vit-small-p16_finetune-8xb96-360e_inat19.py'
 
 model = dict(backbone=dict(arch='base'), head=dict(in_channels=768))
 optim_wrapper = dict(optimizer=dict(lr=7.5e-6 * 768 / 512))
-param_scheduler = [
-    dict(
-        type='LinearLR',
-        start_factor=1e-6 / 1.125e-5,
-        by_epoch=True,
-        end=5),
-    dict(type='CosineAnnealingLR', eta_min=1e-5, by_epoch=True, begin=5),
-]

@@ -22,11 +22,3 @@ model = dict(
         num_classes=102,
         init_cfg=dict(type='TruncNormal', layer='Linear', std=0.02)))
 optim_wrapper = dict(optimizer=dict(lr=7.5e-6 * 768 / 512))
-param_scheduler = [
-    dict(
-        type='LinearLR',
-        start_factor=1e-6 / 1.125e-5,
-        by_epoch=True,
-        end=5),
-    dict(type='CosineAnnealingLR', eta_min=1e-5, by_epoch=True, begin=5),
-]

@@ -22,12 +22,4 @@ model = dict(
         num_classes=8142,
         init_cfg=dict(type='TruncNormal', layer='Linear', std=0.02)))
 optim_wrapper = dict(optimizer=dict(lr=5e-5 * 768 / 512))
-param_scheduler = [
-    dict(
-        type='LinearLR',
-        start_factor=1e-6 / 7.5e-5,
-        by_epoch=True,
-        end=5),
-    dict(type='CosineAnnealingLR', eta_min=1e-5, by_epoch=True, begin=5),
-]
 train_cfg = dict(max_epochs=360)
