@@ -200,7 +200,8 @@ def run(line: List[str], log: Path, epochs: int, update) -> Tuple[int, int]:
             if done is not None:
                 update(done)
     _, status, usage = os.wait4(process.pid, 0)
-    return os.waitstatus_to_exitcode(status), usage.ru_maxrss // 1024
+    process.returncode = os.waitstatus_to_exitcode(status)
+    return process.returncode, usage.ru_maxrss // 1024
 
 
 def read_metrics(folder: Path) -> Dict[str, Any]:
@@ -298,9 +299,9 @@ def table(results: Dict[str, Dict[str, dict]], protocols: List[str]) -> str:
     """Results as Markdown: a row a protocol, a column a checkpoint."""
     names = list(results)
     lines = [
-        '| protocol | settings | ' + ' | '.join(names)
+        '| protocol | metric | settings | ' + ' | '.join(names)
         + ' | details | time | memory |',
-        '|---' * (5 + len(names)) + '|'
+        '|---' * (6 + len(names)) + '|'
     ]
     for protocol in protocols:
         row = [results[name][protocol] for name in names]
@@ -310,7 +311,7 @@ def table(results: Dict[str, Dict[str, dict]], protocols: List[str]) -> str:
         detail = detail_of(protocol, last['metrics']) if (
             'metrics' in last) else last['error']
         lines.append(
-            f'| {METRICS[protocol]} | {last["settings"]} | '
+            f'| {protocol} | {METRICS[protocol]} | {last["settings"]} | '
             + ' | '.join(values)
             + f' | {detail} | {sum(r["seconds"] for r in row):.0f} s | '
             f'{max(r["memory_mib"] for r in row):,} MiB |')
