@@ -3,8 +3,6 @@
 from pathlib import Path
 from typing import Sequence
 
-from .transforms.decode import ImageDecodeError
-
 
 def require(path: str, kind: str, setting: str, data_root: str = '') -> None:
     """Refuse a path that is not there.
@@ -35,23 +33,3 @@ def quoted(names: Sequence[str], limit: int = 5) -> str:
     more = len(names) - limit
     return f'{text} and {more} more' if more > 0 else text
 
-
-class NamesUnreadableFiles:
-    """Mixin of data sets: an image that cannot be read is named.
-
-    It ends the run: results on a part of the images would not be comparable.
-    """
-
-    def prepare_data(self, idx: int) -> dict:
-        """Sample ``idx`` through the pipeline.
-
-        Raises:
-            ImageDecodeError: The image cannot be read; names its path.
-        """
-        try:
-            return super().prepare_data(idx)
-        except ImageDecodeError as error:
-            path = self.get_data_info(idx)['img_path']
-            raise ImageDecodeError(
-                f'"{path}" {error}; replace the file or take it out of the '
-                'data set.') from error

@@ -8,14 +8,14 @@ from mmpretrain.datasets import BaseDataset
 
 from ibot_mm.registry import DATASETS
 
-from .dataset_errors import NamesUnreadableFiles, quoted, require
+from .dataset_errors import quoted, require
 
 YEARS = (2018, 2019)
 SPLITS = ('train', 'val')
 
 
 @DATASETS.register_module()
-class INaturalist(NamesUnreadableFiles, BaseDataset):
+class INaturalist(BaseDataset):
     """Images of iNaturalist 2018 (8142 classes) or 2019 (1010 classes).
 
     The files are those of https://github.com/visipedia/inat_comp::

@@ -9,13 +9,13 @@ from mmpretrain.datasets import CustomDataset
 from ibot_mm.registry import DATASETS
 
 from .class_folders import find_class_folders, list_images
-from .dataset_errors import NamesUnreadableFiles, quoted, require
+from .dataset_errors import quoted, require
 from .list_files import Samples, keep_subset, read_labels
 from .pretrain_dataset import IMAGE_EXTENSIONS
 
 
 @DATASETS.register_module()
-class LabelledDataset(NamesUnreadableFiles, CustomDataset):
+class LabelledDataset(CustomDataset):
     """MMPretrain's CustomDataset with labels that cannot shift.
 
     Labels come from class folders or from a list file. The host numbers the

@@ -83,7 +83,7 @@ class PretrainDataset(CustomDataset):
             try:
                 data = self.pipeline(data)
             except ImageDecodeError as error:
-                bad_files.append((data['img_path'], str(error)))
+                bad_files.append((data['img_path'], error.reason))
                 index = rng.randrange(len(self))
                 continue
             data['bad_files'] = bad_files

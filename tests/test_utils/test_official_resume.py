@@ -188,10 +188,11 @@ def test_differences_are_listed_in_one_sentence():
     checkpoint = official_checkpoint()
     for changes, message in (
             (dict(neck=dict(num_prototypes=24), head=dict(num_prototypes=24)),
-             r'of another shape .*neck.last_layer.weight_\w \(40, \d+\) instead '
-             r'of \(24, \d+\)'),
+             r'of another shape .*neck.last_layer.weight_\w \(40, \d+\) '
+             r'instead of \(24, \d+\)'),
             (dict(neck=dict(shared_head=False)),
-             r'missing \(4\): .*neck.last_layer2.weight_g, neck.last_layer2.weight_v'),
+             r'missing \(4\): .*neck.last_layer2.weight_g, '
+             'neck.last_layer2.weight_v'),
             (dict(backbone=dict(with_mask_token=False)),
              r'unexpected \(1\): backbone.mask_token'),
             # The gain is in the optimizer of the file, not of this model.

@@ -401,3 +401,13 @@ def test_constants_of_swin_may_be_missing_or_more(save):
     model.init_weights()
     assert all(torch.equal(v, state[k])
                for k, v in model.state_dict().items())
+
+
+def test_official_files_are_to_be_converted_before_they_train():
+    from types import SimpleNamespace
+
+    from ibot_mm.engine import StrictLoadHook
+    runner = SimpleNamespace(model=build_model(), _load_from='x.pth')
+    with pytest.raises(CheckpointError, match='"x.pth" is .*ibot_to_mm.py'):
+        StrictLoadHook().after_load_checkpoint(
+            runner, dict(student={}, teacher={}))

@@ -251,7 +251,7 @@ def detail_of(protocol: str, metrics: Dict[str, Any]) -> str:
 
 
 def failure(log: Path) -> str:
-    """The sentence with which a run ended, of the first process that failed."""
+    """The sentence with which the first process that failed ended."""
     lines = log.read_text().splitlines() or ['no output']
     errors = [match for match in map(ERROR.match, lines) if match]
     # An error may have causes, printed before it.

@@ -14,7 +14,18 @@ _TIFF_STARTS = (b'II*\0', b'MM\0*', b'II+\0', b'MM\0+')
 
 
 class ImageDecodeError(ValueError):
-    """A file that is not a whole, readable image."""
+    """A file that is not a whole, readable image.
+
+    Args:
+        reason: What is wrong, without the name of the file.
+        path: The file, if it is known.
+    """
+
+    def __init__(self, reason: str, path: str = '') -> None:
+        super().__init__(
+            f'"{path}" {reason}; replace the file or take it out of the data '
+            'set.' if path else reason)
+        self.reason = reason
 
 
 def _decode_strictly(data: bytes) -> np.ndarray:

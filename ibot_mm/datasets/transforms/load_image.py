@@ -51,11 +51,22 @@ class LoadImage(BaseTransform):
         """Add the image to the sample.
 
         Raises:
-            ImageDecodeError: The file is missing, not a whole image, or has
-                another number of channels than wanted.
+            ImageDecodeError: The file, which it names, is missing, not a
+                whole image, or has another number of channels than wanted.
         """
+        path = results['img_path']
         try:
-            data = Path(results['img_path']).read_bytes()
+            image = self._read(path)
+        except ImageDecodeError as error:
+            raise ImageDecodeError(error.reason, path) from error
+        results['img'] = image
+        results['img_shape'] = results['ori_shape'] = image.shape[:2]
+        return results
+
+    def _read(self, path: str) -> np.ndarray:
+        """The image of a file; complains without its name."""
+        try:
+            data = Path(path).read_bytes()
         except OSError as error:
             raise ImageDecodeError(
                 f'cannot be read ({error.strerror})') from error
@@ -68,6 +79,4 @@ class LoadImage(BaseTransform):
             image = np.ascontiguousarray(image[..., ::-1])
         if self.to_float32:
             image = image.astype(np.float32)
-        results['img'] = image
-        results['img_shape'] = results['ori_shape'] = image.shape[:2]
-        return results
+        return image
