@@ -1,5 +1,7 @@
 """Distributed start for machines without a GPU."""
 
+from datetime import timedelta
+
 import torch
 from mmengine.config import Config
 
@@ -23,7 +25,11 @@ def prepare_launch(cfg: Config) -> None:
         raise RuntimeError(
             f'there is no GPU here: several CPU processes need --launcher '
             f'pytorch (tools/dist_train.sh), got --launcher {cfg.launcher}.')
-    torch.distributed.init_process_group(backend='gloo')
+    dist_cfg = (cfg.get('env_cfg') or {}).get('dist_cfg') or {}
+    timeout = dist_cfg.get('timeout')
+    torch.distributed.init_process_group(
+        backend='gloo',
+        **(dict(timeout=timedelta(seconds=timeout)) if timeout else {}))
     cfg.model_wrapper_cfg = {
         'type': 'MMDistributedDataParallel',
         'broadcast_buffers': False,
