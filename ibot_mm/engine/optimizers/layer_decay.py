@@ -31,9 +31,8 @@ class LayerDecayOptimWrapperConstructor:
         paramwise_cfg: ``layer_decay_rate`` (1 for none);
             ``no_decay_names``: ends of further names that are not decayed;
             ``decay_embeddings`` (False): whether the CLS token and the
-            position embedding are decayed after all. The official detection
-            and segmentation code does so, by a slip: it exempts them by
-            names that they do not have there.
+            position embedding are decayed after all, as the official
+            detection and segmentation code does, by a slip.
 
     Raises:
         ValueError: ``paramwise_cfg`` has other keys.
