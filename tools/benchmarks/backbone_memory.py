@@ -21,7 +21,9 @@ import statistics
 import time
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import nullcontext
 from pathlib import Path
+from typing import ContextManager
 
 MIB = 2**20
 # glibc keeps freed memory or returns it as it likes; returning all of it makes
@@ -123,17 +125,22 @@ class Case:
         self.images = torch.randn(
             args.batch, 3, size, size, device=args.device)
 
+    def precision(self) -> ContextManager:
+        """Autocast to the type asked for."""
+        if self.args.dtype == 'float32':
+            return nullcontext()
+        return self.torch.autocast(self.args.device,
+                                   getattr(self.torch, self.args.dtype))
+
     def step(self) -> float:
         """Seconds of forward and backward."""
-        torch, args = self.torch, self.args
         self.model.zero_grad(set_to_none=True)
         start = time.perf_counter()
-        with torch.autocast(args.device, getattr(torch, args.dtype),
-                            enabled=args.dtype != 'float32'):
+        with self.precision():
             loss = sum(out.float().mean() for out in self.model(self.images))
         loss.backward()
-        if args.device == 'cuda':
-            torch.cuda.synchronize()
+        if self.args.device == 'cuda':
+            self.torch.cuda.synchronize()
         return time.perf_counter() - start
 
 
