@@ -4,9 +4,11 @@ from .classifiers import FrozenFeatures, LinearProbe
 from .data_preprocessors import MultiCropDataPreprocessor
 from .heads import IBOTHead
 from .losses import KoLeoLoss
-from .necks import IBOTNeck, ProjectionNeck
+from .necks import (IBOTNeck, ProjectionNeck, SimpleFeaturePyramid,
+                    ViTPyramid)
 
 __all__ = [
     'FrozenFeatures', 'IBOT', 'IBOTHead', 'IBOTNeck', 'IBOTSwin', 'IBOTViT',
-    'KoLeoLoss', 'LinearProbe', 'MultiCropDataPreprocessor', 'ProjectionNeck'
+    'KoLeoLoss', 'LinearProbe', 'MultiCropDataPreprocessor', 'ProjectionNeck',
+    'SimpleFeaturePyramid', 'ViTPyramid'
 ]

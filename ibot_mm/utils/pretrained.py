@@ -13,7 +13,7 @@ from .official_checkpoint import (State, add_prefix, from_official_checkpoint,
 from .safe_load import CheckpointError, load_checkpoint
 
 # Load-time hooks of the backbones that change what a checkpoint holds.
-_FITTING_HOOKS = ('_prepare_pos_embed',
+_FITTING_HOOKS = ('_prepare_pos_embed', '_drop_absent_norm',
                   '_prepare_relative_position_bias_table')
 
 
@@ -119,6 +119,8 @@ def require_neck(state: State) -> State:
 
 def fit_to_model(model: nn.Module, state: State) -> State:
     """Resize positions and window tables to what a model has.
+
+    The final norm of a ViT that does without is left out.
 
     Args:
         model: Its backbones say how.
@@ -284,6 +286,8 @@ def load_pretrained(module: nn.Module,
     if getattr(module, 'mask_token', None) is not None:
         # Only a student in pre-training has one; it starts anew.
         state['mask_token'] = expected['mask_token']
+    for name in getattr(module, 'names_not_pretrained', ()):
+        state.setdefault(name, expected[name])
     kernel = 'patch_embed.projection.weight'
     if inflate and kernel in state and kernel in expected:
         state[kernel] = inflate_channels(state[kernel],

@@ -109,6 +109,70 @@ def test_swin_blocks_are_layers():
     assert found[table] == (1 / 2, 0.)
 
 
+# Names of a ViT's layer, with whether they are decayed.
+LAYER = {'ln1': False, 'ln2': False, 'attn.qkv': True, 'attn.proj': True,
+         'ffn.layers.0.0': True, 'ffn.layers.1': True}
+DETECTOR = dict(
+    neck=lambda: MODELS.build([
+        dict(type='ibot_mm.ViTPyramid', in_channels=8),
+        dict(type='ibot_mm.SimpleFeaturePyramid', in_channels=8)]),
+    rpn_head=lambda: torch.nn.Conv2d(8, 8, 3),
+    roi_head=lambda: torch.nn.ModuleList([torch.nn.Linear(8, 8, bias=False),
+                                          torch.nn.BatchNorm1d(8)]))
+SEGMENTOR = dict(
+    neck=lambda: MODELS.build(dict(type='ibot_mm.ViTPyramid', in_channels=8)),
+    decode_head=lambda: torch.nn.Conv2d(8, 8, 3),
+    auxiliary_head=lambda: torch.nn.Conv2d(8, 8, 1))
+
+
+@pytest.mark.parametrize('decay_embeddings', [True, False, None])
+@pytest.mark.parametrize('parts,with_norm,frozen', [
+    (DETECTOR, False, -1), (SEGMENTOR, True, -1), (SEGMENTOR, True, 1)])
+def test_detectors_and_segmentors(parts, with_norm, frozen,
+                                  decay_embeddings):
+    """lr 16, rate 1/2 and 3 layers: 1, 2, 4, 8, and 16 for all the rest."""
+    model = torch.nn.Module()
+    model.backbone = MODELS.build(dict(
+        type='ibot_mm.IBOTViT',
+        arch=dict(embed_dims=8, num_layers=3, num_heads=1,
+                  feedforward_channels=8),
+        img_size=16, patch_size=8, out_type='featmap', out_indices=[0, 1, 2],
+        out_with_norm=with_norm, frozen_stages=frozen))
+    for name, build in parts.items():
+        setattr(model, name, build())
+    paramwise = dict(layer_decay_rate=0.5)
+    if decay_embeddings is not None:
+        paramwise['decay_embeddings'] = decay_embeddings
+    wrapper = LayerDecayOptimWrapperConstructor(
+        dict(optimizer=dict(type='AdamW', lr=16., weight_decay=0.05)),
+        paramwise)(model)
+    embeddings = 0.05 if decay_embeddings else 0.
+    expected = {
+        'backbone.cls_token': (1, embeddings),
+        'backbone.pos_embed': (1, embeddings),
+        'backbone.patch_embed.projection.weight': (1, 0.05),
+        'backbone.patch_embed.projection.bias': (1, 0.)}
+    for i in range(3):
+        for name, decayed in LAYER.items():
+            name = f'backbone.layers.{i}.{name}'
+            expected[f'{name}.weight'] = (2**(i + 1), 0.05 * decayed)
+            expected[f'{name}.bias'] = (2**(i + 1), 0.)
+    if frozen == 1:
+        expected = {name: value for name, value in expected.items()
+                    if name.startswith(('backbone.layers.1.',
+                                        'backbone.layers.2.'))}
+    for name, parameter in model.named_parameters():
+        if not name.startswith('backbone.') or '.ln1.' in name[:13]:
+            expected[name] = (16, 0.05 * (parameter.ndim > 1))
+    names = {id(p): n for n, p in model.named_parameters()}
+    found = {names[id(p)]: (g['lr'], g['weight_decay'])
+             for g in wrapper.optimizer.param_groups for p in g['params']}
+    assert found == expected
+    assert ('backbone.ln1.weight' in found) == with_norm
+    assert sum(len(g['params']) for g in wrapper.optimizer.param_groups) == \
+        len(found)
+
+
 def test_unknown_settings_are_refused():
     with pytest.raises(ValueError, match='got custom_keys'):
         LayerDecayOptimWrapperConstructor(

@@ -66,3 +66,28 @@ model = {TINY_MODEL}
     for part in ('teacher backbone', 'student neck', 'backward',
                  'clipping and optimizer', 'teacher update', 'first passes'):
         assert part in out
+
+
+@pytest.mark.skipif(not Path('/proc/self/clear_refs').exists(),
+                    reason='memory of a CPU is measured on Linux')
+def test_backbone_memory_prints_a_table():
+    """Checkpointing keeps the inputs of 12 layers and little else."""
+    out = subprocess.run(
+        [sys.executable,
+         str(ROOT / 'tools' / 'benchmarks' / 'backbone_memory.py'),
+         '--arch', 'tiny', '--size', '256', '--batch', '4', '--threads', '1',
+         '--steps', '1', '--device', 'cpu'],
+        capture_output=True, text=True, check=True, timeout=300).stdout
+    rows = re.findall(r'^\| tiny/16 \| 256 x 256 \| (off|on) '
+                      r'\| ([\d,]+) \| ([\d.]+) \|$', out, re.MULTILINE)
+    assert [row[0] for row in rows] == ['off', 'on']
+    plain, saving = (float(row[1].replace(',', '')) for row in rows)
+    assert all(float(row[2]) > 0 for row in rows)
+    # What 12 layers keep for the backward pass, in values a token and layer:
+    # input, two norms, qkv, heads' output, hidden twice (before and after
+    # GELU): 4 x 257 x 192 x (1 + 2 + 3 + 1 + 8) x 4 bytes each.
+    kept = 12 * 4 * 257 * 192 * 15 * 4 / 2**20
+    assert plain > kept
+    assert saving < plain - kept / 2
+    assert load('backbone_memory').build('large', False, 16).out_indices == [
+        5, 11, 17, 23]

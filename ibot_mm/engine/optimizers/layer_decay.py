@@ -28,8 +28,11 @@ class LayerDecayOptimWrapperConstructor:
 
     Args:
         optim_wrapper_cfg: Config of the wrapper, with ``optimizer``.
-        paramwise_cfg: ``layer_decay_rate`` (1 for none) and
-            ``no_decay_names``: ends of further names that are not decayed.
+        paramwise_cfg: ``layer_decay_rate`` (1 for none);
+            ``no_decay_names``: ends of further names that are not decayed;
+            ``decay_embeddings`` (False): whether the CLS token and the
+            position embedding are decayed after all, as the official
+            detection and segmentation code does, by a slip.
 
     Raises:
         ValueError: ``paramwise_cfg`` has other keys.
@@ -42,12 +45,13 @@ class LayerDecayOptimWrapperConstructor:
                  paramwise_cfg: Optional[dict] = None) -> None:
         settings = dict(paramwise_cfg or {})
         self.rate = settings.pop('layer_decay_rate', 1.)
-        self.no_decay = self.NO_DECAY + tuple(
-            settings.pop('no_decay_names', ()))
+        self.no_decay = tuple(settings.pop('no_decay_names', ()))
+        if not settings.pop('decay_embeddings', False):
+            self.no_decay += self.NO_DECAY
         if settings:
             raise ValueError(
                 'LayerDecayOptimWrapperConstructor: paramwise_cfg takes '
-                'layer_decay_rate and no_decay_names, got '
+                'layer_decay_rate, no_decay_names and decay_embeddings, got '
                 f'{", ".join(settings)}.')
         self.wrapper_cfg = deepcopy(optim_wrapper_cfg)
         self.wrapper_cfg.setdefault('type', 'OptimWrapper')

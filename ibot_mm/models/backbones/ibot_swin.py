@@ -13,6 +13,7 @@ from ibot_mm.registry import MODELS
 from ibot_mm.utils.pretrained import init_from_checkpoint
 
 from .checkpointing import use_checkpointing
+from .freezing import check_frozen_stages, freeze
 from .stochastic_depth import plain_drop_rates
 
 
@@ -51,12 +52,21 @@ class IBOTSwin(SwinTransformer):
             pre-training needs one.
         with_cp: Whether to recompute the blocks' activations in the backward
             pass rather than keep them.
+        out_indices: Stages whose maps :meth:`forward` gives.
+        frozen_stages: k from 0 to the number of stages less one freezes the
+            patch embedding and the stages 0 to k, as the host counts, with
+            the norms of their outputs: no gradients, eval mode, no drop path,
+            also after ``train()``. -1 freezes nothing.
         norm_cfg: Norm of the outputs.
         init_cfg: As in the host; ``dict(type='Pretrained', checkpoint=...)``
             takes any checkpoint and the arguments of
             :func:`ibot_mm.utils.pretrained.load_pretrained`. Without one,
             weights are initialised as in the official code.
         **kwargs: Passed to the host backbone.
+
+    Raises:
+        TypeError: An option is given that the published models fix.
+        ValueError: ``frozen_stages`` is none of the model's.
     """
 
     def __init__(self,
@@ -68,6 +78,7 @@ class IBOTSwin(SwinTransformer):
                  out_indices: Sequence[int] = (3, ),
                  with_mask_token: bool = False,
                  with_cp: bool = False,
+                 frozen_stages: int = -1,
                  norm_cfg: Optional[dict] = dict(type='LN', eps=1e-6),
                  init_cfg: Optional[dict] = None,
                  **kwargs) -> None:
@@ -104,6 +115,19 @@ class IBOTSwin(SwinTransformer):
                 use_checkpointing(block)
         self.mask_token = nn.Parameter(torch.zeros(
             1, 1, self.embed_dims)) if with_mask_token else None
+        check_frozen_stages('IBOTSwin', frozen_stages, len(depths) - 1)
+        self.frozen_stages = frozen_stages
+        # The host waits for train(), which comes after the optimizer and DDP
+        # have taken the parameters.
+        self._freeze_stages()
+
+    def _freeze_stages(self) -> None:
+        if self.frozen_stages < 0:
+            return
+        count = self.frozen_stages + 1
+        freeze(self.patch_embed, self.mask_token, self.drop_after_pos,
+               *self.stages[:count],
+               *(getattr(self, f'norm{i}', None) for i in range(count)))
 
     @staticmethod
     def _stage_cfg(resolution: int, window_size: int, norm: dict) -> dict:
@@ -170,6 +194,18 @@ class IBOTSwin(SwinTransformer):
             x = torch.where(
                 mask.flatten(1).unsqueeze(-1), self.mask_token.to(x.dtype), x)
         return self.drop_after_pos(x), grid
+
+    @property
+    def names_not_pretrained(self) -> List[str]:
+        """Norms of the earlier stages' outputs, which start anew.
+
+        Pre-training has the norm of the last stage only.
+        """
+        return [
+            f'norm{i}.{name}' for i in self.out_indices
+            if i < len(self.stages) - 1
+            for name in getattr(self, f'norm{i}').state_dict()
+        ]
 
     @property
     def blocks(self) -> Sequence[nn.Module]:

@@ -15,6 +15,8 @@ from ibot_mm.utils.pretrained import init_from_checkpoint
 from ibot_mm.utils.safe_load import CheckpointError
 
 from .checkpointing import use_checkpointing
+from .freezing import check_frozen_stages, freeze
+from .output_norms import OutWithNorm, norm_flags, norms_by_layer
 from .stochastic_depth import plain_drop_rates, use_subset_depth
 
 
@@ -66,6 +68,11 @@ class IBOTViT(VisionTransformer):
     weights of a teacher (which has no mask token) load in
     ``mmpretrain.VisionTransformer`` as they are.
 
+    For detection and segmentation it gives maps (``out_type='featmap'``) of
+    several layers. Images of any size are taken: they are padded with zeros
+    at the right and the bottom to a multiple of the patch, and the positions
+    are resized to the grid.
+
     Args:
         arch: 'tiny', 'small', 'base', 'large' (the sizes of DeiT and of the
             paper: note that the host's own 'small' is another network, its
@@ -81,6 +88,17 @@ class IBOTViT(VisionTransformer):
             (:func:`add_subset_residual`), with the same expectation.
         with_cp: Whether to recompute the layers' activations in the backward
             pass rather than keep them.
+        out_indices: Layers whose outputs :meth:`forward` gives, ascending;
+            -1 is the last.
+        out_with_norm: Whether the final norm acts on the outputs: one flag
+            for all or one for each of ``out_indices``. None norms the last
+            layer's output only, as the host. With no output normed there is
+            no final norm (``final_norm=False``): it would get no gradient,
+            which DDP refuses. That of a checkpoint is then left out.
+        frozen_stages: k from 0 to the number of layers freezes what comes
+            before the layers and the first k of them (with all, the norms
+            too): no gradients, eval mode, no drop path, also after
+            ``train()``. -1 freezes nothing.
         init_cfg: As in the host; ``dict(type='Pretrained', checkpoint=...)``
             takes any checkpoint and the arguments of
             :func:`ibot_mm.utils.pretrained.load_pretrained`. Without one,
@@ -88,6 +106,9 @@ class IBOTViT(VisionTransformer):
             (std 0.02) for linear layers, position embedding and CLS token,
             zero for biases and the mask token.
         **kwargs: Passed to the host backbone.
+
+    Raises:
+        ValueError: An option, or a combination of them, does not exist.
     """
 
     arch_zoo = {
@@ -107,6 +128,9 @@ class IBOTViT(VisionTransformer):
                  drop_path_type: str = 'image',
                  with_cp: bool = False,
                  out_indices: Union[int, Sequence[int]] = -1,
+                 out_with_norm: OutWithNorm = None,
+                 final_norm: bool = True,
+                 frozen_stages: int = -1,
                  init_cfg: Optional[dict] = None,
                  **kwargs) -> None:
         if drop_path_type not in ('image', 'batch'):
@@ -114,14 +138,19 @@ class IBOTViT(VisionTransformer):
                              f"'batch', got {drop_path_type!r}.")
         by_batch = drop_path_type == 'batch'
         # The host resolves negative indices in place.
-        if not isinstance(out_indices, int):
-            out_indices = list(out_indices)
+        out_indices = ([out_indices] if isinstance(out_indices, int) else
+                       list(out_indices))
+        flags = norm_flags(out_with_norm, len(out_indices), final_norm)
         super().__init__(
             arch=arch,
             out_indices=out_indices,
+            final_norm=final_norm if flags is None else any(flags),
             drop_path_rate=0. if by_batch else drop_path_rate,
             init_cfg=init_cfg,
             **kwargs)
+        self.output_norms = norms_by_layer(self.out_indices, flags,
+                                           self.num_layers, self.final_norm)
+        self._register_load_state_dict_pre_hook(self._drop_absent_norm)
         plain_drop_rates(self)
         if by_batch:
             rates = np.linspace(0, drop_path_rate, self.num_layers).tolist()
@@ -133,6 +162,18 @@ class IBOTViT(VisionTransformer):
         self.interpolate_offset = interpolate_offset
         self.mask_token = nn.Parameter(torch.zeros(
             1, 1, self.embed_dims)) if with_mask_token else None
+        check_frozen_stages('IBOTViT', frozen_stages, self.num_layers)
+        self.frozen_stages = frozen_stages
+        self._freeze_stages()
+
+    def _freeze_stages(self) -> None:
+        if self.frozen_stages < 0:
+            return
+        freeze(self.patch_embed, self.pos_embed, self.cls_token,
+               self.mask_token, self.drop_after_pos, self.pre_norm,
+               *self.layers[:self.frozen_stages])
+        if self.frozen_stages == self.num_layers:
+            freeze(getattr(self, 'ln1', None), getattr(self, 'ln2', None))
 
     def init_weights(self) -> None:
         """Initialise as the official code does, or from a checkpoint."""
@@ -200,6 +241,13 @@ class IBOTViT(VisionTransformer):
         if name in state_dict:
             state_dict[name] = self.fit_positions(state_dict[name])
 
+    def _drop_absent_norm(self, state_dict: Dict[str, Tensor], prefix: str,
+                          *args, **kwargs) -> None:
+        """Leave out a final norm that this model does without (hook)."""
+        if not self.final_norm:
+            for name in ('weight', 'bias'):
+                state_dict.pop(f'{prefix}ln1.{name}', None)
+
     def _embed(self, x: Tensor, mask: Optional[Tensor]
                ) -> Tuple[Tensor, Tuple[int, int]]:
         """Patch, CLS and position embedding: tokens (B, 1 + N, C), grid."""
@@ -231,7 +279,7 @@ class IBOTViT(VisionTransformer):
 
     def extract_tokens(self, x: Tensor, mask: Optional[Tensor] = None
                        ) -> Tuple[Tensor, Tensor]:
-        """Tokens after the last norm.
+        """Tokens after the last norm, if there is one.
 
         Args:
             x: Images, (B, C_in, H, W).
@@ -298,19 +346,20 @@ class IBOTViT(VisionTransformer):
             mask: Patches to replace by the mask token, bool (B, h, w).
 
         Returns:
-            One tensor for each of ``out_indices``.
+            One tensor for each of ``out_indices``; maps are contiguous
+            (B, C, h, w), h and w the numbers of patches begun.
         """
         x, grid = self._embed(x, mask)
         outs = []
         for i, layer in enumerate(self.layers):
             x = layer(x)
-            if i == len(self.layers) - 1 and self.final_norm:
-                x = self.ln1(x)
-            if i in self.out_indices:
-                outs.append(self._format_output(x, grid))
+            if i in self.output_norms:
+                out = self.ln1(x) if self.output_norms[i] else x
+                outs.append(self._format_output(out, grid).contiguous())
         return tuple(outs)
 
     def train(self, mode: bool = True) -> 'IBOTViT':
-        """Set the mode and, unlike the host, return the module."""
+        """Set the mode of all but the frozen parts; return the module."""
         super().train(mode)
+        self._freeze_stages()
         return self
