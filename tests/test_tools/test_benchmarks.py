@@ -68,6 +68,7 @@ model = {TINY_MODEL}
         assert part in out
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not Path('/proc/self/clear_refs').exists(),
                     reason='memory of a CPU is measured on Linux')
 def test_backbone_memory_prints_a_table():
