@@ -6,6 +6,7 @@ import re
 import runpy
 import subprocess
 import sys
+from copy import deepcopy
 from pathlib import Path
 
 import pytest
@@ -62,7 +63,7 @@ def pretrained(tmp_path_factory):
     """(path, model) of a pre-training checkpoint with its config in it."""
     cfg = Config.fromfile(ibot_mm.config_path(
         'ibot/ibot_vit-quickstart_1xb64_shapes.py'))
-    cfg.merge_from_dict(dict(model=TINY_MODEL))
+    cfg.merge_from_dict(dict(model=deepcopy(TINY_MODEL)))  # it is changed
     settings = {k: v for k, v in cfg.model.items() if k != 'type'}
     torch.manual_seed(0)
     model = IBOT(**settings)
