@@ -1,23 +1,7 @@
-# iNaturalist 2019: train2019.json, val2019.json and train_val2019/ in
-# data_root; erasing with probability 0.1.
-_base_ = 'transfer_finetune.py'
+# iNaturalist 2019: train2019.json, val2019.json and train_val2019/ in data_root.
+_base_ = 'inat18_finetune.py'
 
 data_root = 'data/inat19/'
-_base_.train_pipeline[4].erase_prob = 0.1
-train_dataloader = dict(
-    dataset=dict(
-        _delete_=True,
-        type='ibot_mm.INaturalist',
-        data_root=data_root,
-        split='train',
-        year=2019,
-        pipeline=_base_.train_pipeline))
-val_dataloader = dict(
-    dataset=dict(
-        _delete_=True,
-        type='ibot_mm.INaturalist',
-        data_root=data_root,
-        split='val',
-        year=2019,
-        pipeline=_base_.test_pipeline))
+train_dataloader = dict(dataset=dict(data_root=data_root, year=2019))
+val_dataloader = dict(dataset=dict(data_root=data_root, year=2019))
 test_dataloader = val_dataloader
