@@ -23,7 +23,13 @@ def _add_weights(digest, model: nn.Module) -> None:
         digest.update(value.flatten().view(torch.uint8).numpy().data)
 
 
-def _add_samples(digest, dataset: Dataset) -> None:
+def add_samples(digest, dataset: Dataset) -> None:
+    """Let a hash depend on the images of a data set and their labels.
+
+    Args:
+        digest: Object of ``hashlib``.
+        dataset: Its paths and labels count, and images held in memory.
+    """
     for i in range(len(dataset)):
         info = dataset.get_data_info(i)
         digest.update(f'{info.get("img_path")} {info["gt_label"]}\n'.encode())
@@ -56,7 +62,7 @@ class FeatureCache:
         """
         digest = hashlib.sha256(settings.encode())
         _add_weights(digest, model)
-        _add_samples(digest, dataset)
+        add_samples(digest, dataset)
         return self.folder / f'features_{digest.hexdigest()[:24]}.pt'
 
     def load(self, path: Path) -> Optional[Features]:

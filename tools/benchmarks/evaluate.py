@@ -38,6 +38,7 @@ from rich.progress import (BarColumn, Progress, TextColumn,
                            TimeElapsedColumn)
 
 from ibot_mm.datasets import LabelledDataset
+from ibot_mm.evaluation.feature_cache import add_samples
 from ibot_mm.evaluation.protocol_configs import FROZEN, protocol_config
 from ibot_mm.utils.literal_config import literal_config
 from ibot_mm.utils.safe_load import CheckpointError, load_checkpoint
@@ -149,8 +150,7 @@ def look_at(data_root: str, subset: str) -> Data:
         data_root=data_root, data_prefix='val', classes_prefix='train')
     digest = hashlib.sha256()
     for dataset in (train, val):
-        for info in map(dataset.get_data_info, range(len(dataset))):
-            digest.update(f'{info["img_path"]} {info["gt_label"]}\n'.encode())
+        add_samples(digest, dataset)
     return Data(len(train.metainfo['classes']), len(train),
                 digest.hexdigest())
 

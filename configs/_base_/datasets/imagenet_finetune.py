@@ -2,7 +2,8 @@
 # patches of noise, as timm's training transforms. The release also passes
 # colour jitter 0.4, which timm does not apply beside RandAugment. Tests take
 # the central 224 of 256 (bilinear).
-data_root = 'data/imagenet/'
+_base_ = 'imagenet_linear.py'
+
 bgr_mean = [103.53, 116.28, 123.675]
 bgr_std = [57.375, 57.12, 58.395]
 
@@ -33,46 +34,13 @@ train_pipeline = [
         fill_std=bgr_std),
     dict(type='PackInputs'),
 ]
-train_dataloader = dict(
-    batch_size=128,
-    num_workers=10,
-    persistent_workers=True,
-    pin_memory=True,
-    drop_last=True,
-    sampler=dict(type='DefaultSampler', shuffle=True),
-    dataset=dict(
-        type='ibot_mm.LabelledDataset',
-        data_root=data_root,
-        data_prefix='train',
-        num_classes=1000,
-        pipeline=train_pipeline))
+_base_.test_pipeline[1].interpolation = 'bilinear'
 
-test_pipeline = [
-    dict(type='ibot_mm.LoadImage'),
-    dict(
-        type='ResizeEdge',
-        scale=256,
-        edge='short',
-        backend='pillow',
-        interpolation='bilinear'),
-    dict(type='CenterCrop', crop_size=224),
-    dict(type='PackInputs'),
-]
+train_dataloader = dict(
+    drop_last=True, dataset=dict(pipeline=train_pipeline))
 val_dataloader = dict(
-    batch_size=192,
-    num_workers=10,
-    persistent_workers=True,
-    pin_memory=True,
-    sampler=dict(type='DefaultSampler', shuffle=False, round_up=False),
-    dataset=dict(
-        type='ibot_mm.LabelledDataset',
-        data_root=data_root,
-        data_prefix='val',
-        classes_prefix='train',
-        num_classes=1000,
-        pipeline=test_pipeline))
-val_evaluator = dict(type='mmpretrain.Accuracy', topk=(1, 5))
-val_cfg = dict()
+    batch_size=192, dataset=dict(pipeline=_base_.test_pipeline))
+val_evaluator = dict(
+    _delete_=True, type='mmpretrain.Accuracy', topk=(1, 5))
 test_dataloader = val_dataloader
 test_evaluator = val_evaluator
-test_cfg = dict()

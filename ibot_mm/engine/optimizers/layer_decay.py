@@ -4,12 +4,11 @@ from copy import deepcopy
 from typing import Dict, Optional, Sequence, Tuple
 
 from mmengine.model import is_model_wrapper
-from mmengine.registry import OPTIM_WRAPPERS, OPTIMIZERS
 from torch import nn
 
 from ibot_mm.registry import OPTIM_WRAPPER_CONSTRUCTORS
 
-from .wrapper_constructor import fused_by_default
+from .wrapper_constructor import build_wrapper
 
 
 @OPTIM_WRAPPER_CONSTRUCTORS.register_module()
@@ -87,9 +86,6 @@ class LayerDecayOptimWrapperConstructor:
         """Build the optimizer and its wrapper for a model."""
         if is_model_wrapper(model):
             model = model.module
-        cfg = deepcopy(self.optimizer_cfg)
-        if fused_by_default(cfg, next(model.parameters()).device):
-            cfg['fused'] = True
-        optimizer = OPTIMIZERS.build(dict(cfg, params=self.groups(model)))
-        return OPTIM_WRAPPERS.build(
-            dict(self.wrapper_cfg, optimizer=optimizer))
+        return build_wrapper(self.wrapper_cfg, self.optimizer_cfg,
+                             self.groups(model),
+                             next(model.parameters()).device)

@@ -2,9 +2,10 @@
 
 import inspect
 from copy import deepcopy
-from typing import Optional
+from typing import List, Optional
 
 import torch
+from mmengine.optim import OptimWrapper
 from mmengine.registry import OPTIM_WRAPPERS, OPTIMIZERS
 from mmengine.utils import digit_version
 from torch import nn
@@ -28,6 +29,23 @@ def fused_by_default(optimizer_cfg: dict, device: torch.device) -> bool:
     return device.type == 'cuda' or (
         device.type == 'cpu'
         and digit_version(torch.__version__) >= digit_version('2.4'))
+
+
+def build_wrapper(wrapper_cfg: dict, optimizer_cfg: dict, groups: List[dict],
+                  device: torch.device) -> OptimWrapper:
+    """Build an optimizer for groups of parameters, and its wrapper.
+
+    Args:
+        wrapper_cfg: Config of the wrapper.
+        optimizer_cfg: Config of the optimizer.
+        groups: Its parameter groups.
+        device: Where the parameters are.
+    """
+    cfg = deepcopy(optimizer_cfg)
+    if fused_by_default(cfg, device):
+        cfg['fused'] = True
+    optimizer = OPTIMIZERS.build(dict(cfg, params=groups))
+    return OPTIM_WRAPPERS.build(dict(wrapper_cfg, optimizer=optimizer))
 
 
 @OPTIM_WRAPPER_CONSTRUCTORS.register_module()
@@ -81,11 +99,7 @@ class PretrainOptimWrapperConstructor:
             dict(params=decayed),
             dict(params=exempt, weight_decay=0.)
         ]
-        cfg = deepcopy(self.optimizer_cfg)
-        if fused_by_default(cfg, next(model.parameters()).device):
-            cfg['fused'] = True
-        optimizer = OPTIMIZERS.build(dict(cfg, params=groups))
-        wrapper = OPTIM_WRAPPERS.build(
-            dict(self.wrapper_cfg, optimizer=optimizer))
+        wrapper = build_wrapper(self.wrapper_cfg, self.optimizer_cfg, groups,
+                                next(model.parameters()).device)
         wrapper.last_layer = frozen_early
         return wrapper
