@@ -1,0 +1,284 @@
+"""Detection and segmentation through tools/train.py and tools/test.py.
+
+On a few scenes of the shapes data set, from a checkpoint of a pre-training,
+with the example configs. What these models learn in more than some steps is
+in the documentation.
+"""
+
+import json
+import runpy
+import subprocess
+import sys
+from pathlib import Path
+
+import cv2
+import mmcv
+import pytest
+import torch
+import torch.nn.functional as F
+from mmengine.config import Config
+from mmengine.model import revert_sync_batchnorm
+from mmengine.registry import MODELS, init_default_scope
+
+from ibot_mm.models import IBOT
+
+pytest.importorskip('mmdet')
+pytest.importorskip('mmseg')
+
+ROOT = Path(__file__).parents[2]
+CONFIGS = ROOT / 'configs' / 'benchmarks'
+EXAMPLES = dict(
+    mask='detection/mask-rcnn_vit-quickstart-ibot-pre_fpn_shapes.py',
+    cascade='detection/cascade-mask-rcnn_vit-quickstart-ibot-pre_fpn_'
+    '4conv1fc-giou_shapes.py',
+    upernet='segmentation/vit-quickstart-ibot-pre_upernet_shapes.py',
+    linear='segmentation/vit-quickstart-ibot-pre_linear_shapes.py')
+DETECTORS = ('mask', 'cascade')
+IMAGES = 8
+
+
+def run(monkeypatch, script, *args):
+    """A script of tools/ in this process, where importing costs nothing."""
+    path = str(ROOT / 'tools' / script)
+    monkeypatch.setattr(sys, 'argv', [path, *map(str, args)])
+    monkeypatch.chdir(ROOT)
+    runpy.run_path(path, run_name='__main__')
+
+
+@pytest.fixture(scope='module')
+def shapes(tmp_path_factory):
+    """A data set of 8 scenes to train with and 8 to validate."""
+    root = tmp_path_factory.mktemp('shapes') / 'shapes'
+    subprocess.run(
+        [sys.executable, ROOT / 'tools/dataset_tools/make_shapes.py', root,
+         '--train', str(IMAGES), '--val', str(IMAGES), '--layouts', 'coco',
+         'ade20k', '--workers', '1'], check=True)
+    return root
+
+
+@pytest.fixture(scope='module')
+def pretrained(tmp_path_factory):
+    """(path, teacher) of a checkpoint of the quickstart's network."""
+    cfg = Config.fromfile(
+        ROOT / 'configs/ibot/ibot_vit-quickstart_1xb64_shapes.py')
+    torch.manual_seed(1)
+    model = IBOT(**{k: v for k, v in cfg.model.items() if k != 'type'})
+    model.init_weights()
+    path = tmp_path_factory.mktemp('pretrained') / 'epoch_20.pth'
+    torch.save(dict(state_dict=model.state_dict()), path)
+    return path, model.teacher.backbone.state_dict()
+
+
+def options(name, shapes, work_dir):
+    """Two batches of four images an epoch, two epochs (four iterations)."""
+    kind = 'coco' if name in DETECTORS else 'ade20k'
+    root = f'{shapes / kind}/'
+    found = [
+        f'{split}_dataloader.{key}' for split in ('train', 'val', 'test')
+        for key in (f'dataset.data_root={root}', 'num_workers=0',
+                    'persistent_workers=False', 'batch_size=4')
+    ] + ['randomness.seed=0', 'default_hooks.logger.interval=1']
+    if name in DETECTORS:
+        found += ['train_cfg.max_epochs=2']
+        for split in ('val', 'test'):
+            found += [
+                f'{split}_evaluator.ann_file={root}annotations/'
+                'instances_val2017.json',
+                f'{split}_evaluator.outfile_prefix={work_dir / split}'
+            ]
+    else:
+        found += [
+            'train_cfg.max_iters=4', 'train_cfg.val_interval=2',
+            'default_hooks.checkpoint.interval=2',
+            'param_scheduler.0.end=2', 'param_scheduler.1.begin=2',
+            'param_scheduler.1.end=4'
+        ]
+    return found
+
+
+def checkpoint(name, work_dir, part):
+    """The first or the second of the run's two checkpoints."""
+    stem = f'epoch_{part}' if name in DETECTORS else f'iter_{2 * part}'
+    return work_dir / f'{stem}.pth'
+
+
+@pytest.fixture(scope='module', params=EXAMPLES)
+def trained(request, shapes, pretrained, tmp_path_factory):
+    """(name, work dir, lines of the log) of a whole run."""
+    name = request.param
+    work_dir = tmp_path_factory.mktemp(name)
+    with pytest.MonkeyPatch.context() as patch:
+        run(patch, 'train.py', CONFIGS / EXAMPLES[name], '--pretrained',
+            pretrained[0], '--work-dir', work_dir, '--cfg-options',
+            *options(name, shapes, work_dir))
+    return name, work_dir, scalars(work_dir)
+
+
+def scalars(work_dir):
+    path = max(work_dir.glob('*/vis_data/scalars.json'))
+    return [json.loads(line) for line in path.read_text().splitlines()]
+
+
+def metrics(name, line):
+    keys = ('coco/bbox_mAP', 'coco/segm_mAP') if name in DETECTORS else (
+        'mIoU', 'aAcc', 'mAcc')
+    return {key: line[key] for key in keys if key in line}
+
+
+def test_it_trains_and_validates(trained):
+    name, work_dir, lines = trained
+    losses = [line['loss'] for line in lines if 'loss' in line]
+    assert len(losses) == 4 and all(0 < loss < 100 for loss in losses)
+    found = [metrics(name, line) for line in lines if metrics(name, line)]
+    assert len(found) == 2
+    state = torch.load(
+        checkpoint(name, work_dir, 2), weights_only=False)
+    assert state['meta']['iter'] == 4
+
+
+def test_it_starts_from_the_teacher(trained, pretrained):
+    """Adam moves a weight by about its learning rate at each of 4 steps."""
+    name, work_dir, _ = trained
+    state = torch.load(
+        checkpoint(name, work_dir, 2), weights_only=False)['state_dict']
+    moved = {
+        key: (state[f'backbone.{key}'] - value).abs().max().item()
+        for key, value in pretrained[1].items()
+        if f'backbone.{key}' in state
+    }
+    absent = set(pretrained[1]) - set(moved)
+    if name == 'linear':
+        assert not absent and max(moved.values()) == 0
+    elif name == 'upernet':
+        assert not absent and 0 < max(moved.values()) < 0.01
+    else:  # no layer's output is normed
+        assert absent == {'ln1.weight', 'ln1.bias'}
+        assert 0 < max(moved.values()) < 0.01
+
+
+def test_the_linear_head_is_one_convolution(trained):
+    name, work_dir, _ = trained
+    if name != 'linear':
+        pytest.skip('of the linear head')
+    state = torch.load(
+        checkpoint(name, work_dir, 2), weights_only=False)['state_dict']
+    head = {k: tuple(v.shape) for k, v in state.items()
+            if not k.startswith('backbone.')}
+    assert head == {
+        'decode_head.conv_seg.weight': (12, 4 * 96, 1, 1),
+        'decode_head.conv_seg.bias': (12, )
+    }
+
+
+def test_a_checkpoint_gives_the_metric_of_its_training(
+        trained, shapes, monkeypatch, tmp_path):
+    name, work_dir, lines = trained
+    run(monkeypatch, 'test.py', CONFIGS / EXAMPLES[name],
+        checkpoint(name, work_dir, 2), '--work-dir', tmp_path, '--out',
+        tmp_path / 'metrics.json', '--cfg-options',
+        *options(name, shapes, tmp_path))
+    again = json.loads((tmp_path / 'metrics.json').read_text())
+    wanted = [metrics(name, x) for x in lines if metrics(name, x)][-1]
+    assert metrics(name, again) == pytest.approx(wanted, abs=1e-6)
+    if name in DETECTORS:  # AP is near 0 so early: compare what was found
+        for part in ('bbox', 'segm'):
+            then, now = [
+                json.loads((folder / f'{split}.{part}.json').read_text())
+                for folder, split in ((work_dir, 'val'), (tmp_path, 'test'))
+            ]
+            assert len(then) == len(now) > IMAGES
+            for a, b in zip(then, now):
+                assert a['image_id'] == b['image_id']
+                assert a['score'] == pytest.approx(b['score'], abs=1e-5)
+
+
+def test_it_resumes(trained, shapes, monkeypatch, tmp_path):
+    """From the middle: its Adam counts the steps of both runs."""
+    name, work_dir, lines = trained
+    run(monkeypatch, 'train.py', CONFIGS / EXAMPLES[name], '--work-dir',
+        tmp_path, '--resume', checkpoint(name, work_dir, 1), '--cfg-options',
+        *options(name, shapes, tmp_path))
+    state = torch.load(
+        checkpoint(name, tmp_path, 2), weights_only=False)
+    assert state['meta']['iter'] == 4
+    steps = {float(x['step'])
+             for x in state['optimizer']['state'].values()}
+    assert steps == {4.}
+    rates = [[x['lr'] for x in run if 'loss' in x]
+             for run in (lines, scalars(tmp_path))]
+    assert rates[1] == rates[0][2:]
+
+
+def iou_by_hand(predictions, maps, classes):
+    """Mean IoU in percent; raw 0 of a map is ignored, k is class k - 1."""
+    predicted = torch.cat([x.flatten() for x in predictions])
+    wanted = torch.cat([x.flatten() for x in maps]).long() - 1
+    predicted, wanted = predicted[wanted >= 0], wanted[wanted >= 0]
+    ious = []
+    for c in range(classes):
+        either = ((predicted == c) | (wanted == c)).sum()
+        if either:
+            both = ((predicted == c) & (wanted == c)).sum()
+            ious.append(float(both / either))
+    return 100 * sum(ious) / len(ious)
+
+
+def test_the_multi_scale_test_is_a_mean_of_predictions(
+        trained, shapes, monkeypatch, tmp_path):
+    """As the `-ms` configs do it, against scales and flips made here."""
+    name, work_dir, _ = trained
+    if name != 'upernet':
+        pytest.skip('of UperNet')
+    recipe = next((CONFIGS / 'segmentation').glob('vit-small*upernet*-ms.py'))
+    assert "dict(type='PrepareTTAHook', tta_cfg=_base_.tta_model)" in (
+        recipe.read_text())
+    ratios = (0.5, 1.0, 1.25)
+    config = tmp_path / 'ms.py'
+    config.write_text(f'''
+_base_ = '{CONFIGS / EXAMPLES[name]}'
+pipeline = _base_.tta_pipeline
+pipeline[1].transforms[0] = [
+    dict(type='Resize', scale=(int(r * 192), int(r * 96)), keep_ratio=True)
+    for r in {ratios}
+]
+test_dataloader = dict(dataset=dict(pipeline=pipeline))
+custom_hooks = [dict(type='PrepareTTAHook', tta_cfg=_base_.tta_model)]
+''')
+    run(monkeypatch, 'test.py', config, checkpoint(name, work_dir, 2),
+        '--work-dir', tmp_path, '--out', tmp_path / 'metrics.json',
+        '--cfg-options', *options(name, shapes, tmp_path))
+    cfg = Config.fromfile(config)
+    init_default_scope('mmseg')
+    model = revert_sync_batchnorm(MODELS.build(cfg.model)).eval()
+    model.load_state_dict(torch.load(
+        checkpoint(name, work_dir, 2), weights_only=False)['state_dict'])
+    predictions, maps = [], []
+    root = shapes / 'ade20k'
+    for path in sorted((root / 'images' / 'validation').iterdir()):
+        image = cv2.imread(str(path))
+        total = 0
+        for ratio in ratios:
+            for flip in (False, True):
+                small = mmcv.imrescale(
+                    image, (int(ratio * 192), int(ratio * 96)))
+                tensor = torch.from_numpy(
+                    small[:, :, ::-1].copy()).permute(2, 0, 1)[None].float()
+                tensor = (tensor - model.data_preprocessor.mean
+                          ) / model.data_preprocessor.std
+                if flip:
+                    tensor = tensor.flip(-1)
+                with torch.no_grad():
+                    logits = model.inference(tensor, [dict(
+                        ori_shape=small.shape[:2],
+                        img_shape=small.shape[:2])])
+                if flip:
+                    logits = logits.flip(-1)
+                total = total + F.interpolate(
+                    logits, image.shape[:2], mode='bilinear').softmax(1)
+        predictions.append(total.argmax(1))
+        maps.append(torch.from_numpy(cv2.imread(
+            str(root / 'annotations' / 'validation' / f'{path.stem}.png'),
+            cv2.IMREAD_UNCHANGED)))
+    found = json.loads((tmp_path / 'metrics.json').read_text())['mIoU']
+    assert found == pytest.approx(
+        iou_by_hand(predictions, maps, 12), abs=0.02)
