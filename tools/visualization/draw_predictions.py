@@ -1,0 +1,333 @@
+"""Draw what a detector or segmentor predicts, beside the ground truth.
+
+One picture an image, drawn by the visualizer of the config, and all of them
+in OUT/predictions.png. Images of the test set: ground truth left, prediction
+right. Other images: the prediction.
+
+    python tools/visualization/draw_predictions.py CONFIG CHECKPOINT --out OUT
+    python tools/visualization/draw_predictions.py CONFIG CHECKPOINT \
+        --out OUT --images photo.jpg my_photos/
+
+On small images MMDetection's lines are thick; set their width with
+``--cfg-options visualizer.line_width=1``. MMSegmentation's colours hide the
+image less with ``--cfg-options visualizer.alpha=0.5``.
+"""
+
+import argparse
+import sys
+from itertools import product
+from pathlib import Path
+from typing import Any, Dict, List, Optional, Sequence, Tuple
+
+import cv2
+import numpy as np
+import torch
+from mmengine.config import Config, DictAction
+from mmengine.dataset import BaseDataset, pseudo_collate
+from mmengine.model import revert_sync_batchnorm
+from mmengine.registry import (DATASETS, MODELS, VISUALIZERS,
+                               init_default_scope)
+from mmengine.visualization import Visualizer
+from torch import nn
+
+import ibot_mm  # noqa: F401  (checks the installation first)
+from ibot_mm.datasets.pretrain_dataset import IMAGE_EXTENSIONS
+from ibot_mm.datasets.transforms import ImageDecodeError, decode_image
+from ibot_mm.utils.pretrained import check_keys, fit_to_model, weights_of
+from ibot_mm.utils.safe_load import load_checkpoint
+
+WIDTH, GAP = 800, 6
+SHEET = 'predictions.png'
+
+
+def spaced(items: Sequence, count: int) -> List:
+    """At most so many items, evenly spaced from the first to the last."""
+    count = min(count, len(items))
+    indices = np.linspace(0, len(items) - 1, count).round().astype(int)
+    return [items[int(i)] for i in indices]
+
+
+def find_images(paths: Sequence[str], count: int) -> List[Path]:
+    """Files that are named, and some images of each folder that is named.
+
+    Args:
+        paths: Files and folders.
+        count: Images of each folder.
+
+    Raises:
+        ValueError: There is no such file, or no image in a folder.
+    """
+    files = []
+    for path in map(Path, paths):
+        if path.is_dir():
+            found = sorted(p for p in path.iterdir()
+                           if p.suffix.lower() in IMAGE_EXTENSIONS)
+            if not found:
+                raise ValueError(f'there are no images in "{path}".')
+            files += spaced(found, count)
+        elif path.is_file():
+            files.append(path)
+        else:
+            raise ValueError(f'there is no image "{path}".')
+    return files
+
+
+def is_detector(model: nn.Module) -> bool:
+    """Whether a model is a detector; otherwise it is a segmentor.
+
+    Raises:
+        ValueError: It is neither.
+    """
+    # By name, because only one of the two hosts may be installed.
+    bases = {cls.__name__ for cls in type(model).__mro__}
+    if not bases & {'BaseDetector', 'BaseSegmentor'}:
+        raise ValueError(
+            f'the config builds {type(model).__name__}, which is neither a '
+            'detector (MMDetection) nor a segmentor (MMSegmentation).')
+    return 'BaseDetector' in bases
+
+
+def load_model(cfg: Config, checkpoint: str, device: str) -> nn.Module:
+    """Build the model of a config with all weights of a checkpoint.
+
+    Args:
+        cfg: Config; what its ``init_cfg`` name is not loaded.
+        checkpoint: File with the weights of the whole model.
+        device: 'cuda' or 'cpu'.
+
+    Raises:
+        ValueError: The model is neither detector nor segmentor, or the
+            checkpoint does not fit it.
+    """
+    # As in MMEngine's runner it may stand beside the model.
+    settings = dict(data_preprocessor=cfg.get('data_preprocessor'))
+    model = MODELS.build({**settings, **cfg.model})
+    is_detector(model)
+    if device == 'cpu':
+        model = revert_sync_batchnorm(model)
+    state = fit_to_model(model, weights_of(load_checkpoint(checkpoint)))
+    check_keys(model.state_dict(), state, checkpoint)
+    model.load_state_dict(state)
+    return model.to(device).eval()
+
+
+def build_dataset(cfg: Config, annotated: bool) -> BaseDataset:
+    """Test set of a config, before its list of files is read.
+
+    Args:
+        cfg: Config.
+        annotated: Whether its pipeline loads annotations.
+    """
+    settings = cfg.test_dataloader.dataset.copy()
+    steps, annotations = [], []
+    for step in settings.pipeline:
+        is_annotation = str(step['type']).endswith('Annotations')
+        (annotations if is_annotation else steps).append(step)
+    if annotated:
+        # Predictions are in pixels of the file. So is what is loaded after
+        # the image was resized, whatever the order in the config.
+        steps[-1:-1] = annotations
+    settings.update(pipeline=steps, lazy_init=True)
+    return DATASETS.build(settings)
+
+
+def distinct_colours(count: int) -> List[Tuple[int, int, int]]:
+    """Colours (R, G, B) that are far apart, always the same ones.
+
+    Each is the colour of a grid, without the dark and grey ones, that differs
+    most from those before it. After all 168 they begin again.
+    """
+    levels = np.linspace(0, 255, 6).astype(int).tolist()
+    grid = [c for c in product(levels[::-1], repeat=3)
+            if max(c) > 128 and max(c) - min(c) > 64]
+    lab = cv2.cvtColor(np.float32([grid]) / 255, cv2.COLOR_RGB2LAB)[0]
+    chosen = [grid.index((255, 0, 0))]
+    distance = np.full(len(grid), np.inf)
+    while len(chosen) < len(grid):
+        step = np.linalg.norm(lab - lab[chosen[-1]], axis=1)
+        distance = np.minimum(distance, step)
+        chosen.append(int(distance.argmax()))
+    return [grid[chosen[i % len(grid)]] for i in range(count)]
+
+
+def with_palette(dataset: BaseDataset, settings: Dict) -> Dict[str, Any]:
+    """Metainfo of a data set with a colour for each class.
+
+    The hosts make up colours where there are none, and keep those of COCO
+    when the classes are others; both can look the same.
+
+    Args:
+        dataset: Data set.
+        settings: Its config.
+    """
+    meta, own = dataset.metainfo, type(dataset).METAINFO
+    classes = meta.get('classes') or ()
+    has_palette = 'palette' in (settings.get('metainfo') or {}) or (
+        'palette' in own and set(classes) <= set(own.get('classes') or ()))
+    if classes and not has_palette:
+        meta['palette'] = distinct_colours(len(classes))
+    return meta
+
+
+def build_visualizer(cfg: Config, dataset: BaseDataset) -> Visualizer:
+    """Visualizer of a config, without its backends."""
+    visualizer = VISUALIZERS.build(dict(cfg.visualizer, vis_backends=None))
+    visualizer.dataset_meta = with_palette(dataset,
+                                           cfg.test_dataloader.dataset)
+    return visualizer
+
+
+@torch.no_grad()
+def draw_image(model: nn.Module, dataset: BaseDataset, info: Dict,
+               visualizer: Visualizer, score_thr: float, draw_gt: bool,
+               out: Path) -> np.ndarray:
+    """Predict and draw one image.
+
+    Args:
+        model: Detector or segmentor in eval mode.
+        dataset: Its pipeline is used.
+        info: What the data set knows about the image.
+        visualizer: The host's.
+        score_thr: Least score of the detections that are drawn.
+        draw_gt: Whether there is a ground truth to draw.
+        out: Picture to write.
+
+    Returns:
+        The picture, uint8 (H, W, 3), BGR.
+
+    Raises:
+        ValueError: The image cannot be read.
+    """
+    try:
+        image = decode_image(Path(info['img_path']).read_bytes())
+    except ImageDecodeError as error:
+        raise ValueError(f'"{info["img_path"]}" {error}.') from error
+    sample = model.test_step(pseudo_collate([dataset.pipeline(info)]))[0]
+    options = dict(pred_score_thr=score_thr) if is_detector(model) else {}
+    # Colours of instances are jittered at random.
+    np.random.seed(0)
+    visualizer.add_datasample(
+        out.stem, image[..., ::-1].copy(), sample, draw_gt=draw_gt,
+        out_file=str(out), **options)
+    return cv2.imread(str(out))
+
+
+def contact_sheet(pictures: Sequence[np.ndarray]) -> np.ndarray:
+    """Pictures of the same width below each other."""
+    rows = []
+    for picture in pictures:
+        height, width = picture.shape[:2]
+        row = cv2.resize(
+            picture, (WIDTH, max(1, round(height * WIDTH / width))),
+            interpolation=cv2.INTER_AREA
+            if width > WIDTH else cv2.INTER_CUBIC)
+        rows += [row, np.full((GAP, WIDTH, 3), 255, np.uint8)]
+    return np.vstack(rows[:-1])
+
+
+def draw_predictions(cfg: Config, checkpoint: str, out: Path, num: int = 8,
+                     score_thr: float = 0.3,
+                     images: Optional[Sequence[str]] = None,
+                     device: str = 'cpu') -> int:
+    """Draw predictions on images of the test set, or on others.
+
+    Args:
+        cfg: Config of MMDetection or MMSegmentation.
+        checkpoint: File with the weights of its model.
+        out: Folder for the pictures.
+        num: Images of the test set, or of each folder among ``images``.
+        score_thr: Least score of the detections that are drawn.
+        images: Files and folders to predict on instead of the test set.
+        device: 'cuda' or 'cpu'.
+
+    Returns:
+        Number of pictures.
+
+    Raises:
+        ValueError: An image, the model or the checkpoint is not what it
+            should be.
+    """
+    files = find_images(images or (), num)
+    init_default_scope(cfg.get('default_scope', 'mmengine'))
+    model = load_model(cfg, checkpoint, device)
+    dataset = build_dataset(cfg, annotated=not files)
+    infos = [dict(img_path=str(path), img_id=i)
+             for i, path in enumerate(files)]
+    if not files:
+        dataset.full_init()
+        infos = [dataset.get_data_info(i)
+                 for i in spaced(range(len(dataset)), num)]
+    if not infos:
+        raise ValueError('the test set of the config has no images.')
+    visualizer = build_visualizer(cfg, dataset)
+    out.mkdir(parents=True, exist_ok=True)
+    pictures = [
+        draw_image(model, dataset, info, visualizer, score_thr, not files,
+                   out / f'{i:03d}_{Path(info["img_path"]).stem}.png')
+        for i, info in enumerate(infos)
+    ]
+    if not cv2.imwrite(str(out / SHEET), contact_sheet(pictures)):
+        raise OSError(f'cannot write the picture {out / SHEET}.')
+    return len(pictures)
+
+
+def parse_args() -> argparse.Namespace:
+    """Command line."""
+    parser = argparse.ArgumentParser(
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument('config', help='detection or segmentation config')
+    parser.add_argument('checkpoint', help='checkpoint of its whole model')
+    parser.add_argument(
+        '--out', type=Path, required=True, help='folder for the pictures')
+    parser.add_argument(
+        '--num',
+        type=int,
+        default=8,
+        help='images, evenly spaced, of the test set or of each folder')
+    parser.add_argument(
+        '--score-thr',
+        type=float,
+        default=0.3,
+        help='least score of the detections that are drawn')
+    parser.add_argument(
+        '--images',
+        nargs='+',
+        metavar='PATH',
+        help='files and folders to predict on instead of the test set')
+    parser.add_argument(
+        '--device',
+        choices=['cuda', 'cpu'],
+        default='cuda' if torch.cuda.is_available() else 'cpu')
+    parser.add_argument(
+        '--cfg-options',
+        nargs='+',
+        action=DictAction,
+        metavar='KEY=VALUE',
+        help='settings that replace those of the config')
+    args = parser.parse_args()
+    if args.num < 1:
+        parser.error(f'--num must be at least 1, got {args.num}.')
+    if args.device == 'cuda' and not torch.cuda.is_available():
+        parser.error('there is no GPU: use --device cpu.')
+    return args
+
+
+def main() -> int:
+    """Command line; returns the exit status."""
+    args = parse_args()
+    try:
+        cfg = Config.fromfile(args.config)
+        if args.cfg_options:
+            cfg.merge_from_dict(args.cfg_options)
+        count = draw_predictions(cfg, args.checkpoint, args.out, args.num,
+                                 args.score_thr, args.images, args.device)
+    except (ValueError, OSError) as error:
+        print(f'draw_predictions: {error}', file=sys.stderr)
+        return 2
+    print(f'{args.out}: {count} pictures, and all of them in {SHEET}.')
+    return 0
+
+
+if __name__ == '__main__':
+    sys.exit(main())
