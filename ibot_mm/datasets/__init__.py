@@ -1,13 +1,17 @@
+from .checked_coco import CheckedCocoDataset
+from .checked_segmentation import CheckedSegDataset
 from .collate import multi_crop_collate
 from .inaturalist import INaturalist
 from .labelled_dataset import LabelledDataset
 from .pretrain_dataset import PretrainDataset
 from .samplers import PretrainSampler
-from .transforms import (BlockMaskGenerator, LoadImage, MaskGlobalCrops,
-                         MultiCrop, RandomMaskGenerator, RGBToBGR)
+from .transforms import (BlockMaskGenerator, CheckSegLabels, LoadImage,
+                         MaskGlobalCrops, MultiCrop, RandomMaskGenerator,
+                         RGBToBGR)
 
 __all__ = [
-    'BlockMaskGenerator', 'INaturalist', 'LabelledDataset', 'LoadImage',
+    'BlockMaskGenerator', 'CheckSegLabels', 'CheckedCocoDataset',
+    'CheckedSegDataset', 'INaturalist', 'LabelledDataset', 'LoadImage',
     'MaskGlobalCrops', 'MultiCrop', 'PretrainDataset', 'PretrainSampler',
     'RGBToBGR', 'RandomMaskGenerator', 'multi_crop_collate'
 ]

@@ -1,7 +1,8 @@
 """What data sets with labels say when something is wrong with the data."""
 
+import os
 from pathlib import Path
-from typing import Sequence
+from typing import Any, Dict, Iterator, Optional, Sequence, Set
 
 
 def require(path: str, kind: str, setting: str, data_root: str = '') -> None:
@@ -33,3 +34,76 @@ def quoted(names: Sequence[str], limit: int = 5) -> str:
     more = len(names) - limit
     return f'{text} and {more} more' if more > 0 else text
 
+
+def is_local(path: str, backend_args: Optional[dict]) -> bool:
+    """Whether a host's data set reads a path from this machine's files."""
+    return not backend_args and '://' not in path
+
+
+def require_prefix(dataset: Any, key: str) -> None:
+    """Refuse a data set of a host without one of its folders.
+
+    Args:
+        dataset: Data set with ``data_prefix``, ``data_root`` and
+            ``backend_args``.
+        key: Key of ``data_prefix``.
+
+    Raises:
+        ValueError: ``data_prefix`` has no such key.
+        FileNotFoundError: There is no such folder.
+    """
+    folder = dataset.data_prefix.get(key)
+    if folder is None:
+        raise ValueError(
+            f'data_prefix of the data set has no "{key}", only '
+            f'{quoted(list(dataset.data_prefix)) or "nothing"}; set '
+            f'data_prefix.{key}.')
+    if is_local(folder, dataset.backend_args):
+        require(folder, 'folder', f'data_prefix.{key}',
+                dataset.data_root or '')
+
+
+def _missing(paths: Sequence[str]) -> Iterator[str]:
+    """Paths of files that are not there; lists each folder once."""
+    names: Dict[str, Set[str]] = {}
+    for path in paths:
+        folder, name = os.path.split(path)
+        folder = folder or '.'
+        if folder not in names:
+            there = os.path.isdir(folder)
+            names[folder] = set(os.listdir(folder)) if there else set()
+        known = names[folder]
+        # Where 'A' and 'a' are one file the listing does not decide.
+        if name not in known and not (known and os.path.isfile(path)):
+            yield path
+
+
+def require_files(paths: Sequence[str], what: str, settings: str) -> None:
+    """Refuse files that are not there.
+
+    Args:
+        paths: The files, in any folders.
+        what: What they are, for the message.
+        settings: Settings of the data set that led to them.
+
+    Raises:
+        FileNotFoundError: Some are missing.
+    """
+    missing = list(_missing(paths))
+    if missing:
+        raise FileNotFoundError(
+            f'{len(missing)} of the {len(paths)} {what} are missing, the '
+            f'first: {quoted(missing, 3)}; change {settings} of the data '
+            'set.')
+
+
+def require_names(classes: Sequence[str]) -> None:
+    """Refuse a text in the place of class names.
+
+    Raises:
+        ValueError: It is one; its letters would be taken for classes.
+    """
+    if isinstance(classes, str):
+        raise ValueError(
+            f'metainfo.classes of the data set is the text "{classes}"; '
+            f"write a sequence of names, for one class ('{classes}', ).")

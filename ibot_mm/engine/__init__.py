@@ -1,6 +1,7 @@
-from .hooks import (BadFileHook, FreezeLastLayerHook, PretrainRuntimeInfoHook,
-                    StrictLoadHook, TeacherEMAHook, TeacherTemperatureHook,
-                    TrainingHealthError, TrainingHealthHook)
+from .hooks import (BadFileHook, DataCheckHook, FreezeLastLayerHook,
+                    PretrainRuntimeInfoHook, StrictLoadHook, TeacherEMAHook,
+                    TeacherTemperatureHook, TrainingHealthError,
+                    TrainingHealthHook)
 from .loops import FeatureTestLoop, KNNValLoop
 from .optimizers import (LayerDecayOptimWrapperConstructor,
                          PretrainOptimWrapper,
@@ -8,8 +9,9 @@ from .optimizers import (LayerDecayOptimWrapperConstructor,
 from .schedulers import CosineWeightDecay, EpochCosineLR, WarmupCosineLR
 
 __all__ = [
-    'BadFileHook', 'CosineWeightDecay', 'EpochCosineLR', 'FeatureTestLoop',
-    'FreezeLastLayerHook', 'KNNValLoop', 'LayerDecayOptimWrapperConstructor',
+    'BadFileHook', 'CosineWeightDecay', 'DataCheckHook', 'EpochCosineLR',
+    'FeatureTestLoop', 'FreezeLastLayerHook', 'KNNValLoop',
+    'LayerDecayOptimWrapperConstructor',
     'PretrainOptimWrapper', 'PretrainOptimWrapperConstructor',
     'PretrainRuntimeInfoHook', 'StrictLoadHook', 'TeacherEMAHook',
     'TeacherTemperatureHook', 'TrainingHealthError', 'TrainingHealthHook',

@@ -1,3 +1,4 @@
+from .check_seg_labels import CheckSegLabels
 from .decode import ImageDecodeError, decode_image, decode_unchanged
 from .load_image import LoadImage
 from .mask_generators import BlockMaskGenerator, RandomMaskGenerator
@@ -6,7 +7,7 @@ from .multi_crop import MultiCrop
 from .rgb_to_bgr import RGBToBGR
 
 __all__ = [
-    'BlockMaskGenerator', 'ImageDecodeError', 'LoadImage', 'MaskGlobalCrops',
-    'MultiCrop', 'RGBToBGR', 'RandomMaskGenerator', 'decode_image',
-    'decode_unchanged'
+    'BlockMaskGenerator', 'CheckSegLabels', 'ImageDecodeError', 'LoadImage',
+    'MaskGlobalCrops', 'MultiCrop', 'RGBToBGR', 'RandomMaskGenerator',
+    'decode_image', 'decode_unchanged'
 ]

@@ -1,4 +1,5 @@
 from .bad_file_hook import BadFileHook
+from .data_check_hook import DataCheckHook
 from .freeze_last_layer_hook import FreezeLastLayerHook
 from .runtime_info_hook import PretrainRuntimeInfoHook
 from .strict_load_hook import StrictLoadHook
@@ -7,7 +8,7 @@ from .teacher_temperature_hook import TeacherTemperatureHook
 from .training_health_hook import TrainingHealthError, TrainingHealthHook
 
 __all__ = [
-    'BadFileHook', 'FreezeLastLayerHook', 'PretrainRuntimeInfoHook',
-    'StrictLoadHook', 'TeacherEMAHook', 'TeacherTemperatureHook',
-    'TrainingHealthError', 'TrainingHealthHook'
+    'BadFileHook', 'DataCheckHook', 'FreezeLastLayerHook',
+    'PretrainRuntimeInfoHook', 'StrictLoadHook', 'TeacherEMAHook',
+    'TeacherTemperatureHook', 'TrainingHealthError', 'TrainingHealthHook'
 ]
