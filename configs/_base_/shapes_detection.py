@@ -2,9 +2,9 @@
 # (`_base_.shapes_<name>`): the quickstart's network with patches of 8, so that
 # all strides are half, narrower heads, small images and a short schedule.
 shapes_classes = ('striped_disc', 'dotted_star', 'ringed_square',
-                  'waved_triangle', 'checked_flower', 'crossed_bean',
-                  'bricked_hexagon', 'scaled_leaf', 'swirled_bone',
-                  'rayed_gear', 'zigzagged_drop', 'gridded_cross')
+                  'checked_flower', 'waved_triangle', 'rayed_gear',
+                  'gridded_cross', 'bricked_hexagon', 'crossed_bean',
+                  'scaled_leaf', 'zigzagged_drop', 'swirled_bone')
 shapes_root = 'data/shapes/coco/'
 
 shapes_backbone = dict(

@@ -77,7 +77,9 @@ def options(name, shapes, work_dir):
         f'{split}_dataloader.{key}' for split in ('train', 'val', 'test')
         for key in (f'dataset.data_root={root}', 'num_workers=0',
                     'persistent_workers=False', 'batch_size=4')
-    ] + ['randomness.seed=0', 'default_hooks.logger.interval=1']
+    ] + ['randomness.seed=0', 'default_hooks.logger.interval=1',
+         # In one process a visualizer is found by its name.
+         f'visualizer.name={work_dir}']
     if name in DETECTORS:
         found += ['train_cfg.max_epochs=2']
         for split in ('val', 'test'):
