@@ -76,12 +76,15 @@ def options(name, shapes, work_dir):
     found = [
         f'{split}_dataloader.{key}' for split in ('train', 'val', 'test')
         for key in (f'dataset.data_root={root}', 'num_workers=0',
-                    'persistent_workers=False', 'batch_size=4')
-    ] + ['randomness.seed=0', 'default_hooks.logger.interval=1',
+                    'persistent_workers=False')
+    ] + ['train_dataloader.batch_size=4', 'randomness.seed=0',
+         'default_hooks.logger.interval=1',
          # In one process a visualizer is found by its name.
          f'visualizer.name={work_dir}']
     if name in DETECTORS:
-        found += ['train_cfg.max_epochs=2']
+        found += ['train_cfg.max_epochs=2', 'val_dataloader.batch_size=4',
+                  'model.test_cfg.rpn.max_per_img=50',
+                  'model.test_cfg.rcnn.max_per_img=20']
         for split in ('val', 'test'):
             found += [
                 f'{split}_evaluator.ann_file={root}annotations/'

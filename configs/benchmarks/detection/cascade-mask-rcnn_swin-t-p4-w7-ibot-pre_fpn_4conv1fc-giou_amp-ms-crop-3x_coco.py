@@ -7,6 +7,7 @@
 # Schedule: 8 GPUs x batch 2 x accumulation 1 = 16 images a step; lr 1e-4;
 # warm-up 500 iterations, 36 epochs of 7,330 iterations (263,880 in all;
 # 117,266 images have instances), rate x 0.1 after epochs 27 and 33.
+# Neither paper nor release says the batch: it is that of the host's Swin.
 # No result of this configuration is published.
 _base_ = 'cascade-mask-rcnn_swin-t-p4-w7-ibot-pre_fpn_4conv1fc-giou_amp-ms-crop-1x_coco.py'
 

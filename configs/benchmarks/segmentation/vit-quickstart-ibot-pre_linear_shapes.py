@@ -15,7 +15,8 @@ _base_ = [
 model = dict(
     data_preprocessor=dict(size=(96, 96)),
     backbone=dict(_base_.shapes_backbone, frozen_stages=4),
-    decode_head=dict(in_channels=[96, 96, 96, 96], channels=384, num_classes=12),
+    decode_head=dict(
+        in_channels=[96, 96, 96, 96], channels=384, num_classes=12),
     test_cfg=dict(crop_size=(96, 96), stride=(64, 64)))
 train_dataloader = dict(
     batch_size=16,

@@ -16,7 +16,8 @@ model = dict(
     data_preprocessor=dict(size=(96, 96)),
     backbone=_base_.shapes_backbone,
     neck=dict(in_channels=96),
-    decode_head=dict(in_channels=[96, 96, 96, 96], channels=64, num_classes=12),
+    decode_head=dict(
+        in_channels=[96, 96, 96, 96], channels=64, num_classes=12),
     auxiliary_head=dict(in_channels=96, channels=64, num_classes=12),
     test_cfg=dict(crop_size=(96, 96), stride=(64, 64)))
 train_dataloader = dict(
