@@ -6,6 +6,7 @@ too. A published figure is the paper's.
 """
 
 import re
+import textwrap
 from copy import deepcopy
 from functools import lru_cache
 from pathlib import Path
@@ -992,6 +993,31 @@ test_dataloader = val_dataloader
     for key in ('optim_wrapper', 'param_scheduler', 'auto_scale_lr'):
         assert cfg[key] == ours[key]
     assert build(name, cfg).decode_head.conv_seg.out_channels == 3
+
+
+def documented_examples():
+    """Configs of users that docs/dense_tasks.md shows."""
+    page = (ROOT / 'docs' / 'dense_tasks.md').read_text()
+    blocks = re.findall(r'```python\n(.*?)```', page, flags=re.S)
+    return [textwrap.dedent(block) for block in blocks]
+
+
+@pytest.mark.parametrize('text', documented_examples())
+def test_documented_examples_build(text, tmp_path):
+    (tmp_path / 'mine.py').write_text(text)
+    cfg = Config.fromfile(tmp_path / 'mine.py')
+    build('mine', cfg)
+    for loader in ('train_dataloader', 'val_dataloader'):
+        dataset = cfg[loader].dataset
+        classes = dataset.get('metainfo', {}).get('classes')
+        heads = ([cfg.model.decode_head, cfg.model.auxiliary_head]
+                 if 'decode_head' in cfg.model else
+                 [cfg.model.roi_head.bbox_head, cfg.model.roi_head.mask_head])
+        assert [head.num_classes for head in heads] == [
+            len(classes) if classes else 80] * 2
+        for step in dataset.pipeline:
+            if step['type'] == 'LoadAnnotations':
+                assert step.get('reduce_zero_label') is None
 
 
 # ------------------------------------------------------ readmes and metafiles
