@@ -2,6 +2,7 @@ from .bad_file_hook import BadFileHook
 from .data_check_hook import DataCheckHook
 from .freeze_last_layer_hook import FreezeLastLayerHook
 from .runtime_info_hook import PretrainRuntimeInfoHook
+from .safe_checkpoint_hook import SafeCheckpointHook
 from .strict_load_hook import StrictLoadHook
 from .teacher_ema_hook import TeacherEMAHook
 from .teacher_temperature_hook import TeacherTemperatureHook
@@ -9,6 +10,7 @@ from .training_health_hook import TrainingHealthError, TrainingHealthHook
 
 __all__ = [
     'BadFileHook', 'DataCheckHook', 'FreezeLastLayerHook',
-    'PretrainRuntimeInfoHook', 'StrictLoadHook', 'TeacherEMAHook',
-    'TeacherTemperatureHook', 'TrainingHealthError', 'TrainingHealthHook'
+    'PretrainRuntimeInfoHook', 'SafeCheckpointHook',
+    'StrictLoadHook', 'TeacherEMAHook', 'TeacherTemperatureHook',
+    'TrainingHealthError', 'TrainingHealthHook'
 ]
