@@ -12,6 +12,7 @@ default_hooks = dict(
         interval=1,
         max_keep_ckpts=3,
         save_last=True),
+    interruption=dict(type='ibot_mm.InterruptionHook'),
     sampler_seed=dict(type='DistSamplerSeedHook'),
     strict_load=dict(type='ibot_mm.StrictLoadHook'),
     bad_files=dict(type='ibot_mm.BadFileHook', max_share=0.1),

@@ -1,5 +1,5 @@
 from .hooks import (BadFileHook, DataCheckHook, FreezeLastLayerHook,
-                    PretrainRuntimeInfoHook,
+                    InterruptionHook, PretrainRuntimeInfoHook,
                     SafeCheckpointHook, StrictLoadHook, TeacherEMAHook,
                     TeacherTemperatureHook, TrainingHealthError,
                     TrainingHealthHook)
@@ -11,7 +11,7 @@ from .schedulers import CosineWeightDecay, EpochCosineLR, WarmupCosineLR
 
 __all__ = [
     'BadFileHook', 'CosineWeightDecay', 'DataCheckHook', 'EpochCosineLR',
-    'FeatureTestLoop', 'FreezeLastLayerHook',
+    'FeatureTestLoop', 'FreezeLastLayerHook', 'InterruptionHook',
     'KNNValLoop', 'LayerDecayOptimWrapperConstructor',
     'PretrainOptimWrapper', 'PretrainOptimWrapperConstructor',
     'PretrainRuntimeInfoHook', 'SafeCheckpointHook', 'StrictLoadHook',

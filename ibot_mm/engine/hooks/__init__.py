@@ -1,6 +1,7 @@
 from .bad_file_hook import BadFileHook
 from .data_check_hook import DataCheckHook
 from .freeze_last_layer_hook import FreezeLastLayerHook
+from .interruption_hook import InterruptionHook
 from .runtime_info_hook import PretrainRuntimeInfoHook
 from .safe_checkpoint_hook import SafeCheckpointHook
 from .strict_load_hook import StrictLoadHook
@@ -10,7 +11,7 @@ from .training_health_hook import TrainingHealthError, TrainingHealthHook
 
 __all__ = [
     'BadFileHook', 'DataCheckHook', 'FreezeLastLayerHook',
-    'PretrainRuntimeInfoHook', 'SafeCheckpointHook',
+    'InterruptionHook', 'PretrainRuntimeInfoHook', 'SafeCheckpointHook',
     'StrictLoadHook', 'TeacherEMAHook', 'TeacherTemperatureHook',
     'TrainingHealthError', 'TrainingHealthHook'
 ]
