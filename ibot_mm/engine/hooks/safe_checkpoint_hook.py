@@ -208,6 +208,7 @@ class SafeCheckpointHook(CheckpointHook):
         try:
             yield
         except OSError as error:
+            error.filename = error.filename or self.last_ckpt
             vars(self).update(mine)
             info.clear()
             info.update(before)
