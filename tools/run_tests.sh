@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Make or reuse the environment, with compiled mmcv operators, and run the
 # tests, two files at a time. Arguments go to pytest: `bash tools/run_tests.sh
-# -m slow`; TEST_PROCESSES=1 runs one file after the other.
+# -m slow`; TEST_PROCESSES=0 runs one file after the other.
 source "$(dirname "${BASH_SOURCE[0]}")/environment.sh"
 make_environment full
 parallel=()

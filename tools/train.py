@@ -11,6 +11,7 @@ from mmengine.runner import Runner
 
 import ibot_mm  # noqa: F401  (checks the installation first)
 from ibot_mm.engine.launch import prepare_launch
+from ibot_mm.utils.pretrained import require_checkpoint
 from ibot_mm.utils.latest_checkpoint import (Latest, latest_checkpoint,
                                              require_same, require_whole)
 
@@ -117,10 +118,12 @@ def set_resume(cfg: Config, args: argparse.Namespace) -> Latest:
 def set_pretrained(cfg: Config, args: argparse.Namespace) -> None:
     """Name the checkpoint that parts of the model start from.
 
-    A run that is resumed, or has ``load_from``, needs none.
+    A run that is resumed, or has ``load_from``, needs none. Those that are
+    missing are refused here already, since reading the data can take minutes.
 
     Raises:
         ValueError: No part of the model takes one.
+        CheckpointError: There is no such file.
     """
     parts = pretrained_parts(cfg.model)
     if args.pretrained and not parts:
@@ -131,6 +134,8 @@ def set_pretrained(cfg: Config, args: argparse.Namespace) -> None:
             part.init_cfg.checkpoint = args.pretrained
         elif cfg.get('load_from') and not part.init_cfg.get('checkpoint'):
             part.init_cfg = None
+            continue
+        require_checkpoint(part.init_cfg.get('checkpoint'), part.type)
 
 
 def merge_args(cfg: Config, args: argparse.Namespace) -> Latest:

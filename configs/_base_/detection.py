@@ -1,6 +1,7 @@
 # What the detectors on iBOT backbones change in the host's configs. The
 # host's files hold the same keys, so these are variables that the files in
-# configs/benchmarks/detection take with `_base_.<name>`.
+# configs/benchmarks/detection take with `_base_.<name>`. In a printed config
+# the variables that it does not take mean nothing, as the hosts' do.
 
 # Pyramid x4, x2, x1, x1/2 from four layers without the final norm, then the
 # host's FPN (official release). with_cp recomputes activations.

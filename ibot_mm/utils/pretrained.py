@@ -85,7 +85,7 @@ def select_side(checkpoint: Dict[str, Any], side: str = 'teacher') -> State:
         state, prefix = add_prefix(state, 'backbone.'), ''
     elif any(name.startswith('teacher.backbone.') for name in state):
         prefix = 'teacher.' if side == 'teacher' else ''
-    elif side == 'teacher' and (
+    elif side == 'teacher' and strip(state, 'backbone.') and (
             {'backbone.mask_token', 'head.center'} & set(state)):
         raise CheckpointError(
             'the checkpoint has no teacher, only a student: take that with '
@@ -212,6 +212,24 @@ def inflate_channels(weight: Tensor, channels: int) -> Tensor:
     return torch.einsum('dchw,ck->dkhw', weight, share.to(weight))
 
 
+def require_checkpoint(path: Optional[str], name: str) -> None:
+    """Refuse a module's checkpoint that is not named or not there.
+
+    Args:
+        path: Path or URL; what is behind a URL is not looked at.
+        name: Of the module.
+
+    Raises:
+        CheckpointError: There is none.
+    """
+    if not path:
+        raise CheckpointError(
+            f'{name} is to start from a checkpoint, but none is named: give '
+            '--pretrained PATH, or set init_cfg.checkpoint.')
+    if '://' not in path and not Path(path).is_file():
+        raise CheckpointError(f'there is no checkpoint "{path}".')
+
+
 def _read(path: str) -> Dict[str, Any]:
     if '://' not in path:
         return load_checkpoint(path)
@@ -265,10 +283,7 @@ def load_pretrained(module: nn.Module,
         CheckpointError: The file cannot be read, or is not exactly what the
             module needs.
     """
-    if not checkpoint:
-        raise CheckpointError(
-            f'{type(module).__name__} is to start from a checkpoint, but none '
-            'is named: give --pretrained PATH, or set init_cfg.checkpoint.')
+    require_checkpoint(checkpoint, type(module).__name__)
     source = Path(checkpoint).name
     content = _read(checkpoint)
     if prefix is not None:

@@ -235,7 +235,7 @@ def test_the_multi_scale_test_is_a_mean_of_predictions(
     if name != 'upernet':
         pytest.skip('of UperNet')
     recipe = next((CONFIGS / 'segmentation').glob('vit-small*upernet*-ms.py'))
-    assert "dict(type='PrepareTTAHook', tta_cfg=_base_.tta_model)" in (
+    assert "dict(type='ibot_mm.TestTimeAugHook', tta_cfg=" in (
         recipe.read_text())
     ratios = (0.5, 1.0, 1.25)
     config = tmp_path / 'ms.py'
@@ -247,7 +247,8 @@ pipeline[1].transforms[0] = [
     for r in {ratios}
 ]
 test_dataloader = dict(dataset=dict(pipeline=pipeline))
-custom_hooks = [dict(type='PrepareTTAHook', tta_cfg=_base_.tta_model)]
+custom_hooks = [
+    dict(type='ibot_mm.TestTimeAugHook', tta_cfg=_base_.tta_model)]
 ''')
     run(monkeypatch, 'test.py', config, checkpoint(name, work_dir, 2),
         '--work-dir', tmp_path, '--out', tmp_path / 'metrics.json',

@@ -161,6 +161,22 @@ def test_another_batch_begins_the_epoch_anew(data, tmp_path):
     assert sorted(losses(resumed)) == list(range(STOP + 1, STOP + 5))
 
 
+def test_an_epoch_of_another_length_is_not_left_out(data, tmp_path):
+    """Another batch from an epoch's end on, then resumed once more."""
+    config = write_config(tmp_path, data, 1)
+    work_dir = tmp_path / 'run'
+    save = ['--cfg-options', 'optim_wrapper.accumulative_counts=1',
+            'default_hooks.checkpoint.by_epoch=True',
+            'default_hooks.checkpoint.interval=1']
+    start(config, work_dir, 1, *save, 'train_cfg.max_epochs=2')
+    for epochs in (3, 4):
+        start(config, work_dir, 1, '--resume', *save,
+              f'train_cfg.max_epochs={epochs}',
+              'train_dataloader.batch_size=12')
+    # 2 epochs of 6 iterations and 2 of 4.
+    assert sorted(losses(work_dir)) == list(range(1, 21))
+
+
 def test_seeds_differ():
     seeds = {iteration_seed(seed, rank, iteration) for seed in (0, 1)
              for rank in range(8) for iteration in range(500)}

@@ -411,3 +411,38 @@ def test_official_files_are_to_be_converted_before_they_train():
     with pytest.raises(CheckpointError, match='"x.pth" is .*ibot_to_mm.py'):
         StrictLoadHook().after_load_checkpoint(
             runner, dict(student={}, teacher={}))
+
+
+@pytest.mark.parametrize('resume', [False, True])
+def test_a_head_for_other_classes_starts_anew(resume):
+    from types import SimpleNamespace
+
+    from torch import nn
+
+    from ibot_mm.engine import StrictLoadHook
+
+    def model(classes):
+        return nn.ModuleDict(dict(body=nn.Linear(3, 4),
+                                  head=nn.Linear(4, classes)))
+
+    old, new = model(5), model(2)
+    own = new.head.weight.clone()
+    runner = SimpleNamespace(model=new, _load_from='x.pth', _resume=resume)
+    checkpoint = dict(state_dict=old.state_dict())
+    hook = StrictLoadHook(start_anew=['head.'])
+    if resume:
+        with pytest.raises(CheckpointError, match='head.bias'):
+            hook.after_load_checkpoint(runner, checkpoint)
+        return
+    hook.after_load_checkpoint(runner, checkpoint)
+    new.load_state_dict(checkpoint['state_dict'])
+    assert torch.equal(new.body.weight, old.body.weight)
+    assert torch.equal(new.head.weight, own)
+
+
+def test_a_head_alone_is_no_student(save):
+    """It has centres, as a student's file, but no backbone of any kind."""
+    content = dict(state_dict={'head.center': torch.zeros(3),
+                               'teacher.neck.last_layer.bias': torch.zeros(3)})
+    with pytest.raises(CheckpointError, match='no backbone of the teacher'):
+        vit(dict(checkpoint=save(content)))

@@ -10,5 +10,5 @@ _base_ = 'vit-large-p16-ibot-pre_upernet_8xb1-acc2-amp-320k_ade20k-640x640.py'
 
 test_dataloader = dict(dataset=dict(pipeline=_base_.tta_pipeline))
 custom_hooks = [
-    dict(type='PrepareTTAHook', tta_cfg=_base_.tta_model),
+    dict(type='ibot_mm.TestTimeAugHook', tta_cfg=_base_.tta_model),
 ]

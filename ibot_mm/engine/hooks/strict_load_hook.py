@@ -1,6 +1,6 @@
 """Refuse checkpoints that are not exactly what the model needs."""
 
-from typing import Any, Dict
+from typing import Any, Dict, Sequence
 
 from mmengine.hooks import Hook
 
@@ -18,7 +18,15 @@ class StrictLoadHook(Hook):
     MMEngine loads ``load_from`` and resumed checkpoints with warnings only. A
     model with a method ``adapt_checkpoint`` may take the file apart itself;
     for the others positions and window tables are resized.
+
+    Args:
+        start_anew: Beginnings of names that are not taken from
+            ``load_from``, such as heads for other classes. A resumed run
+            takes all.
     """
+
+    def __init__(self, start_anew: Sequence[str] = ()) -> None:
+        self.start_anew = tuple(start_anew)
 
     def after_load_checkpoint(self, runner,
                               checkpoint: Dict[str, Any]) -> None:
@@ -40,5 +48,10 @@ class StrictLoadHook(Hook):
                 'it with tools/model_converters/ibot_to_mm.py.')
         else:
             state = fit_to_model(model, weights_of(checkpoint))
+        if self.start_anew and not runner._resume:
+            state = {k: v for k, v in state.items()
+                     if not k.startswith(self.start_anew)}
+            state.update((k, v) for k, v in model.state_dict().items()
+                         if k.startswith(self.start_anew))
         check_keys(model.state_dict(), state, source)
         checkpoint['state_dict'] = state

@@ -10,8 +10,8 @@ from mmengine.runner import EpochBasedTrainLoop
 
 from ibot_mm.registry import LOOPS
 
-# Where checkpoints have the iterations of an epoch.
-LENGTH = 'iterations_per_epoch'
+# Where checkpoints have the epoch, its first iteration and its length.
+BEGIN = 'epoch_begin'
 # Odd factors of a hash: streams of neighbouring ranks and iterations differ.
 RANK_FACTOR, ITERATION_FACTOR = 0x9E3779B97F4A7C15, 0xBF58476D1CE4E5B9
 
@@ -44,8 +44,9 @@ class PretrainLoop(EpochBasedTrainLoop):
     rank and the iteration. Crops and masks depend on (seed, epoch, sample) as
     they are, so no state of a generator has to be kept.
 
-    The sampler has to be :class:`PretrainSampler`. Gradients that are being
-    accumulated are not part of a checkpoint: save at optimizer steps.
+    The sampler has to be :class:`PretrainSampler`, and ``randomness.seed``
+    set. Gradients that are being accumulated are not part of a checkpoint:
+    save at optimizer steps.
 
     Args:
         runner: The runner.
@@ -57,15 +58,17 @@ class PretrainLoop(EpochBasedTrainLoop):
     def run(self) -> torch.nn.Module:
         """Train from the start or from where a checkpoint is."""
         self._done = self._iterations_done()
-        self.runner.message_hub.update_info(LENGTH, len(self.dataloader))
         return super().run()
 
     def run_epoch(self) -> None:
         """Iterate over what is left of the epoch."""
+        done, self._done = self._done, 0
+        self.runner.message_hub.update_info(
+            BEGIN, [self._epoch, self._iter - done, len(self.dataloader)])
         self.runner.call_hook('before_train_epoch')
         self.runner.model.train()
-        done, self._done = self._done, 0
-        self.dataloader.sampler.skip(done * self.dataloader.batch_size)
+        if done:
+            self.dataloader.sampler.skip(done * self.dataloader.batch_size)
         for idx, data_batch in enumerate(self.dataloader, done):
             self.run_iter(idx, data_batch)
         self.runner.call_hook('after_train_epoch')
@@ -74,8 +77,10 @@ class PretrainLoop(EpochBasedTrainLoop):
     def _iterations_done(self) -> int:
         """Iterations of the first epoch that a resumed run has behind it."""
         length = len(self.dataloader)
-        before = self.runner.message_hub.get_info(LENGTH, length)
-        done = self._iter - self._epoch * before
+        # A checkpoint without it is from the end of an epoch.
+        epoch, begin, before = self.runner.message_hub.get_info(
+            BEGIN, [self._epoch, self._iter, length])
+        done = self._iter - begin if epoch == self._epoch else 0
         if done and before != length:
             print_log(
                 f'An epoch had {before} iterations when the checkpoint was '
