@@ -7,10 +7,12 @@ from typing import List
 
 from mmengine.config import Config, ConfigDict, DictAction
 from mmengine.registry import RUNNERS
-from mmengine.runner import Runner, find_latest_checkpoint
+from mmengine.runner import Runner
 
 import ibot_mm  # noqa: F401  (checks the installation first)
 from ibot_mm.engine.launch import prepare_launch
+from ibot_mm.utils.latest_checkpoint import (Latest, latest_checkpoint,
+                                             require_same, require_whole)
 
 
 def parse_args() -> argparse.Namespace:
@@ -23,7 +25,8 @@ def parse_args() -> argparse.Namespace:
         nargs='?',
         const='auto',
         help='continue from the given checkpoint, or without a value from '
-        'the latest one in the work dir')
+        'the latest one in the work dir that is not damaged (if there is '
+        'none, start)')
     parser.add_argument(
         '--pretrained',
         metavar='CHECKPOINT',
@@ -93,6 +96,24 @@ def pretrained_parts(cfg: ConfigDict) -> List[ConfigDict]:
     return found
 
 
+def set_resume(cfg: Config, args: argparse.Namespace) -> Latest:
+    """Name the checkpoint that the run goes on from, if any.
+
+    Raises:
+        CheckpointError: It is damaged, or all of them are.
+    """
+    if not args.resume:
+        return Latest(None)
+    if args.resume == 'auto':
+        found = latest_checkpoint(cfg.work_dir)
+    else:
+        require_whole(args.resume)
+        found = Latest(args.resume)
+    if found.path:
+        cfg.resume, cfg.load_from = True, found.path
+    return found
+
+
 def set_pretrained(cfg: Config, args: argparse.Namespace) -> None:
     """Name the checkpoint that parts of the model start from.
 
@@ -105,17 +126,19 @@ def set_pretrained(cfg: Config, args: argparse.Namespace) -> None:
     if args.pretrained and not parts:
         raise ValueError(f'--pretrained: no part of the model in {args.config}'
                          ' starts from a checkpoint; did you mean load_from?')
-    has_own = cfg.get('load_from') or args.resume and (
-        args.resume != 'auto' or find_latest_checkpoint(cfg.work_dir))
     for part in parts:
         if args.pretrained:
             part.init_cfg.checkpoint = args.pretrained
-        elif has_own and not part.init_cfg.get('checkpoint'):
+        elif cfg.get('load_from') and not part.init_cfg.get('checkpoint'):
             part.init_cfg = None
 
 
-def merge_args(cfg: Config, args: argparse.Namespace) -> Config:
-    """Config with the settings of the command line."""
+def merge_args(cfg: Config, args: argparse.Namespace) -> Latest:
+    """Apply the command line to the config.
+
+    Returns:
+        The checkpoint to resume from.
+    """
     if args.cfg_options:
         cfg.merge_from_dict(args.cfg_options)
     cfg.launcher = args.launcher
@@ -123,6 +146,7 @@ def merge_args(cfg: Config, args: argparse.Namespace) -> Config:
         cfg.work_dir = args.work_dir
     elif not cfg.get('work_dir'):
         cfg.work_dir = str(Path('work_dirs') / Path(args.config).stem)
+    resumed = set_resume(cfg, args)
     set_pretrained(cfg, args)
     if args.amp:
         cfg.optim_wrapper.dtype = args.amp
@@ -130,19 +154,20 @@ def merge_args(cfg: Config, args: argparse.Namespace) -> Config:
         cfg.val_cfg = cfg.val_dataloader = cfg.val_evaluator = None
     if args.auto_scale_lr:
         enable_auto_scale_lr(cfg)
-    if args.resume:
-        cfg.resume = True
-        cfg.load_from = None if args.resume == 'auto' else args.resume
-    return cfg
+    return resumed
 
 
 def main() -> None:
     """Build the runner and train."""
     args = parse_args()
-    cfg = merge_args(Config.fromfile(args.config), args)
+    cfg = Config.fromfile(args.config)
+    resumed = merge_args(cfg, args)
     prepare_launch(cfg)
     runner = RUNNERS.build(cfg) if 'runner_type' in cfg else Runner.from_cfg(
         cfg)
+    require_same(resumed.path)
+    if resumed.warning:
+        runner.logger.warning(resumed.warning)
     runner.train()
 
 

@@ -8,7 +8,11 @@ default_hooks = dict(
     logger=dict(type='LoggerHook', interval=50),
     param_scheduler=dict(type='ParamSchedulerHook'),
     checkpoint=dict(
-        type='CheckpointHook', interval=1, max_keep_ckpts=3, save_last=True),
+        type='ibot_mm.SafeCheckpointHook',
+        interval=1,
+        max_keep_ckpts=3,
+        save_last=True),
+    interruption=dict(type='ibot_mm.InterruptionHook'),
     sampler_seed=dict(type='DistSamplerSeedHook'),
     strict_load=dict(type='ibot_mm.StrictLoadHook'),
     bad_files=dict(type='ibot_mm.BadFileHook', max_share=0.1),

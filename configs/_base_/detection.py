@@ -90,4 +90,7 @@ checked_dataset = dict(type='ibot_mm.CheckedCocoDataset')
 hooks = dict(
     strict_load=dict(type='ibot_mm.StrictLoadHook'),
     data_check=dict(type='ibot_mm.DataCheckHook'),
-    checkpoint=dict(max_keep_ckpts=2, save_best='auto'))
+    checkpoint=dict(
+        type='ibot_mm.SafeCheckpointHook',
+        max_keep_ckpts=2,
+        save_best='auto'))

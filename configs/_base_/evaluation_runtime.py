@@ -8,7 +8,7 @@ default_hooks = dict(
     logger=dict(type='LoggerHook', interval=100),
     param_scheduler=dict(type='ParamSchedulerHook'),
     checkpoint=dict(
-        type='CheckpointHook',
+        type='ibot_mm.SafeCheckpointHook',
         interval=10,
         max_keep_ckpts=1,
         save_last=True,

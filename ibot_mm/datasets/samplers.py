@@ -1,5 +1,6 @@
 """Sampler whose indices say which epoch they belong to."""
 
+from itertools import islice
 from typing import Iterator, Optional
 
 from mmengine.dataset import DefaultSampler
@@ -53,7 +54,17 @@ class PretrainSampler(DefaultSampler):
                  seed: Optional[int] = None,
                  round_up: bool = True) -> None:
         super().__init__(dataset, shuffle, seed, round_up)
+        self._skipped = 0
+
+    def skip(self, count: int) -> None:
+        """Leave out the first samples of the next pass.
+
+        Args:
+            count: Samples of this rank that were seen before a restart.
+        """
+        self._skipped = count
 
     def __iter__(self) -> Iterator[SampleIndex]:
-        for index in super().__iter__():
+        skipped, self._skipped = self._skipped, 0
+        for index in islice(super().__iter__(), skipped, None):
             yield SampleIndex(index, self.epoch, self.seed)

@@ -1,5 +1,6 @@
 from .hooks import (BadFileHook, DataCheckHook, FreezeLastLayerHook,
-                    PretrainRuntimeInfoHook, StrictLoadHook, TeacherEMAHook,
+                    InterruptionHook, PretrainRuntimeInfoHook,
+                    SafeCheckpointHook, StrictLoadHook, TeacherEMAHook,
                     TeacherTemperatureHook, TrainingHealthError,
                     TrainingHealthHook)
 from .loops import FeatureTestLoop, KNNValLoop
@@ -10,10 +11,10 @@ from .schedulers import CosineWeightDecay, EpochCosineLR, WarmupCosineLR
 
 __all__ = [
     'BadFileHook', 'CosineWeightDecay', 'DataCheckHook', 'EpochCosineLR',
-    'FeatureTestLoop', 'FreezeLastLayerHook', 'KNNValLoop',
-    'LayerDecayOptimWrapperConstructor',
+    'FeatureTestLoop', 'FreezeLastLayerHook', 'InterruptionHook',
+    'KNNValLoop', 'LayerDecayOptimWrapperConstructor',
     'PretrainOptimWrapper', 'PretrainOptimWrapperConstructor',
-    'PretrainRuntimeInfoHook', 'StrictLoadHook', 'TeacherEMAHook',
-    'TeacherTemperatureHook', 'TrainingHealthError', 'TrainingHealthHook',
-    'WarmupCosineLR'
+    'PretrainRuntimeInfoHook', 'SafeCheckpointHook', 'StrictLoadHook',
+    'TeacherEMAHook', 'TeacherTemperatureHook', 'TrainingHealthError',
+    'TrainingHealthHook', 'WarmupCosineLR'
 ]

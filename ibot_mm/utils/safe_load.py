@@ -106,12 +106,13 @@ _PICKLE = SimpleNamespace(
     Unpickler=_Unpickler, load=_load, __name__='ibot_mm.utils.safe_load')
 
 
-def load_checkpoint(path: str) -> Dict[str, Any]:
+def load_checkpoint(path: str, mmap: bool = False) -> Dict[str, Any]:
     """Read a checkpoint on the CPU.
 
     Args:
         path: File of ``torch.save``, ours or the official code's. Objects
             other than tensors, containers and plain values are left out.
+        mmap: Read the tensors when they are used, not now.
 
     Raises:
         CheckpointError: The file is missing or not a checkpoint.
@@ -120,7 +121,11 @@ def load_checkpoint(path: str) -> Dict[str, Any]:
         raise CheckpointError(f'there is no checkpoint "{path}".')
     try:
         state = torch.load(
-            path, 'cpu', pickle_module=_PICKLE, weights_only=False)
+            path,
+            'cpu',
+            pickle_module=_PICKLE,
+            weights_only=False,
+            mmap=mmap)
     except Exception as error:  # zip, pickle and I/O errors of many kinds
         reason = (str(error).strip() or type(error).__name__).splitlines()[0]
         raise CheckpointError(

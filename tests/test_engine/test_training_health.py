@@ -1,6 +1,7 @@
 """What the health hook sees, logs, stops for and keeps."""
 
 import math
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -111,6 +112,23 @@ def test_last_good_checkpoint_outlives_rotation(runner, tmp_path):
     save(runner, 'epoch_3.pth')
     train(hook, runner, 10)
     assert kept(runner) == 'epoch_3.pth'
+
+
+def test_a_full_disk_does_not_end_the_training(runner, monkeypatch):
+    def full(*args):
+        raise OSError(28, 'No space left on device')
+
+    errors = []
+    runner.logger = SimpleNamespace(error=errors.append)
+    hook = TrainingHealthHook(interval=10)
+    save(runner, 'epoch_1.pth')
+    with monkeypatch.context() as patch:
+        patch.setattr('os.link', full)
+        patch.setattr('shutil.copy', full)
+        train(hook, runner, 10)
+    assert 'last_good.pth could not be saved' in errors[0]
+    train(hook, runner, 10)
+    assert kept(runner) == 'epoch_1.pth' and len(errors) == 1
 
 
 def test_resuming_keeps_the_good_checkpoint(runner):

@@ -25,4 +25,4 @@ param_scheduler = [
         convert_to_iter_based=True),
 ]
 
-train_cfg = dict(type='EpochBasedTrainLoop', max_epochs=800, val_interval=100)
+train_cfg = dict(type='ibot_mm.PretrainLoop', max_epochs=800, val_interval=100)

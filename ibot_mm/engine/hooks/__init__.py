@@ -1,7 +1,9 @@
 from .bad_file_hook import BadFileHook
 from .data_check_hook import DataCheckHook
 from .freeze_last_layer_hook import FreezeLastLayerHook
+from .interruption_hook import InterruptionHook
 from .runtime_info_hook import PretrainRuntimeInfoHook
+from .safe_checkpoint_hook import SafeCheckpointHook
 from .strict_load_hook import StrictLoadHook
 from .teacher_ema_hook import TeacherEMAHook
 from .teacher_temperature_hook import TeacherTemperatureHook
@@ -9,6 +11,7 @@ from .training_health_hook import TrainingHealthError, TrainingHealthHook
 
 __all__ = [
     'BadFileHook', 'DataCheckHook', 'FreezeLastLayerHook',
-    'PretrainRuntimeInfoHook', 'StrictLoadHook', 'TeacherEMAHook',
-    'TeacherTemperatureHook', 'TrainingHealthError', 'TrainingHealthHook'
+    'InterruptionHook', 'PretrainRuntimeInfoHook', 'SafeCheckpointHook',
+    'StrictLoadHook', 'TeacherEMAHook', 'TeacherTemperatureHook',
+    'TrainingHealthError', 'TrainingHealthHook'
 ]

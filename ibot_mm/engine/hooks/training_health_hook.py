@@ -13,6 +13,7 @@ from torch import Tensor
 
 from ibot_mm.engine.unwrapped import unwrapped_model
 from ibot_mm.registry import HOOKS
+from ibot_mm.utils.whole_file import whole_file
 
 LAST_GOOD = 'last_good.pth'
 
@@ -43,13 +44,12 @@ def latest_checkpoint(work_dir: str) -> Optional[Path]:
 
 def keep(source: Path, target: Path) -> None:
     """Make ``target`` a second name of a file (a copy where that fails)."""
-    new = target.with_suffix('.new')
-    new.unlink(missing_ok=True)
-    try:
-        os.link(source, new)
-    except OSError:  # a file system without hard links
-        shutil.copy(source, new)
-    os.replace(new, target)
+    with whole_file(target) as new:
+        new.unlink(missing_ok=True)  # a second name of an older one
+        try:
+            os.link(source, new)
+        except OSError:  # a file system without hard links
+            shutil.copy(source, new)
 
 
 @HOOKS.register_module()
@@ -197,8 +197,12 @@ class TrainingHealthHook(Hook):
         """Give the latest checkpoint, from a healthy time, a second name."""
         latest = latest_checkpoint(runner.work_dir)
         if runner.rank == 0 and latest and latest != self._judged_checkpoint:
-            keep(latest, Path(runner.work_dir) / LAST_GOOD)
-            self._judged_checkpoint = latest
+            try:
+                keep(latest, Path(runner.work_dir) / LAST_GOOD)
+            except OSError as error:  # tried again at the next interval
+                runner.logger.error(f'{LAST_GOOD} could not be saved: {error}')
+            else:
+                self._judged_checkpoint = latest
 
     def _stop(self, runner, reason: str, words: str) -> None:
         good = Path(runner.work_dir) / LAST_GOOD

@@ -1,4 +1,5 @@
 from .feature_loop import FeatureTestLoop
 from .knn_val_loop import KNNValLoop
+from .pretrain_loop import PretrainLoop
 
-__all__ = ['FeatureTestLoop', 'KNNValLoop']
+__all__ = ['FeatureTestLoop', 'KNNValLoop', 'PretrainLoop']

@@ -1,0 +1,232 @@
+"""Save checkpoints so that a kill or a full disk costs none."""
+
+from collections import deque
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Dict, Iterator, List, Optional
+
+from mmengine.dist import is_main_process
+from mmengine.fileio import LocalBackend, get_file_backend
+from mmengine.hooks import CheckpointHook
+
+from ibot_mm.registry import HOOKS
+from ibot_mm.utils.whole_file import (WHOLE_FILES, remove_incomplete,
+                                      whole_file)
+
+# Where checkpoints have the path of one that the next one replaces.
+INTERIM = 'interim_ckpt'
+
+
+@HOOKS.register_module()
+class SafeCheckpointHook(CheckpointHook):
+    """MMEngine's hook with files that are there whole or not at all.
+
+    A checkpoint gets its name when all of it is on the disk, then
+    ``last_checkpoint`` names it, then those that it replaces are removed
+    (MMEngine removes them first). One that cannot be saved, because the disk
+    is full for example, is an error in the log: what is there is kept, and
+    the training goes on to the next interval.
+
+    Arguments are those of MMEngine. Files that are not local are written as
+    MMEngine does.
+    """
+
+    def before_train(self, runner) -> None:
+        """Look at where files go; tidy up after killed runs."""
+        if self.file_client_args is None:
+            backend = get_file_backend(
+                self.out_dir or runner.work_dir,
+                backend_args=self.backend_args)
+            if type(backend) is LocalBackend:
+                self.backend_args = dict(backend=WHOLE_FILES)
+        super().before_train(runner)
+        if is_main_process():
+            for folder in {str(self.out_dir), runner.work_dir}:
+                remove_incomplete(folder)
+        # (epoch, iter) of the last checkpoint that could be saved.
+        self._saved: Optional[tuple] = None
+        self._failure: Optional[OSError] = None
+        self._outdated: List[str] = []
+
+    def save_now(self, runner, epoch: int, iteration: int) -> bool:
+        """Save a checkpoint between the intervals; the next one replaces it.
+
+        Args:
+            runner: The runner.
+            epoch: Epochs that are over.
+            iteration: Iterations that are over.
+
+        Returns:
+            Whether there is a checkpoint of this state; that of rank 0
+            counts, which saves.
+        """
+        if self._saved == (epoch, iteration):
+            return True
+        if not self.by_epoch:
+            name = self.filename_tmpl.format(iteration)
+        elif epoch > runner.epoch:  # at the end of one
+            name = self.filename_tmpl.format(epoch)
+        else:
+            name = f'iter_{iteration}.pth'
+        with self._undone_on_failure(runner):
+            outdated = self._interim(runner)
+            runner.message_hub.update_info(INTERIM, self._path(name))
+            self._save(runner, name, dict(epoch=epoch, iter=iteration),
+                       outdated)
+        return self._saved == (epoch, iteration)
+
+    def after_train(self, runner) -> None:
+        """Publish, as MMEngine does.
+
+        Raises:
+            RuntimeError: The last checkpoint could not be saved.
+        """
+        super().after_train(runner)
+        if self._failure is not None:
+            raise RuntimeError(
+                'the training is over, but its last checkpoint '
+                f'"{self._failure.filename}" could not be saved '
+                f'({_cause(self._failure)}); make room and resume from '
+                f'"{self.last_ckpt}".')
+
+    def _save_checkpoint_with_step(self, runner, step: int,
+                                   meta: dict) -> None:
+        """Save a checkpoint, then remove those that are too many."""
+        with self._undone_on_failure(runner):
+            outdated = self._too_many(runner, step) + self._interim(runner)
+            self._save(runner, self.filename_tmpl.format(step), meta, outdated)
+            runner.message_hub.update_info(INTERIM, '')
+
+    def _save_best_checkpoint(self, runner, metrics: dict) -> None:
+        """Save the best checkpoint, then remove the one before."""
+        if not self.save_best:
+            return
+        before = self._best
+        with self._undone_on_failure(runner):
+            # MMEngine removes those that it finds here before it saves.
+            self._best = dict.fromkeys(before)
+            try:
+                super()._save_best_checkpoint(runner, metrics)
+            except OSError:
+                self._remove(runner, _others(self._best, before))
+                raise
+            new = self._best
+            self._best = {key: new[key] or before[key] for key in before}
+            self._remove(runner, _others(before, self._best))
+
+    @property
+    def _best(self) -> Dict[str, Optional[str]]:
+        """Best checkpoints by metric, or that of the only one."""
+        if len(self.key_indicators) == 1:
+            return {'': self.best_ckpt_path}
+        return {key: self.best_ckpt_path_dict.get(key)
+                for key in self.key_indicators}
+
+    @_best.setter
+    def _best(self, paths: Dict[str, Optional[str]]) -> None:
+        if len(self.key_indicators) == 1:
+            self.best_ckpt_path = paths['']
+        else:
+            self.best_ckpt_path_dict = paths
+
+    def _too_many(self, runner, step: int) -> List[str]:
+        """Count a checkpoint; paths beyond ``max_keep_ckpts``."""
+        if self.max_keep_ckpts <= 0:
+            return []
+        ids = [i for i in self.keep_ckpt_ids if i != step] + [step]
+        kept = ids[-self.max_keep_ckpts:]
+        self.keep_ckpt_ids = deque(kept, self.max_keep_ckpts)
+        runner.message_hub.update_info('keep_ckpt_ids', kept)
+        return [
+            self._path(self.filename_tmpl.format(i))
+            for i in ids[:-self.max_keep_ckpts]
+        ]
+
+    @staticmethod
+    def _interim(runner) -> List[str]:
+        """Path of the checkpoint that the next one replaces, if any."""
+        info = runner.message_hub.runtime_info
+        return [info[INTERIM]] if info.get(INTERIM) else []
+
+    def _path(self, name: str) -> str:
+        return self.file_backend.join_path(self.out_dir, name)
+
+    def _save(self, runner, name: str, meta: dict,
+              outdated: List[str]) -> None:
+        """Save a checkpoint, point to it, remove those that it replaces."""
+        self.last_ckpt = self._path(name)
+        runner.message_hub.update_info('last_ckpt', self.last_ckpt)
+        runner.save_checkpoint(
+            self.out_dir,
+            name,
+            self.file_client_args,
+            save_optimizer=self.save_optimizer,
+            save_param_scheduler=self.save_param_scheduler,
+            meta=meta,
+            by_epoch=self.by_epoch,
+            backend_args=self.backend_args,
+            **self.args)
+        self._saved = meta['epoch'], meta['iter']
+        self._failure = None
+        if is_main_process():
+            # What could not be removed before is tried again.
+            outdated = [p for p in outdated if p != self.last_ckpt]
+            self._outdated = [*self._outdated, *outdated]
+            if self._point(runner):
+                self._outdated = self._remove(runner, self._outdated)
+
+    def _point(self, runner) -> bool:
+        """Let ``last_checkpoint`` name the new file; whether it does."""
+        try:
+            with whole_file(Path(runner.work_dir, 'last_checkpoint')) as part:
+                part.write_text(str(self.last_ckpt))
+        except OSError as error:
+            _report(runner, error)
+            return False
+        return True
+
+    def _remove(self, runner, paths: List[str]) -> List[str]:
+        """Remove checkpoints on rank 0; those that could not be."""
+        failed = []
+        for path in paths if is_main_process() else ():
+            try:
+                if self.file_backend.isfile(path):
+                    self.file_backend.remove(path)
+                elif self.file_backend.isdir(path):  # of DeepSpeed
+                    self.file_backend.rmtree(path)
+            except OSError as error:
+                runner.logger.error(
+                    f'"{path}" could not be removed ({_cause(error)}).')
+                failed.append(path)
+        return failed
+
+    @contextmanager
+    def _undone_on_failure(self, runner) -> Iterator[None]:
+        """Report a file that could not be saved, and forget about it."""
+        mine, info = dict(vars(self)), runner.message_hub.runtime_info
+        before = dict(info)
+        try:
+            yield
+        except OSError as error:
+            vars(self).update(mine)
+            info.clear()
+            info.update(before)
+            self._failure = error
+            _report(runner, error)
+
+
+def _others(paths: Dict[str, Optional[str]],
+            than: Dict[str, Optional[str]]) -> List[str]:
+    """Paths that are not among the values of ``than``."""
+    return [p for p in paths.values() if p and p not in than.values()]
+
+
+def _cause(error: OSError) -> str:
+    return error.strerror or str(error)
+
+
+def _report(runner, error: OSError) -> None:
+    runner.logger.error(
+        f'"{error.filename}" could not be saved ({_cause(error)}): the '
+        'checkpoints before it are kept, the training goes on, and the next '
+        'interval tries again.')

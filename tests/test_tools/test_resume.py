@@ -1,0 +1,135 @@
+"""A run that is interrupted anywhere ends as one that is not."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+from ibot_mm.engine.loops.pretrain_loop import iteration_seed
+from tests.builders import TINY_MODEL
+
+ROOT = Path(__file__).parents[2]
+EPOCH = 6  # iterations
+STOP = 10  # in the middle of the second epoch of three
+
+
+def start(config, work_dir, processes, *args):
+    launcher = [sys.executable, ROOT / 'tools' / 'train.py', config]
+    if processes > 1:
+        launcher = ['bash', ROOT / 'tools' / 'dist_train.sh', config,
+                    str(processes)]
+    result = subprocess.run(
+        [*launcher, '--work-dir', work_dir, *args], capture_output=True,
+        text=True, cwd=ROOT,
+        env={**os.environ, 'OMP_NUM_THREADS': '1', 'PYTHON': sys.executable})
+    assert result.returncode == 0, result.stdout + result.stderr
+    return result.stdout + result.stderr
+
+
+@pytest.fixture(scope='module')
+def data(tmp_path_factory):
+    out = tmp_path_factory.mktemp('data') / 'shapes'
+    subprocess.run(
+        [sys.executable, ROOT / 'tools/dataset_tools/make_shapes.py', out,
+         '--train', '48', '--val', '24', '--layouts', 'imagenet'],
+        check=True, capture_output=True)
+    return out / 'imagenet'
+
+
+def write_config(folder, data, processes):
+    """Drop path, accumulation, validation and a worker that persists."""
+    model = dict(TINY_MODEL)
+    path = folder / 'tiny.py'
+    path.write_text(f'''
+_base_ = [__import__('ibot_mm').config_path(
+    'ibot/ibot_vit-quickstart_1xb64_shapes.py')]
+model = {model}
+model['backbone']['drop_path_rate'] = 0.3
+loader = dict(batch_size={8 // processes}, num_workers=1,
+              persistent_workers=True, dataset=dict(data_root='{data}'))
+train_dataloader = loader
+val_dataloader = loader
+val_cfg = dict(bank_dataloader=loader, k=[5, 1])
+train_cfg = dict(max_epochs=3, val_interval=1)
+optim_wrapper = dict(accumulative_counts=2)
+default_hooks = dict(
+    runtime_info=dict(interval=1),
+    logger=dict(interval=1),
+    training_health=dict(interval=6),
+    checkpoint=dict(interval={STOP}, by_epoch=False, max_keep_ckpts=-1),
+    teacher_temperature=dict(warmup_epochs=2))
+''')
+    return path
+
+
+def losses(work_dir):
+    """{iteration: values} of the logs of a work dir."""
+    found = {}
+    for path in sorted(work_dir.glob('*/vis_data/scalars.json')):
+        for line in path.read_text().splitlines():
+            entry = json.loads(line)
+            if 'loss' in entry:
+                found[entry['iter']] = {
+                    k: v for k, v in entry.items()
+                    if k.startswith(('loss', 'lr', 'momentum', 'teacher',
+                                     'weight'))}
+    return found
+
+
+def same(a, b, path=''):
+    """Bit by bit, in any nesting."""
+    if isinstance(a, torch.Tensor):
+        assert torch.equal(a, b), path
+    elif isinstance(a, dict):
+        assert list(a) == list(b), path
+        for key in a:
+            same(a[key], b[key], f'{path}/{key}')
+    elif isinstance(a, (list, tuple)):
+        assert len(a) == len(b), path
+        for i, (x, y) in enumerate(zip(a, b)):
+            same(x, y, f'{path}/{i}')
+    else:
+        assert a == b, path
+
+
+@pytest.mark.parametrize('processes', [
+    1, pytest.param(2, marks=pytest.mark.slow)])
+def test_resuming_in_the_middle_of_an_epoch(data, tmp_path, processes):
+    """Drop path, samples, crops, optimizer, schedules: bit by bit."""
+    config = write_config(tmp_path, data, processes)
+    whole, resumed = tmp_path / 'whole', tmp_path / 'resumed'
+    start(config, whole, processes)
+    start(config, resumed, processes, '--resume', whole / f'iter_{STOP}.pth')
+    expected, found = losses(whole), losses(resumed)
+    assert sorted(found) == list(range(STOP + 1, 3 * EPOCH + 1))
+    for iteration, values in found.items():
+        assert values == expected[iteration], iteration
+    a, b = (torch.load(folder / f'iter_{3 * EPOCH}.pth', weights_only=False)
+            for folder in (whole, resumed))
+    for part in ('state_dict', 'optimizer', 'param_schedulers'):
+        same(a[part], b[part], part)
+    assert a['meta']['iter'] == b['meta']['iter'] == 3 * EPOCH
+
+
+def test_another_batch_begins_the_epoch_anew(data, tmp_path):
+    config = write_config(tmp_path, data, 1)
+    whole, resumed = tmp_path / 'whole', tmp_path / 'resumed'
+    start(config, whole, 1, '--cfg-options', 'train_cfg.max_epochs=2',
+          'optim_wrapper.accumulative_counts=1')
+    out = start(config, resumed, 1, '--resume', whole / f'iter_{STOP}.pth',
+                '--cfg-options', 'train_cfg.max_epochs=2',
+                'train_dataloader.batch_size=12',
+                'optim_wrapper.accumulative_counts=1')
+    assert 'An epoch had 6 iterations' in out and 'has 4 now' in out
+    assert sorted(losses(resumed)) == list(range(STOP + 1, STOP + 5))
+
+
+def test_seeds_differ():
+    seeds = {iteration_seed(seed, rank, iteration) for seed in (0, 1)
+             for rank in range(8) for iteration in range(500)}
+    assert len(seeds) == 8000
+    assert 0 <= min(seeds) and max(seeds) < 2**63
