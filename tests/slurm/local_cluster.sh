@@ -28,7 +28,6 @@ install() {
 # The first node has the name of this machine, so that the name of a job's
 # first host leads somewhere.
 write_settings() {
-  local host; host=$(hostname -s)
   getent hosts "$host" >/dev/null || die "the name of this machine, $host, has no address."
   cat >"$folder/slurm.conf" <<CONF
 ClusterName=local
@@ -58,7 +57,6 @@ NodeName=$host-second NodeHostname=$host NodeAddr=127.0.0.1 Port=$((port + 2)) C
 PartitionName=debug Nodes=ALL Default=YES MaxTime=INFINITE State=UP
 CONF
   echo "Name=gpu File=/dev/null" >"$folder/gres.conf"
-  nodes=("$host" "$host-second")
 }
 
 # launch NAME COMMAND...: in the background, its number in NAME.pid.
@@ -90,7 +88,7 @@ start() {
     --pid-file="$folder/munged.munge.pid" --seed-file="$folder/munge.seed" --log-file="$folder/munged.log"
   until_true munge_answers || fail
   launch slurmctld slurmctld -D -c -f "$folder/slurm.conf"
-  for node in "${nodes[@]}"; do
+  for node in "$host" "$host-second"; do
     launch "$node" slurmd -D -f "$folder/slurm.conf" -N "$node"
   done
   until_true all_idle || fail
@@ -103,24 +101,31 @@ fail() {
   die "the cluster did not come up: logs are in $folder."
 }
 
+# A number may have gone to another process since.
+is_ours() { { tr '\0' ' ' <"/proc/$1/cmdline"; } 2>/dev/null | grep -qF "$folder"; }
+is_gone() { ! is_ours "$1"; }
+no_jobs() { [ -z "$(squeue -h)" ]; }
+
 stop() {
-  scancel --user "$(id -un)" 2>/dev/null || true
-  for file in "$folder"/*.pid; do
-    case $file in *.slurm.pid | *.munge.pid) continue ;; esac
-    [ -f "$file" ] || continue
-    pid=$(cat "$file")
-    # A number may have gone to another process since.
-    if tr '\0' ' ' 2>/dev/null <"/proc/$pid/cmdline" | grep -qF "$folder"; then
-      kill "$pid" 2>/dev/null || true
-      until_true eval "! kill -0 $pid" || kill -9 "$pid" 2>/dev/null || true
+  if [ -f "$folder/slurmctld.pid" ] && scancel --user "$(id -un)" 2>/dev/null; then
+    until_true no_jobs || echo "local_cluster.sh: jobs did not end." >&2
+  fi
+  local name pid
+  for name in "$host" "$host-second" slurmctld munged; do
+    [ -f "$folder/$name.pid" ] || continue
+    pid=$(cat "$folder/$name.pid")
+    if is_ours "$pid"; then
+      kill "$pid"
+      until_true is_gone "$pid" || kill -9 "$pid"
     fi
-    rm -f "$file"
+    rm "$folder/$name.pid"
   done
 }
 
 [ $# = 2 ] || usage
 mkdir -p "$2"
 folder=$(cd "$2" && pwd)
+host=$(hostname -s)
 port=${PORT:-16817}
 export SLURM_CONF=$folder/slurm.conf
 case $1 in
