@@ -11,6 +11,7 @@
 # --gres=gpu:1 through and processes still find no GPU. PORT (16817) is the
 # controller's, the nodes take the next two.
 set -euo pipefail
+PATH=$PATH:/usr/sbin:/sbin  # where Debian puts daemons
 
 die() { echo "local_cluster.sh: $*" >&2; exit 1; }
 
