@@ -1,5 +1,6 @@
 """Signals: a run saves, ends with code 75 and goes on as if undisturbed."""
 
+import multiprocessing
 import os
 import signal
 import subprocess
@@ -11,10 +12,10 @@ from pathlib import Path
 import pytest
 import torch
 import torch.distributed as dist
-import torch.multiprocessing as mp
 
 from ibot_mm.engine import InterruptionHook
 from ibot_mm.engine.hooks import interruption_hook
+from ibot_mm.engine.worker_signals import _shielded
 from ibot_mm.utils.latest_checkpoint import latest_checkpoint
 from tests.tiny_run import EPOCH, At, build_runner, checkpoints, log_of
 
@@ -224,6 +225,28 @@ def test_signal_to_all_processes(tmp_path, number):
     assert out.count('a second Ctrl-C ends it') == 1
 
 
+def hang(ready):
+    _shielded(None, 0)
+    ready.set()
+    time.sleep(60)
+
+
+def test_workers_obey_their_parent_alone():
+    """It ends those that hang; without that it would wait for ever."""
+    context = multiprocessing.get_context('fork')
+    ready = context.Event()
+    process = context.Process(target=hang, args=(ready, ), daemon=True)
+    process.start()
+    assert ready.wait(30)
+    for name in ('TERM', 'USR1', 'INT'):
+        subprocess.run(['kill', '-s', name, str(process.pid)], check=True)
+    process.join(0.5)
+    assert process.is_alive()
+    process.terminate()
+    process.join(30)
+    assert process.exitcode == 0
+
+
 def test_second_ctrl_c_ends_at_once(tmp_path, monkeypatch):
     """In an iteration without end; launchers repeat the first one."""
     monkeypatch.setattr(interruption_hook, 'SAME_KEY', 0.3)
@@ -259,13 +282,13 @@ def worker(rank, folder, processes):
 
 def test_all_ranks_end_at_the_same_iteration(tmp_path):
     """With 2 ranks 3 iterations an epoch; they talk after 4, 8, ..."""
-    context = mp.get_context('spawn')
+    context = multiprocessing.get_context('spawn')
     processes = [context.Process(target=worker, args=(rank, str(tmp_path), 2))
                  for rank in range(2)]
     for process in processes:
         process.start()
     for process in processes:
-        process.join(60)
+        process.join(300)
     assert [process.exitcode for process in processes] == [75, 75]
     assert checkpoints(tmp_path / 'run') == [
         'epoch_1.pth', 'epoch_2.pth', 'iter_8.pth']

@@ -287,3 +287,18 @@ custom_hooks = [dict(type='PrepareTTAHook', tta_cfg=_base_.tta_model)]
     found = json.loads((tmp_path / 'metrics.json').read_text())['mIoU']
     assert found == pytest.approx(
         iou_by_hand(predictions, maps, 12), abs=0.02)
+
+
+@pytest.mark.cuda
+@pytest.mark.parametrize('name', EXAMPLES)
+def test_float16_on_a_gpu(name, shapes, pretrained, monkeypatch, tmp_path):
+    """The precision of the published recipes, with loss scaling."""
+    run(monkeypatch, 'train.py', CONFIGS / EXAMPLES[name], '--pretrained',
+        pretrained[0], '--work-dir', tmp_path, '--amp', 'float16',
+        '--cfg-options', *options(name, shapes, tmp_path))
+    losses = [x['loss'] for x in scalars(tmp_path) if 'loss' in x]
+    assert len(losses) == 4 and all(0 < loss < 100 for loss in losses)
+    state = torch.load(
+        checkpoint(name, tmp_path, 2), weights_only=False)
+    assert 'loss_scaler' in state['optimizer']
+    assert all(torch.isfinite(x).all() for x in state['state_dict'].values())

@@ -2,8 +2,11 @@
 
 import json
 import os
+import re
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -17,17 +20,22 @@ EPOCH = 6  # iterations
 STOP = 10  # in the middle of the second epoch of three
 
 
-def start(config, work_dir, processes, *args):
+def launch(config, work_dir, processes, *args):
     launcher = [sys.executable, ROOT / 'tools' / 'train.py', config]
     if processes > 1:
         launcher = ['bash', ROOT / 'tools' / 'dist_train.sh', config,
                     str(processes)]
-    result = subprocess.run(
-        [*launcher, '--work-dir', work_dir, *args], capture_output=True,
-        text=True, cwd=ROOT,
+    return subprocess.Popen(
+        [*launcher, '--work-dir', work_dir, *args], stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT, text=True, cwd=ROOT,
         env={**os.environ, 'OMP_NUM_THREADS': '1', 'PYTHON': sys.executable})
-    assert result.returncode == 0, result.stdout + result.stderr
-    return result.stdout + result.stderr
+
+
+def start(*args):
+    process = launch(*args)
+    out, _ = process.communicate()
+    assert process.returncode == 0, out
+    return out
 
 
 @pytest.fixture(scope='module')
@@ -113,6 +121,31 @@ def test_resuming_in_the_middle_of_an_epoch(data, tmp_path, processes):
     for part in ('state_dict', 'optimizer', 'param_schedulers'):
         same(a[part], b[part], part)
     assert a['meta']['iter'] == b['meta']['iter'] == 3 * EPOCH
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize('processes,code', [(1, 75), (2, 1)])
+def test_a_signal_and_a_restart(data, tmp_path, processes, code):
+    """In the second epoch; torchrun has a code of its own."""
+    config = write_config(tmp_path, data, processes)
+    whole, broken = tmp_path / 'whole', tmp_path / 'broken'
+    start(config, whole, processes)
+    process = launch(config, broken, processes, '--resume', '--cfg-options',
+                     'default_hooks.interruption.interval=2')
+    while max(losses(broken), default=0) < EPOCH:
+        assert process.poll() is None, process.communicate()
+        time.sleep(0.02)
+    process.send_signal(signal.SIGTERM)
+    out, _ = process.communicate(timeout=100)
+    assert process.returncode == code, out
+    assert 'SIGTERM: the run ends after iteration' in out
+    out = start(config, broken, processes, '--resume')
+    resumed = int(re.search(r'resumed epoch: \d, iter: (\d+)', out)[1])
+    assert EPOCH <= resumed < 3 * EPOCH and resumed % 2 == 0
+    a, b = (torch.load(folder / f'iter_{3 * EPOCH}.pth', weights_only=False)
+            for folder in (whole, broken))
+    for part in ('state_dict', 'optimizer', 'param_schedulers'):
+        same(a[part], b[part], part)
 
 
 def test_another_batch_begins_the_epoch_anew(data, tmp_path):

@@ -4,7 +4,7 @@
 #
 # An example that a CPU trains: the network of the quickstart on the shapes
 # data set. Needs tools/quickstart.sh first, which makes both.
-# Schedule: 1 process x batch 16 x accumulation 1 = 16 images a step; lr 1e-3,
+# Schedule: 1 process x batch 16 x accumulation 1 = 16 images a step; lr 1e-2,
 # warm-up 100 iterations, linear to 0 after 1,500 iterations.
 # docs/dense_tasks.md has what came out.
 _base_ = [
@@ -28,7 +28,7 @@ test_dataloader = val_dataloader
 
 optim_wrapper = dict(
     paramwise_cfg=dict(layer_decay_rate=1.0),
-    optimizer=dict(lr=1e-3),
+    optimizer=dict(lr=1e-2),
     dtype='float32')
 param_scheduler = _base_.shapes_param_scheduler
 train_cfg = dict(max_iters=1500, val_interval=500)

@@ -14,11 +14,15 @@ _base_ = [
 
 model = dict(
     data_preprocessor=dict(size=(96, 96)),
-    backbone=_base_.shapes_backbone,
-    neck=dict(in_channels=96),
+    backbone=dict(_base_.shapes_backbone, out_indices=(1, 2, 3)),
+    neck=dict(in_channels=96, scales=(2, 1, 0.5)),
     decode_head=dict(
-        in_channels=[96, 96, 96, 96], channels=64, num_classes=12),
-    auxiliary_head=dict(in_channels=96, channels=64, num_classes=12),
+        in_channels=[96, 96, 96],
+        in_index=[0, 1, 2],
+        channels=64,
+        num_classes=12),
+    auxiliary_head=dict(
+        in_channels=96, in_index=1, channels=64, num_classes=12),
     test_cfg=dict(crop_size=(96, 96), stride=(64, 64)))
 train_dataloader = dict(
     batch_size=16,

@@ -18,13 +18,16 @@ def fused_by_default(optimizer_cfg: dict, device: torch.device) -> bool:
 
     One kernel updates all parameters in one pass over memory. Asked for only
     where the config does not choose itself and PyTorch has the kernel: for
-    CUDA, and from 2.4 on for CPUs.
+    CUDA, and from 2.4 on for CPUs. Not for SGD, whose kernel fails when some
+    parameters get their first gradient later than others, as a last layer
+    that is frozen in the first epoch does.
     """
     if {'fused', 'foreach'} & set(optimizer_cfg):
         return False
     optimizer = OPTIMIZERS.get(optimizer_cfg['type']) if isinstance(
         optimizer_cfg['type'], str) else optimizer_cfg['type']
-    if 'fused' not in inspect.signature(optimizer).parameters:
+    if optimizer is torch.optim.SGD or (
+            'fused' not in inspect.signature(optimizer).parameters):
         return False
     return device.type == 'cuda' or (
         device.type == 'cpu'

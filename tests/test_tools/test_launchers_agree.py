@@ -1,0 +1,83 @@
+"""The same 20 steps, however the batch is spread.
+
+One process with a batch of 8, and the same images over 2 and 4 processes and
+over 2 with accumulation. With SGD, since Adam turns the rounding of a tiny
+gradient into a step of the learning rate, and with rates that do not depend
+on the count of iterations, which accumulation doubles.
+"""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+from tests.builders import TINY_MODEL
+
+ROOT = Path(__file__).parents[2]
+STEPS, EPOCH = 20, 5
+
+
+@pytest.fixture(scope='module')
+def data(tmp_path_factory):
+    out = tmp_path_factory.mktemp('data') / 'shapes'
+    subprocess.run(
+        [sys.executable, ROOT / 'tools/dataset_tools/make_shapes.py', out,
+         '--train', str(8 * EPOCH), '--val', '2', '--layouts', 'imagenet'],
+        check=True, capture_output=True)
+    return out / 'imagenet'
+
+
+def final_state(data, folder, processes, batch, accumulation):
+    config = folder / 'tiny.py'
+    config.write_text(f'''
+_base_ = [__import__('ibot_mm').config_path(
+    'ibot/ibot_vit-quickstart_1xb64_shapes.py')]
+model = {TINY_MODEL}
+train_dataloader = dict(
+    batch_size={batch}, num_workers=0, persistent_workers=False,
+    dataset=dict(data_root='{data}'))
+train_cfg = dict(max_epochs={STEPS // EPOCH})
+val_cfg = None
+val_dataloader = None
+val_evaluator = None
+optim_wrapper = dict(
+    accumulative_counts={accumulation},
+    optimizer=dict(_delete_=True, type='SGD', lr=0.1, momentum=0.9))
+param_scheduler = []
+randomness = dict(seed=3)
+default_hooks = dict(
+    checkpoint=dict(interval={STEPS // EPOCH}),
+    teacher_ema=dict(momentum=0.9, end_momentum=0.9),
+    teacher_temperature=dict(warmup_epochs=2))
+''')
+    work_dir = folder / f'{processes}-{batch}-{accumulation}'
+    subprocess.run(
+        ['bash', ROOT / 'tools/dist_train.sh', config, str(processes),
+         '--work-dir', work_dir], check=True, cwd=ROOT, timeout=300,
+        env={**os.environ, 'OMP_NUM_THREADS': '1', 'PYTHON': sys.executable})
+    checkpoint = torch.load(
+        work_dir / f'epoch_{STEPS // EPOCH}.pth', weights_only=False)
+    assert checkpoint['meta']['iter'] == STEPS * accumulation
+    return checkpoint['state_dict']
+
+
+@pytest.mark.slow
+def test_launches_agree(data, tmp_path):
+    one = final_state(data, tmp_path, 1, 8, 1)
+    start = final_state(data, tmp_path, 1, 8, 1)
+    for name in one:
+        assert torch.equal(one[name], start[name]), name
+    assert one['head.center'].abs().max() > 1e-3
+    moved = [(one[k] - one[k[len('teacher.'):]]).abs().max().item()
+             for k in one if k.startswith('teacher.')]
+    assert max(moved) > 1e-3  # the teacher follows at some distance
+    for spread in ((2, 4, 1), (4, 2, 1), (2, 2, 2)):
+        other = final_state(data, tmp_path, *spread)
+        assert list(other) == list(one)
+        for name, value in one.items():
+            torch.testing.assert_close(
+                other[name], value, atol=2e-5, rtol=1e-4,
+                msg=lambda m, n=name: f'{spread} {n}: {m}')
