@@ -2,6 +2,7 @@
 
 import json
 import os
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -17,9 +18,16 @@ EPOCHS = 30
 
 
 def environment(**changes) -> Dict[str, str]:
-    """Environment of CPU processes that use this interpreter."""
+    """Environment of CPU processes that use this interpreter.
+
+    A Slurm job that the tests may run in is none of theirs.
+    """
     return {
-        **os.environ, 'CUDA_VISIBLE_DEVICES': '',
+        **{
+            name: value
+            for name, value in os.environ.items()
+            if not name.startswith('SLURM_') or name == 'SLURM_CONF'
+        }, 'CUDA_VISIBLE_DEVICES': '',
         'OMP_NUM_THREADS': '1',
         'PYTHON': sys.executable,
         **changes
@@ -45,7 +53,14 @@ def run(*command, code: int = 0, **changes) -> str:
     return output
 
 
-def write_config(folder: Path, **settings) -> Path:
+def free_port() -> int:
+    """A port of this machine that is free now."""
+    with socket.socket() as probe:
+        probe.bind(('127.0.0.1', 0))
+        return probe.getsockname()[1]
+
+
+def write_config(folder: Path) -> Path:
     """Data and a config of 30 epochs of 6 iterations, 2 x 4 images each."""
     data = folder / 'shapes'
     run(sys.executable, 'tools/dataset_tools/make_shapes.py', data, '--train',

@@ -13,8 +13,8 @@ import pytest
 import torch
 
 from tests.launched import (EPOCH, EPOCHS, ROOT, assert_same_training,
-                            environment, final_weights, losses, run,
-                            write_config)
+                            environment, final_weights, free_port, losses,
+                            run, write_config)
 
 pytestmark = pytest.mark.slow
 
@@ -32,7 +32,8 @@ def cluster(tmp_path_factory):
     script = ROOT / 'tests' / 'slurm' / 'local_cluster.sh'
     folder = tmp_path_factory.mktemp('cluster')
     started = subprocess.run(['bash', script, 'start', folder],
-                             capture_output=True, text=True)
+                             capture_output=True, text=True,
+                             env={**os.environ, 'PORT': str(free_port())})
     if started.returncode:
         pytest.skip(started.stderr.splitlines()[-1])
     os.environ['SLURM_CONF'] = str(folder / 'slurm.conf')
@@ -86,10 +87,13 @@ class Job:
             time.sleep(0.1)
 
     def wait_for_training(self, starts: int) -> None:
-        """Until it has made a few iterations after so many starts."""
-        self.wait(lambda text: len(re.split('Checkpoints will be saved', text)
-                                   ) == starts + 1 and 'Epoch(train)' in text.
-                  rsplit('Checkpoints will be saved')[-1])
+        """Until it has logged an iteration after so many starts."""
+
+        def trains(text: str) -> bool:
+            parts = text.split('Checkpoints will be saved')
+            return len(parts) == starts + 1 and 'Epoch(train)' in parts[-1]
+
+        self.wait(trains)
 
     def wait_for_end(self) -> dict:
         """Until Slurm is done with it; what it says then."""

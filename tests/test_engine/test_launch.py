@@ -1,13 +1,13 @@
 """Processes of srun and torchrun find each other, with or without GPUs."""
 
 import os
-import socket
 
 import pytest
 import torch
 from mmengine.config import Config
 
 from ibot_mm.engine.launch import prepare_launch
+from tests.launched import free_port
 
 SLURM = dict(
     SLURM_JOB_ID='1234567',
@@ -84,11 +84,8 @@ def test_with_a_gpu_only_the_rendezvous_is_set(environ, groups, monkeypatch):
 
 def test_a_group_of_one(environ):
     """What MMEngine's Runner then finds, and does not start again."""
-    with socket.socket() as probe:
-        probe.bind(('127.0.0.1', 0))
-        port = probe.getsockname()[1]
     environ.update(SLURM_PROCID='0', SLURM_NTASKS='1', SLURM_LOCALID='0',
-                   MASTER_ADDR='127.0.0.1', MASTER_PORT=str(port))
+                   MASTER_ADDR='127.0.0.1', MASTER_PORT=str(free_port()))
     cfg = Config(dict(launcher='slurm', find_unused_parameters=True,
                       env_cfg=dict(dist_cfg=dict(timeout=60))))
     prepare_launch(cfg)

@@ -3,14 +3,13 @@
 import importlib.metadata
 import json
 import os
-import socket
 import subprocess
 import sys
 
 import pytest
 
-from tests.launched import (ROOT, assert_same_training, run, start,
-                            write_config)
+from tests.launched import (ROOT, assert_same_training, free_port, run,
+                            start, write_config)
 
 TRAIN = ('slurm_train.sh', 'part', 'job', 'my config.py', 'work dir')
 TEST = ('slurm_test.sh', 'part', 'job', 'my config.py', 'a b.pth')
@@ -117,13 +116,6 @@ def test_command_line_that_mim_builds(srun):
     assert args[script].endswith('/mmpretrain/.mim/tools/train.py')
     assert args[script + 1:] == [config, '--launcher', 'slurm', '--work-dir',
                                  'work']
-
-
-def free_port() -> int:
-    """A port of this machine that is free now."""
-    with socket.socket() as probe:
-        probe.bind(('127.0.0.1', 0))
-        return probe.getsockname()[1]
 
 
 @pytest.mark.slow
