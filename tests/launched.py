@@ -1,0 +1,117 @@
+"""A tiny training that several processes share, for tests of launchers."""
+
+import json
+import os
+import socket
+import subprocess
+import sys
+from pathlib import Path
+from typing import Dict, Tuple
+
+import torch
+
+from tests.builders import TINY_MODEL
+
+ROOT = Path(__file__).parents[1]
+EPOCH = 6  # iterations of two processes
+EPOCHS = 30
+
+
+def environment(**changes) -> Dict[str, str]:
+    """Environment of CPU processes that use this interpreter.
+
+    A Slurm job that the tests may run in is none of theirs.
+    """
+    return {
+        **{
+            name: value
+            for name, value in os.environ.items()
+            if not name.startswith('SLURM_') or name == 'SLURM_CONF'
+        }, 'CUDA_VISIBLE_DEVICES': '',
+        'OMP_NUM_THREADS': '1',
+        'PYTHON': sys.executable,
+        **changes
+    }
+
+
+def start(*command, **changes) -> subprocess.Popen:
+    """Start a command of the project in its folder."""
+    return subprocess.Popen(
+        list(map(str, command)),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        cwd=ROOT,
+        env=environment(**changes))
+
+
+def run(*command, code: int = 0, **changes) -> str:
+    """Run a command to its end; what it wrote."""
+    process = start(*command, **changes)
+    output, _ = process.communicate(timeout=600)
+    assert process.returncode == code, output
+    return output
+
+
+def free_port() -> int:
+    """A port of this machine that is free now."""
+    with socket.socket() as probe:
+        probe.bind(('127.0.0.1', 0))
+        return probe.getsockname()[1]
+
+
+def write_config(folder: Path) -> Path:
+    """Data and a config of 30 epochs of 6 iterations, 2 x 4 images each."""
+    data = folder / 'shapes'
+    run(sys.executable, 'tools/dataset_tools/make_shapes.py', data, '--train',
+        48, '--val', 24, '--layouts', 'imagenet')
+    path = folder / 'tiny.py'
+    path.write_text(f'''
+_base_ = [__import__('ibot_mm').config_path(
+    'ibot/ibot_vit-quickstart_1xb64_shapes.py')]
+model = {TINY_MODEL}
+loader = dict(batch_size=4, num_workers=1, persistent_workers=True,
+              dataset=dict(data_root='{data / 'imagenet'}'))
+train_dataloader = loader
+val_dataloader = loader
+val_cfg = dict(bank_dataloader=loader, k=[5, 1])
+train_cfg = dict(max_epochs={EPOCHS}, val_interval={EPOCHS})
+default_hooks = dict(
+    runtime_info=dict(interval=1),
+    logger=dict(interval=1),
+    checkpoint=dict(interval={EPOCHS // 2}),
+    teacher_temperature=dict(warmup_epochs=2))
+''')
+    return path
+
+
+def losses(work_dir: Path) -> Dict[int, Tuple[float, ...]]:
+    """Values of each iteration in all logs of a work dir."""
+    found = {}
+    for path in sorted(work_dir.glob('*/vis_data/scalars.json')):
+        for line in path.read_text().splitlines():
+            entry = json.loads(line)
+            if 'loss' in entry:
+                found[entry['iter']] = tuple(
+                    entry[k] for k in ('loss', 'lr', 'momentum'))
+    return found
+
+
+def final_weights(work_dir: Path) -> Dict[str, torch.Tensor]:
+    """Student, teacher and centres at the end."""
+    return torch.load(
+        work_dir / f'epoch_{EPOCHS}.pth', weights_only=False)['state_dict']
+
+
+def assert_same_training(work_dir: Path, expected: Path) -> None:
+    """Every loss and the weights at the end are those of another run."""
+    found, wanted = losses(work_dir), losses(expected)
+    assert sorted(found) == list(range(1, EPOCH * EPOCHS + 1))
+    for iteration, values in wanted.items():
+        torch.testing.assert_close(found[iteration], values, rtol=1e-5,
+                                   atol=1e-7)
+    found, wanted = final_weights(work_dir), final_weights(expected)
+    assert list(found) == list(wanted)
+    for name, value in wanted.items():
+        torch.testing.assert_close(found[name], value, msg=lambda m, n=name:
+                                   f'{n}: {m}')

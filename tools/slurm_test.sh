@@ -1,0 +1,16 @@
+#!/usr/bin/env bash
+# Evaluate on a Slurm cluster, one process for each GPU:
+#
+#     bash tools/slurm_test.sh PARTITION JOB_NAME CONFIG CHECKPOINT [arguments of tools/test.py]
+#
+# Settings are those of slurm_train.sh.
+set -euo pipefail
+if [ $# -lt 4 ]; then
+  echo "usage: bash tools/slurm_test.sh PARTITION JOB_NAME CONFIG CHECKPOINT [arguments of tools/test.py]" >&2
+  exit 2
+fi
+partition=$1 job=$2 config=$3 checkpoint=$4
+shift 4
+source "$(dirname "$0")/slurm_resources.sh"
+exec srun --partition="$partition" --job-name="$job" "${resources[@]}" \
+  "${PYTHON:-python}" -u "$here/test.py" "$config" "$checkpoint" --launcher slurm "$@"
