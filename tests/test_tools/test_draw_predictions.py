@@ -358,6 +358,12 @@ def test_other_files_are_refused(draw, capsys, segmentor, tmp_path):
         assert message in error and len(error.splitlines()) == 1
 
 
+def test_test_time_augmentation_is_refused(segmentor, draw, capsys):
+    draw(segmentor, '--cfg-options', 'test_dataloader.dataset.pipeline.1.type='
+         'TestTimeAug', status=2)
+    assert 'use the config without it' in capsys.readouterr().err
+
+
 def test_bad_options(draw, segmentor, capsys):
     with pytest.raises(SystemExit) as stop:
         draw(segmentor, '--num', 0)

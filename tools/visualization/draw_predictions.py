@@ -112,22 +112,28 @@ def load_model(cfg: Config, checkpoint: str, device: str) -> nn.Module:
 
 
 def build_dataset(cfg: Config, annotated: bool) -> BaseDataset:
-    """Test set of a config, before its list of files is read.
+    """Test set of a config, or only its pipeline and classes.
 
     Args:
         cfg: Config.
-        annotated: Whether its pipeline loads annotations.
+        annotated: Whether its files and annotations are read.
+
+    Raises:
+        ValueError: It is for test-time augmentation.
     """
     settings = cfg.test_dataloader.dataset.copy()
     steps, annotations = [], []
     for step in settings.pipeline:
-        is_annotation = str(step['type']).endswith('Annotations')
+        if step['type'].endswith('TestTimeAug'):
+            raise ValueError('the test pipeline has test-time augmentation '
+                             '(TestTimeAug): use the config without it.')
+        is_annotation = step['type'].endswith('Annotations')
         (annotations if is_annotation else steps).append(step)
     if annotated:
         # Predictions are in pixels of the file. So is what is loaded after
         # the image was resized, whatever the order in the config.
         steps[-1:-1] = annotations
-    settings.update(pipeline=steps, lazy_init=True)
+    settings.update(pipeline=steps, lazy_init=not annotated)
     return DATASETS.build(settings)
 
 
@@ -254,7 +260,6 @@ def draw_predictions(cfg: Config, checkpoint: str, out: Path, num: int = 8,
     infos = [dict(img_path=str(path), img_id=i)
              for i, path in enumerate(files)]
     if not files:
-        dataset.full_init()
         infos = [dataset.get_data_info(i)
                  for i in spaced(range(len(dataset)), num)]
     if not infos:
