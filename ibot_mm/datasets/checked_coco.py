@@ -73,9 +73,9 @@ def _require_instances(path: str, samples: Samples) -> None:
         raise ValueError(
             f'"{path}" has no usable box in its {len(samples)} images: a box '
             'has to lie in its image, to have a width and a height of 1 and '
-            'an area above 0, an image_id of the file, a class of '
-            'metainfo.classes, and neither "ignore" nor "iscrowd"; correct '
-            'the file, or change ann_file of the data set.')
+            'an area above 0, a class of metainfo.classes, and neither '
+            '"ignore" nor "iscrowd"; correct the file, or change ann_file of '
+            'the data set.')
 
 
 def _require_masks(path: str, samples: Samples) -> None:

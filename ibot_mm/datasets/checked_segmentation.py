@@ -1,14 +1,17 @@
 """Segmentation data that is checked before training starts."""
 
+import logging
+import os
 from typing import Any, Optional, Sequence
 
 import numpy as np
+from mmengine.logging import print_log
 
 from ibot_mm.registry import DATASETS
 
 from .checked_init import Samples, checked_init
-from .dataset_errors import (is_local, require, require_files, require_names,
-                             require_prefix)
+from .dataset_errors import (is_local, quoted, require, require_files,
+                             require_names, require_prefix)
 from .transforms import CheckSegLabels
 
 # Label maps that are read before the start; the others are checked as they
@@ -24,6 +27,8 @@ def CheckedSegDataset(dataset_type: str = 'ADE20KDataset', **kwargs: Any):
     ``LoadAnnotations`` (not inside another transform, as for test-time
     augmentation). Their values are checked behind it, where a
     ``CheckSegLabels`` is inserted, and those of some maps before the start.
+    Where training lists the folder of the images, label maps without an image
+    are left out with a warning.
     With ``lazy_init=True`` nothing is checked: that is how the host asks for
     the class names alone, on a machine that may not have the data.
 
@@ -105,6 +110,30 @@ def _check(dataset: Any, samples: Samples, labelled: bool) -> None:
         require_files([sample['seg_map_path'] for sample in samples],
                       'label maps',
                       'data_prefix.seg_map_path or seg_map_suffix')
+        # With indices most images are left out on purpose.
+        if not (dataset.test_mode or dataset.ann_file or dataset._indices):
+            _warn_of_spare_maps(dataset, samples)
+
+
+def _warn_of_spare_maps(dataset: Any, samples: Samples) -> None:
+    """Name label maps whose images are not there."""
+    folder = dataset.data_prefix['seg_map_path']
+    if not is_local(folder, dataset.backend_args):
+        return
+    used = {os.path.normpath(sample['seg_map_path']) for sample in samples}
+    paths = [
+        os.path.normpath(os.path.join(parent, name))
+        for parent, _, names in os.walk(folder) for name in names
+        if name.endswith(dataset.seg_map_suffix) and name[0] != '.'
+    ]
+    spare = sorted(path for path in paths if path not in used)
+    if spare:
+        print_log(
+            f'{len(spare)} of the {len(paths)} label maps have no image among '
+            f'the {len(samples)} of "{dataset.data_prefix["img_path"]}" and '
+            f'are left out, the first: {quoted(spare, 3)}; if they should '
+            'not be, add the images or change img_suffix of the data set.',
+            'current', logging.WARNING)
 
 
 def _label_check(dataset: Any, loader: Any) -> CheckSegLabels:

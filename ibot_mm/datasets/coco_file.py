@@ -2,7 +2,7 @@
 
 import json
 from math import isfinite
-from typing import Any, Dict, Optional, Sequence
+from typing import Any, Dict, List, Optional, Sequence
 
 from mmengine import fileio
 
@@ -13,6 +13,8 @@ KEYS = dict(
     images=('id', 'file_name', 'width', 'height'),
     categories=('id', 'name'),
     annotations=('id', 'image_id', 'category_id', 'bbox', 'area'))
+IDS = ('id', 'image_id', 'category_id')
+NUMBERS = ('width', 'height', 'area')
 
 
 def check_coco_file(path: str,
@@ -43,6 +45,7 @@ def check_coco_file(path: str,
         raise ValueError(
             f'"{path}" lists no annotations, so that there is nothing to '
             'learn; change ann_file of the data set.')
+    _check_images(content, path)
     _check_annotations(content, path)
     _check_classes([entry['name'] for entry in content['categories']],
                    list(classes), path)
@@ -65,12 +68,13 @@ def _read(path: str, backend_args: Optional[dict]) -> Dict[str, Any]:
 
 
 def _check_list(content: Dict[str, Any], name: str, path: str) -> None:
-    """One of the lists, and the keys of its entries."""
+    """One of the lists, and the keys of its entries with their types."""
     if not isinstance(content.get(name), list):
         raise ValueError(
             f'"{path}" has no list "{name}", only {quoted(list(content))}; '
             'write COCO annotations, or change ann_file of the data set.')
     keys = set(KEYS[name])
+    ids, numbers = keys.intersection(IDS), keys.intersection(NUMBERS)
     for number, entry in enumerate(content[name]):
         if not isinstance(entry, dict):
             raise ValueError(f'"{path}": entry {number} of "{name}" is '
@@ -80,12 +84,38 @@ def _check_list(content: Dict[str, Any], name: str, path: str) -> None:
             raise ValueError(
                 f'"{path}": entry {number} of "{name}" (id '
                 f'{entry.get("id")}) has no {quoted(missing)}; add it.')
+        for key in ids:
+            if not isinstance(entry[key], (int, str)):
+                raise ValueError(
+                    f'"{path}": entry {number} of "{name}" has the {key} '
+                    f'{entry[key]!r}; write an integer or a text.')
+        for key in numbers:
+            if not _is_number(entry[key]):
+                raise ValueError(
+                    f'"{path}": entry {number} of "{name}" (id '
+                    f'{entry["id"]}) has the {key} {entry[key]!r}; write a '
+                    'number.')
+
+
+def _check_images(content: Dict[str, Any], path: str) -> None:
+    """Ids of the images, of which the host takes the last of each."""
+    names: Dict[Any, Any] = {}
+    for entry in content['images']:
+        if entry['id'] in names:
+            raise ValueError(
+                f'"{path}": the images "{names[entry["id"]]}" and '
+                f'"{entry["file_name"]}" have the same id {entry["id"]!r}; '
+                'give each image its own.')
+        names[entry['id']] = entry['file_name']
 
 
 def _check_annotations(content: Dict[str, Any], path: str) -> None:
-    """Boxes and categories of the annotations, if there are any."""
+    """What the annotations refer to and hold, if there are any."""
     known = {entry['id']: None for entry in content['categories']}
+    images = {entry['id']: None for entry in content['images']}
     for entry in content.get('annotations', ()):
+        if entry['image_id'] not in images:
+            raise ValueError(_stray(entry, list(images), path))
         if entry['category_id'] not in known:
             raise ValueError(
                 f'"{path}": annotation {entry["id"]} has the category_id '
@@ -95,12 +125,38 @@ def _check_annotations(content: Dict[str, Any], path: str) -> None:
             raise ValueError(
                 f'"{path}": annotation {entry["id"]} has the bbox '
                 f'{entry["bbox"]}; write [x, y, width, height] in pixels.')
+        # A null counts as none in the host.
+        masks = entry.get('segmentation')
+        if masks is not None and not isinstance(masks, (list, dict)):
+            raise ValueError(
+                f'"{path}": annotation {entry["id"]} has the segmentation '
+                f'{masks!r}; write a list of polygons, an RLE object, or '
+                'leave it out.')
+
+
+def _stray(entry: Dict[str, Any], images: List[Any], path: str) -> str:
+    """What is wrong with an annotation of no image."""
+    wrong = entry['image_id']
+    alike = [image for image in images if str(image) == str(wrong)]
+    if alike:
+        hint = (f'one has the id {alike[0]!r}, so write both as integers or '
+                'both as texts')
+    else:
+        hint = (f'the first ids: {images[:10]}; correct or remove the '
+                'annotation')
+    return (f'"{path}": annotation {entry["id"]} has the image_id {wrong!r}, '
+            f'which no image of "images" has: {hint}.')
 
 
 def _is_box(box: Any) -> bool:
     """Whether it is four finite numbers."""
-    return isinstance(box, list) and len(box) == 4 and all(
-        isinstance(value, (int, float)) and isfinite(value) for value in box)
+    return (isinstance(box, list) and len(box) == 4
+            and all(map(_is_number, box)))
+
+
+def _is_number(value: Any) -> bool:
+    """Whether it is a finite number."""
+    return isinstance(value, (int, float)) and isfinite(value)
 
 
 def _check_classes(names: Sequence[str], classes: Sequence[str],

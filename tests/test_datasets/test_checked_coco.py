@@ -151,10 +151,42 @@ def test_files_that_are_no_coco_annotations(root, text, reason):
      r': annotation 11 has the bbox \[1, 2, 3\]; write \[x, y, width'),
     (dict(annotations=[box(11, bbox=[1, 2, 3, float('nan')])]),
      r': annotation 11 has the bbox \[1, 2, 3, nan\]'),
+    (dict(annotations=[box(11), box(12, image=99)]),
+     r': annotation 12 has the image_id 99, which no image .*the first ids: '
+     r'\[1, 2, 3\]; correct'),
+    (dict(annotations=[box(11, image='2')]),
+     ": annotation 11 has the image_id '2', which no image of \"images\" has:"
+     ' one has the id 2, so write both'),
+    (dict(annotations=[box(11), box(12, image=[1])]),
+     r': entry 1 of "annotations" has the image_id \[1\]; write an integer'),
+    (dict(annotations=[box(11, category=None)]),
+     ': entry 0 of "annotations" has the category_id None; write an integer'),
+    (dict(categories=[dict(id=[7], name='dog')]),
+     r': entry 0 of "categories" has the id \[7\]; write an integer'),
+    (dict(annotations=[box(11, area='12')]),
+     ": entry 0 of \"annotations\" .id 11. has the area '12'; write a number"),
+    (dict(images=[dict(id=1, file_name='a.png', width=8, height=None)]),
+     ': entry 0 of "images" .id 1. has the height None; write a number'),
+    (dict(images=[dict(id=1, file_name='a.png', width='8', height=6)]),
+     ": entry 0 of \"images\" .id 1. has the width '8'; write a number"),
+    (dict(images=[dict(id=1, file_name=f'{name}.png', width=8, height=6)
+                  for name in 'ab']),
+     ': the images "a.png" and "b.png" have the same id 1; give'),
+    (dict(annotations=[box(11), box(12, segmentation='1,1,5,1')]),
+     ": annotation 12 has the segmentation '1,1,5,1'; write a list of"),
 ])
 def test_wrong_entries_are_named(root, changes, reason):
     refused(f'/boxes.json"{"" if reason[0] == ":" else " "}{reason}', root,
             content(**changes))
+
+
+def test_entries_that_are_right(root):
+    images = [dict(image, id=str(image['id'])) for image in
+              content()['images']]
+    file = content(images=images, annotations=[
+        box(11, image='1', area=12), box(12, image='1', segmentation=None),
+        box(13, image='2', segmentation=dict(size=[6, 8], counts=[48]))])
+    assert len(CheckedCocoDataset(**settings(root, file))) == 3
 
 
 def test_file_without_a_list(root):
@@ -171,7 +203,6 @@ def test_file_without_a_list(root):
     dict(ignore=1),
     dict(iscrowd=1),
     dict(category_id=5),
-    dict(image_id=99),
 ])
 def test_no_usable_box(root, changes):
     file = content(annotations=[box(11, **changes)])

@@ -1,5 +1,7 @@
 """Bad segmentation data is named; good data is the host's own."""
 
+import logging
+
 import numpy as np
 import pytest
 from mmengine.registry import DATASETS, DefaultScope
@@ -235,6 +237,52 @@ def test_labels_are_checked_as_they_are_loaded(root, monkeypatch, test_mode):
     with pytest.raises(ValueError, match=wrong):
         next(batches)
     assert next(batches, None) is None
+
+
+def test_label_maps_of_another_size(root):
+    write(root / 'ann' / 'a.png', MAP.T)
+    # Images are not read before the start.
+    data = CheckedSegDataset(**settings(root))
+    with pytest.raises(ValueError, match='/ann/a.png" has a height x width of '
+                       '3 x 2, but its image of 2 x 3; replace'):
+        data[0]
+    assert data[1]['gt_seg_map'].shape == (2, 3)
+
+
+def test_sizes_behind_a_resize_and_of_one_pixel(root):
+    resized = [LOAD[0], dict(type='mmseg.Resize', scale=(6, 4)), LOAD[1]]
+    data = CheckedSegDataset(**settings(root, pipeline=resized))
+    assert data[0]['img'].shape == (4, 6, 3)
+    check = CheckSegLabels(num_classes=3)
+    sample = dict(gt_seg_map=np.zeros(5, np.uint8), seg_map_path='x.png',
+                  ori_shape=(1, 5))
+    assert check(sample) is sample
+    with pytest.raises(ValueError, match='of 5, but its image of 2 x 5'):
+        check(dict(sample, ori_shape=(2, 5)))
+
+
+def test_label_maps_without_an_image(root, monkeypatch):
+    logged = []
+    monkeypatch.setattr(checked_segmentation, 'print_log',
+                        lambda *args: logged.append(args))
+    assert len(CheckedSegDataset(**settings(root))) == 3
+    assert not logged
+    (root / 'img' / 'a.jpg').unlink()
+    (root / 'img' / 'more' / 'b.jpg').unlink()
+    (root / 'ann' / '._a.png').write_bytes(b'')
+    (root / 'ann' / 'a.txt').write_bytes(b'')
+    assert len(CheckedSegDataset(**settings(root))) == 1
+    (message, logger, level), = logged
+    assert (logger, level) == ('current', logging.WARNING)
+    assert message.startswith('2 of the 3 label maps have no image among the '
+                              f'1 of "{root}/img" and are left out, the first'
+                              f': "{root}/ann/a.png", "{root}/ann/more/b.png"')
+    # Where images are chosen, or not trained on, the others are not missed.
+    (root / 'list.txt').write_text('c\n')
+    for changes in (dict(ann_file='list.txt'), dict(test_mode=True),
+                    dict(indices=1)):
+        assert len(CheckedSegDataset(**settings(root, **changes))) == 1
+    assert len(logged) == 1
 
 
 def test_other_label_for_none():

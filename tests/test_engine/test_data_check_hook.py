@@ -1,12 +1,13 @@
 """Models that do not fit their data are refused before the start."""
 
+import json
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
 from mmengine.config import Config, ConfigDict
-from mmengine.dataset import Compose, RepeatDataset
+from mmengine.dataset import BaseDataset, Compose, RepeatDataset
 from mmengine.registry import MODELS, DefaultScope
 from mmengine.runner import BaseLoop, Runner
 from PIL import Image
@@ -54,19 +55,25 @@ class Resize(RandomCrop):
     pass
 
 
-def check(model, train=None, val=None, test=None):
+def check(model, train=None, val=None, test=None, dtype=None, metrics=(),
+          **cfg):
     """Run the hook; loops without a data set are not built."""
     loops = {
         f'_{name}_loop':
         dict(type='Loop') if data is None else Loop(None, DataLoader(data))
         for name, data in dict(train=train, val=val, test=test).items()
     }
-    DataCheckHook().before_run(SimpleNamespace(model=model, **loops))
+    for loop in loops.values():
+        if isinstance(loop, Loop):
+            loop.evaluator = SimpleNamespace(metrics=metrics)
+    DataCheckHook().before_run(
+        SimpleNamespace(model=model, cfg=Config(cfg),
+                        optim_wrapper=SimpleNamespace(dtype=dtype), **loops))
 
 
-def refused(match, model, **data):
+def refused(match, model, **settings):
     with pytest.raises(ValueError, match=match):
-        check(model, **data)
+        check(model, **settings)
 
 
 def segmentor(num_classes=3, **preprocessor):
@@ -107,6 +114,90 @@ def test_behind_wrappers():
     refused('but model.module.decode_head.num_classes is 3', tta, test=data)
 
 
+def test_parts_of_different_metainfo():
+    """Where MMDetection joins such data sets, metainfo is a list."""
+    wrappers = pytest.importorskip('mmdet.datasets')
+
+    def join(*classes):
+        parts = [BaseDataset(metainfo=dict(classes=names, palette=number),
+                             lazy_init=True)
+                 for number, names in enumerate(classes)]
+        data = wrappers.ConcatDataset(parts, lazy_init=True)
+        # It has a length after the lists are read.
+        data.cumulative_sizes = [1, 2]
+        return data
+
+    data = join(CLASSES, CLASSES)
+    assert isinstance(data.metainfo, list)
+    check(segmentor(), data)
+    wrong = join(CLASSES, CLASSES[:2])
+    refused('The data set of train_dataloader has 2 classes, .* '
+            r'metainfo.classes of train_dataloader.dataset.datasets\[1\]',
+            segmentor(), train=wrong)
+    refused(r'of val_dataloader.dataset.dataset.datasets\[1\]', segmentor(),
+            val=Subset(wrong, [0]))
+
+
+def test_precision_of_a_detector():
+    model = nn.Conv2d(1, 1, 1)
+    data = Data(CLASSES)
+    types = (None, torch.float16, torch.bfloat16)
+    for dtype in types:
+        check(model, data, dtype=dtype)
+    model.roi_layers = nn.ModuleList()
+    check(model, data)
+    # Without training the forward pass is in float32.
+    for dtype in types:
+        check(model, val=data, test=data, dtype=dtype)
+    for dtype in ('float16', 'bfloat16'):
+        refused(f'optim_wrapper.dtype is {dtype}, but nms of mmcv .* set '
+                'optim_wrapper.dtype=float32', model, train=data,
+                dtype=getattr(torch, dtype))
+    model.to('meta')
+    check(model, data, dtype=torch.float16)
+    refused('dtype is bfloat16, for which RoIAlign .* set '
+            'optim_wrapper.dtype=float16, or .* --amp float16', model,
+            train=data, dtype=torch.bfloat16)
+
+
+def test_annotations_of_the_metric(tmp_path, monkeypatch):
+    metrics = pytest.importorskip('mmdet.evaluation')
+    names = ('a.json', 'b.json')
+    for name in names:
+        (tmp_path / name).write_text(
+            json.dumps(dict(images=[], annotations=[], categories=[])))
+    file, other = (str(tmp_path / name) for name in names)
+    coco = metrics.CocoMetric(ann_file=file)
+    data = Data(CLASSES)
+    data.ann_file = other
+    model = nn.Identity()
+    for loop in ('val', 'test'):
+        key = f'{loop}_evaluator'
+        for cfg, where in (
+                (dict(type='CocoMetric', ann_file=file), key),
+                ([dict(type='CocoMetric', ann_file=file)], f'{key}.0'),
+                (dict(type='Evaluator', metrics=dict(ann_file=file)),
+                 f'{key}.metrics')):
+            for wrapped in (data, Subset(data, [0])):
+                refused(f'{where}.ann_file is "{file}", but the data set of '
+                        f'{loop}_dataloader has "{other}"; set '
+                        f'{where}.ann_file to "{other}"', model,
+                        metrics=[coco], **{loop: wrapped, key: cfg})
+        # Another loop's file, and another metric's, do not count.
+        check(model, metrics=[coco], **{loop: data})
+        check(model, metrics=[metrics.CocoMetric()],
+              **{loop: data, key: dict(ann_file=file)})
+        remote = dict(ann_file=file, backend_args=dict(backend='petrel'))
+        check(model, metrics=[coco], **{loop: data, key: remote})
+    check(model, data, metrics=[coco], val_evaluator=dict(ann_file=file))
+    # One file may have several paths.
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / 'link').symlink_to(tmp_path)
+    for path in ('b.json', './b.json', str(tmp_path / 'link' / 'b.json')):
+        check(model, val=data, metrics=[coco],
+              val_evaluator=dict(ann_file=path))
+
+
 def test_heads_of_a_detector():
     pytest.importorskip('mmdet')
     pytest.importorskip('mmcv.ops')
@@ -114,7 +205,10 @@ def test_heads_of_a_detector():
         config_path('mmdet::_base_/models/cascade-mask-rcnn_r50_fpn.py'))
     with DefaultScope.overwrite_default_scope('mmdet'), torch.device('meta'):
         model = MODELS.build(cfg.model)
-    check(model, Data([str(i) for i in range(80)]))
+    data = Data([str(i) for i in range(80)])
+    check(model, data, dtype=torch.float16)
+    refused('dtype is bfloat16, for which RoIAlign', model, train=data,
+            dtype=torch.bfloat16)
     refused('has 3 classes, but model.roi_head.bbox_head.num_classes is 80 '
             'and model.roi_head.mask_head.num_classes is 80; set num_classes '
             'to 3 .in each head of a list', model, train=Data(CLASSES))

@@ -1,5 +1,7 @@
 """Refuse label maps with values that are no class."""
 
+from typing import Sequence
+
 import numpy as np
 from mmcv.transforms import BaseTransform
 
@@ -13,7 +15,8 @@ class CheckSegLabels(BaseTransform):
     On a GPU a wrong label ends in a device assert, which names no file.
     Required keys: ``gt_seg_map``, (H, W) uint8, and ``seg_map_path``; with
     ``reduce_zero_label`` and ``label_map`` the message speaks of the values
-    that the file holds.
+    that the file holds. With ``ori_shape``, (height, width) of the image, the
+    size is checked too.
 
     Args:
         num_classes: Number of classes, which labels must be below.
@@ -29,7 +32,8 @@ class CheckSegLabels(BaseTransform):
 
         Raises:
             ValueError: The label map, whose file it names, has several
-                channels, or labels that are no class.
+                channels, another size than its image, or labels that are no
+                class.
         """
         labels = results['gt_seg_map']
         if labels.ndim > 2:
@@ -37,6 +41,13 @@ class CheckSegLabels(BaseTransform):
                 f'"{results["seg_map_path"]}" is no label map but an image '
                 f'of the shape {labels.shape}; write the number of its class '
                 'in each pixel, in one channel.')
+        shape = tuple(results.get('ori_shape', labels.shape))[:2]
+        # The host drops a side of a single pixel.
+        if labels.squeeze().shape != tuple(n for n in shape if n != 1):
+            raise ValueError(
+                f'"{results["seg_map_path"]}" has a height x width of '
+                f'{_size(labels.shape)}, but its image of {_size(shape)}; '
+                'replace one of them.')
         wrong = (labels >= self.num_classes) & (labels != self.ignore_index)
         if wrong.any():
             raise ValueError(
@@ -56,3 +67,8 @@ class CheckSegLabels(BaseTransform):
                 f'{low + count - 1}, and {ignored} is ignored; correct the '
                 'file, or change metainfo.classes or reduce_zero_label of '
                 'the data set.')
+
+
+def _size(shape: Sequence[int]) -> str:
+    """A size for messages."""
+    return ' x '.join(map(str, shape))
