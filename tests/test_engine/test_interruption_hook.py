@@ -23,6 +23,14 @@ ROOT = Path(__file__).parents[2]
 NUMBERS = signal.SIGTERM, signal.SIGUSR1, signal.SIGINT
 
 
+@pytest.fixture(autouse=True)
+def heard():
+    """Ctrl-C is ignored where the tests run in the background of a shell."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
 def signal_at(point, step, number=signal.SIGTERM, priority='HIGH'):
     return At(point, step, lambda runner: os.kill(os.getpid(), number),
               priority)

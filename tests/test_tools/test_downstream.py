@@ -82,7 +82,9 @@ def options(name, shapes, work_dir):
          # In one process a visualizer is found by its name.
          f'visualizer.name={work_dir}']
     if name in DETECTORS:
+        # Padding to the largest image of a batch takes part in attention.
         found += ['train_cfg.max_epochs=2', 'val_dataloader.batch_size=4',
+                  'test_dataloader.batch_size=4',
                   'model.test_cfg.rpn.max_per_img=50',
                   'model.test_cfg.rcnn.max_per_img=20']
         for split in ('val', 'test'):
