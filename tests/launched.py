@@ -6,7 +6,7 @@ import socket
 import subprocess
 import sys
 from pathlib import Path
-from typing import Dict, Tuple
+from typing import Dict, Iterator, Tuple
 
 import torch
 
@@ -60,18 +60,33 @@ def free_port() -> int:
         return probe.getsockname()[1]
 
 
+def make_images(folder: Path, train: int = 48, val: int = 24) -> Path:
+    """A small data set in class folders."""
+    run(sys.executable, 'tools/dataset_tools/make_shapes.py',
+        folder / 'shapes', '--train', train, '--val', val, '--layouts',
+        'imagenet')
+    return folder / 'shapes' / 'imagenet'
+
+
+def logged(work_dir: Path) -> Iterator[Dict]:
+    """Entries of the iterations in all logs of a work dir."""
+    for path in sorted(work_dir.glob('*/vis_data/scalars.json')):
+        for line in path.read_text().splitlines():
+            entry = json.loads(line)
+            if 'loss' in entry:
+                yield entry
+
+
 def write_config(folder: Path) -> Path:
     """Data and a config of 30 epochs of 6 iterations, 2 x 4 images each."""
-    data = folder / 'shapes'
-    run(sys.executable, 'tools/dataset_tools/make_shapes.py', data, '--train',
-        48, '--val', 24, '--layouts', 'imagenet')
+    data = make_images(folder)
     path = folder / 'tiny.py'
     path.write_text(f'''
 _base_ = [__import__('ibot_mm').config_path(
     'ibot/ibot_vit-quickstart_1xb64_shapes.py')]
 model = {TINY_MODEL}
 loader = dict(batch_size=4, num_workers=1, persistent_workers=True,
-              dataset=dict(data_root='{data / 'imagenet'}'))
+              dataset=dict(data_root='{data}'))
 train_dataloader = loader
 val_dataloader = loader
 val_cfg = dict(bank_dataloader=loader, k=[5, 1])
@@ -87,14 +102,10 @@ default_hooks = dict(
 
 def losses(work_dir: Path) -> Dict[int, Tuple[float, ...]]:
     """Values of each iteration in all logs of a work dir."""
-    found = {}
-    for path in sorted(work_dir.glob('*/vis_data/scalars.json')):
-        for line in path.read_text().splitlines():
-            entry = json.loads(line)
-            if 'loss' in entry:
-                found[entry['iter']] = tuple(
-                    entry[k] for k in ('loss', 'lr', 'momentum'))
-    return found
+    return {
+        entry['iter']: tuple(entry[k] for k in ('loss', 'lr', 'momentum'))
+        for entry in logged(work_dir)
+    }
 
 
 def final_weights(work_dir: Path) -> Dict[str, torch.Tensor]:

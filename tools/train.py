@@ -11,9 +11,9 @@ from mmengine.runner import Runner
 
 import ibot_mm  # noqa: F401  (checks the installation first)
 from ibot_mm.engine.launch import prepare_launch
-from ibot_mm.utils.pretrained import require_checkpoint
 from ibot_mm.utils.latest_checkpoint import (Latest, latest_checkpoint,
                                              require_same, require_whole)
+from ibot_mm.utils.pretrained import require_checkpoint
 
 
 def parse_args() -> argparse.Namespace:

@@ -1,24 +1,11 @@
 # What detectors of the shapes data set change in those of COCO, as variables
 # (`_base_.shapes_<name>`): the quickstart's network with patches of 8, so that
 # all strides are half, narrower heads, small images and a short schedule.
-shapes_classes = ('striped_disc', 'dotted_star', 'ringed_square',
-                  'checked_flower', 'waved_triangle', 'rayed_gear',
-                  'gridded_cross', 'bricked_hexagon', 'crossed_bean',
-                  'scaled_leaf', 'zigzagged_drop', 'swirled_bone')
+_base_ = 'shapes.py'
+
 shapes_root = 'data/shapes/coco/'
 
-shapes_backbone = dict(
-    arch=dict(
-        _delete_=True,
-        embed_dims=96,
-        num_layers=4,
-        num_heads=3,
-        feedforward_channels=384),
-    img_size=48,
-    patch_size=8,
-    drop_path_rate=0.,
-    out_indices=(1, 2, 3),
-    with_cp=False)
+shapes_backbone = dict(out_indices=(1, 2, 3), with_cp=False)
 shapes_neck = [
     dict(type='ibot_mm.ViTPyramid', in_channels=96, scales=(2, 1, 0.5)),
     dict(type='FPN', in_channels=[96, 96, 96], out_channels=64, num_outs=4),
@@ -51,7 +38,10 @@ shapes_test_pipeline = [
                    'scale_factor')),
 ]
 shapes_dataset = dict(
-    data_root=shapes_root, metainfo=dict(classes=shapes_classes))
+    data_root=shapes_root, metainfo=dict(classes=_base_.shapes_classes))
+shapes_train_dataloader = dict(
+    batch_size=8,
+    dataset=dict(**shapes_dataset, pipeline=shapes_train_pipeline))
 shapes_val_dataloader = dict(
     batch_size=8,
     dataset=dict(**shapes_dataset, pipeline=shapes_test_pipeline))

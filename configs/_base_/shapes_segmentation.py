@@ -1,17 +1,9 @@
 # What segmentors of the shapes data set change in those of ADE20K, as
 # variables (`_base_.shapes_<name>`): the quickstart's network with patches of
 # 8, small images and a short schedule.
-shapes_backbone = dict(
-    arch=dict(
-        _delete_=True,
-        embed_dims=96,
-        num_layers=4,
-        num_heads=3,
-        feedforward_channels=384),
-    img_size=48,
-    patch_size=8,
-    drop_path_rate=0.,
-    out_indices=(0, 1, 2, 3))
+_base_ = 'shapes.py'
+
+shapes_backbone = dict(out_indices=(0, 1, 2, 3))
 
 shapes_train_pipeline = [
     dict(type='LoadImageFromFile'),
@@ -39,14 +31,15 @@ shapes_dataset = dict(
     seg_map_suffix='.png',
     reduce_zero_label=True,
     metainfo=dict(
-        classes=('striped_disc', 'dotted_star', 'ringed_square',
-                 'checked_flower', 'waved_triangle', 'rayed_gear',
-                 'gridded_cross', 'bricked_hexagon', 'crossed_bean',
-                 'scaled_leaf', 'zigzagged_drop', 'swirled_bone'),
+        classes=_base_.shapes_classes,
         palette=[[230, 25, 75], [60, 180, 75], [255, 225, 25], [0, 130, 200],
                  [245, 130, 48], [145, 30, 180], [70, 240, 240],
                  [240, 50, 230], [210, 245, 60], [250, 190, 212],
                  [0, 128, 128], [170, 110, 40]]))
+shapes_train_dataloader = dict(
+    batch_size=16,
+    num_workers=1,
+    dataset=dict(**shapes_dataset, pipeline=shapes_train_pipeline))
 shapes_val_dataloader = dict(
     dataset=dict(**shapes_dataset, pipeline=shapes_test_pipeline))
 shapes_param_scheduler = [

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from .official_checkpoint import (State, add_prefix, from_official_checkpoint,
                                   strip)
-from .safe_load import CheckpointError, load_checkpoint
+from .safe_load import CheckpointError, load_checkpoint, require_file
 
 # Load-time hooks of the backbones that change what a checkpoint holds.
 _FITTING_HOOKS = ('_prepare_pos_embed', '_drop_absent_norm',
@@ -226,8 +226,8 @@ def require_checkpoint(path: Optional[str], name: str) -> None:
         raise CheckpointError(
             f'{name} is to start from a checkpoint, but none is named: give '
             '--pretrained PATH, or set init_cfg.checkpoint.')
-    if '://' not in path and not Path(path).is_file():
-        raise CheckpointError(f'there is no checkpoint "{path}".')
+    if '://' not in path:
+        require_file(path)
 
 
 def _read(path: str) -> Dict[str, Any]:

@@ -106,6 +106,16 @@ _PICKLE = SimpleNamespace(
     Unpickler=_Unpickler, load=_load, __name__='ibot_mm.utils.safe_load')
 
 
+def require_file(path: str) -> None:
+    """Refuse a checkpoint that is not there.
+
+    Raises:
+        CheckpointError: There is no such file.
+    """
+    if not Path(path).is_file():
+        raise CheckpointError(f'there is no checkpoint "{path}".')
+
+
 def load_checkpoint(path: str, mmap: bool = False) -> Dict[str, Any]:
     """Read a checkpoint on the CPU.
 
@@ -117,8 +127,7 @@ def load_checkpoint(path: str, mmap: bool = False) -> Dict[str, Any]:
     Raises:
         CheckpointError: The file is missing or not a checkpoint.
     """
-    if not Path(path).is_file():
-        raise CheckpointError(f'there is no checkpoint "{path}".')
+    require_file(path)
     try:
         state = torch.load(
             path,

@@ -6,28 +6,19 @@ gradient into a step of the learning rate, and with rates that do not depend
 on the count of iterations, which accumulation doubles.
 """
 
-import os
-import subprocess
-import sys
-from pathlib import Path
-
 import pytest
 import torch
 
+from tests import launched
 from tests.builders import TINY_MODEL
 
-ROOT = Path(__file__).parents[2]
 STEPS, EPOCH = 20, 5
 
 
 @pytest.fixture(scope='module')
 def data(tmp_path_factory):
-    out = tmp_path_factory.mktemp('data') / 'shapes'
-    subprocess.run(
-        [sys.executable, ROOT / 'tools/dataset_tools/make_shapes.py', out,
-         '--train', str(8 * EPOCH), '--val', '2', '--layouts', 'imagenet'],
-        check=True, capture_output=True)
-    return out / 'imagenet'
+    return launched.make_images(
+        tmp_path_factory.mktemp('data'), train=8 * EPOCH, val=2)
 
 
 def final_state(data, folder, processes, batch, accumulation):
@@ -54,10 +45,8 @@ default_hooks = dict(
     teacher_temperature=dict(warmup_epochs=2))
 ''')
     work_dir = folder / f'{processes}-{batch}-{accumulation}'
-    subprocess.run(
-        ['bash', ROOT / 'tools/dist_train.sh', config, str(processes),
-         '--work-dir', work_dir], check=True, cwd=ROOT, timeout=300,
-        env={**os.environ, 'OMP_NUM_THREADS': '1', 'PYTHON': sys.executable})
+    launched.run('bash', 'tools/dist_train.sh', config, processes,
+                 '--work-dir', work_dir)
     checkpoint = torch.load(
         work_dir / f'epoch_{STEPS // EPOCH}.pth', weights_only=False)
     assert checkpoint['meta']['iter'] == STEPS * accumulation

@@ -1,10 +1,7 @@
 """A run that is interrupted anywhere ends as one that is not."""
 
-import json
-import os
 import re
 import signal
-import subprocess
 import sys
 import time
 from pathlib import Path
@@ -13,6 +10,7 @@ import pytest
 import torch
 
 from ibot_mm.engine.loops.pretrain_loop import iteration_seed
+from tests import launched
 from tests.builders import TINY_MODEL
 
 ROOT = Path(__file__).parents[2]
@@ -25,10 +23,7 @@ def launch(config, work_dir, processes, *args):
     if processes > 1:
         launcher = ['bash', ROOT / 'tools' / 'dist_train.sh', config,
                     str(processes)]
-    return subprocess.Popen(
-        [*launcher, '--work-dir', work_dir, *args], stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT, text=True, cwd=ROOT,
-        env={**os.environ, 'OMP_NUM_THREADS': '1', 'PYTHON': sys.executable})
+    return launched.start(*launcher, '--work-dir', work_dir, *args)
 
 
 def start(*args):
@@ -40,12 +35,7 @@ def start(*args):
 
 @pytest.fixture(scope='module')
 def data(tmp_path_factory):
-    out = tmp_path_factory.mktemp('data') / 'shapes'
-    subprocess.run(
-        [sys.executable, ROOT / 'tools/dataset_tools/make_shapes.py', out,
-         '--train', '48', '--val', '24', '--layouts', 'imagenet'],
-        check=True, capture_output=True)
-    return out / 'imagenet'
+    return launched.make_images(tmp_path_factory.mktemp('data'))
 
 
 def write_config(folder, data, processes):
@@ -76,16 +66,13 @@ default_hooks = dict(
 
 def losses(work_dir):
     """{iteration: values} of the logs of a work dir."""
-    found = {}
-    for path in sorted(work_dir.glob('*/vis_data/scalars.json')):
-        for line in path.read_text().splitlines():
-            entry = json.loads(line)
-            if 'loss' in entry:
-                found[entry['iter']] = {
-                    k: v for k, v in entry.items()
-                    if k.startswith(('loss', 'lr', 'momentum', 'teacher',
-                                     'weight'))}
-    return found
+    return {
+        entry['iter']: {
+            k: v for k, v in entry.items()
+            if k.startswith(('loss', 'lr', 'momentum', 'teacher', 'weight'))
+        }
+        for entry in launched.logged(work_dir)
+    }
 
 
 def same(a, b, path=''):

@@ -25,10 +25,7 @@ model = dict(
         rpn_proposal=_base_.shapes_proposals,
         rcnn=dict(sampler=dict(num=64))),
     test_cfg=dict(rpn=_base_.shapes_proposals))
-train_dataloader = dict(
-    batch_size=8,
-    dataset=dict(
-        **_base_.shapes_dataset, pipeline=_base_.shapes_train_pipeline))
+train_dataloader = _base_.shapes_train_dataloader
 val_dataloader = _base_.shapes_val_dataloader
 test_dataloader = val_dataloader
 val_evaluator = _base_.shapes_evaluator

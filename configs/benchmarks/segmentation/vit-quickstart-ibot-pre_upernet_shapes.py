@@ -24,11 +24,7 @@ model = dict(
     auxiliary_head=dict(
         in_channels=96, in_index=1, channels=64, num_classes=12),
     test_cfg=dict(crop_size=(96, 96), stride=(64, 64)))
-train_dataloader = dict(
-    batch_size=16,
-    num_workers=1,
-    dataset=dict(
-        **_base_.shapes_dataset, pipeline=_base_.shapes_train_pipeline))
+train_dataloader = _base_.shapes_train_dataloader
 val_dataloader = _base_.shapes_val_dataloader
 test_dataloader = val_dataloader
 
