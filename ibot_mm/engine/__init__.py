@@ -8,13 +8,14 @@ from .optimizers import (LayerDecayOptimWrapperConstructor,
                          PretrainOptimWrapper,
                          PretrainOptimWrapperConstructor)
 from .schedulers import CosineWeightDecay, EpochCosineLR, WarmupCosineLR
+from .strategies import ShardedStrategy
 
 __all__ = [
     'BadFileHook', 'CosineWeightDecay', 'DataCheckHook', 'EpochCosineLR',
     'FeatureTestLoop', 'FreezeLastLayerHook', 'InterruptionHook',
     'KNNValLoop', 'LayerDecayOptimWrapperConstructor',
     'PretrainOptimWrapper', 'PretrainOptimWrapperConstructor',
-    'PretrainRuntimeInfoHook', 'SafeCheckpointHook', 'StrictLoadHook',
-    'TeacherEMAHook', 'TeacherTemperatureHook', 'TrainingHealthError',
-    'TrainingHealthHook', 'WarmupCosineLR'
+    'PretrainRuntimeInfoHook', 'SafeCheckpointHook', 'ShardedStrategy',
+    'StrictLoadHook', 'TeacherEMAHook', 'TeacherTemperatureHook',
+    'TrainingHealthError', 'TrainingHealthHook', 'WarmupCosineLR'
 ]

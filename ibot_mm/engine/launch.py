@@ -3,6 +3,7 @@
 import os
 import subprocess
 from datetime import timedelta
+from typing import Optional
 
 import torch
 from mmengine.config import Config
@@ -56,6 +57,26 @@ def set_slurm_rendezvous() -> None:
     env.setdefault('MASTER_PORT', str(10000 + (10 * job + step) % 20000))
 
 
+def start_gloo(launcher: str, timeout: Optional[float] = None) -> None:
+    """Start the process group of CPU processes.
+
+    Args:
+        launcher: How the processes were started.
+        timeout: Seconds until a process gives the others up.
+
+    Raises:
+        RuntimeError: CPU processes cannot be started so.
+    """
+    if launcher not in ('pytorch', 'slurm'):
+        raise RuntimeError(
+            'there is no GPU here: several CPU processes need --launcher '
+            'pytorch (tools/dist_train.sh) or slurm (tools/slurm_train.sh), '
+            f'got --launcher {launcher}.')
+    torch.distributed.init_process_group(
+        backend='gloo',
+        **(dict(timeout=timedelta(seconds=timeout)) if timeout else {}))
+
+
 def prepare_launch(cfg: Config) -> None:
     """Let processes of ``torchrun`` and ``srun`` find each other.
 
@@ -73,16 +94,8 @@ def prepare_launch(cfg: Config) -> None:
         set_slurm_rendezvous()
     if cfg.launcher == 'none' or torch.cuda.is_available():
         return
-    if cfg.launcher not in ('pytorch', 'slurm'):
-        raise RuntimeError(
-            'there is no GPU here: several CPU processes need --launcher '
-            'pytorch (tools/dist_train.sh) or slurm (tools/slurm_train.sh), '
-            f'got --launcher {cfg.launcher}.')
     dist_cfg = (cfg.get('env_cfg') or {}).get('dist_cfg') or {}
-    timeout = dist_cfg.get('timeout')
-    torch.distributed.init_process_group(
-        backend='gloo',
-        **(dict(timeout=timedelta(seconds=timeout)) if timeout else {}))
+    start_gloo(cfg.launcher, dist_cfg.get('timeout'))
     cfg.model_wrapper_cfg = {
         'type': 'MMDistributedDataParallel',
         'broadcast_buffers': False,

@@ -1,4 +1,7 @@
-"""The model behind a distributed wrapper."""
+"""The model behind what distributes it."""
+
+from contextlib import contextmanager
+from typing import Iterator
 
 from mmengine.model import is_model_wrapper
 from torch import nn
@@ -8,3 +11,18 @@ def unwrapped_model(runner) -> nn.Module:
     """A runner's model without its wrapper, if it has one."""
     model = runner.model
     return model.module if is_model_wrapper(model) else model
+
+
+@contextmanager
+def whole_model(runner) -> Iterator[nn.Module]:
+    """A runner's model, to be called outside of the training step.
+
+    Of a sharded one a copy with whole weights, for which all processes have
+    to come here.
+    """
+    strategy = getattr(runner, 'strategy', None)
+    if hasattr(strategy, 'whole_model'):
+        with strategy.whole_model() as model:
+            yield model
+    else:
+        yield unwrapped_model(runner)

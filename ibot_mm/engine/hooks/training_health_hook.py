@@ -13,6 +13,7 @@ from torch import Tensor
 
 from ibot_mm.engine.unwrapped import unwrapped_model
 from ibot_mm.registry import HOOKS
+from ibot_mm.utils.sharded import local
 from ibot_mm.utils.whole_file import whole_file
 
 LAST_GOOD = 'last_good.pth'
@@ -155,7 +156,7 @@ class TrainingHealthHook(Hook):
     @torch.no_grad()
     def _update_counts(self, model: torch.nn.Module) -> None:
         """Lengths in iterations of what goes on, the worst of all ranks."""
-        norms = torch._foreach_norm(list(model.parameters()))
+        norms = torch._foreach_norm(local(model.parameters()))
         lowest, highest, norm, *losses = torch.cat([
             torch.stack(self._entropies).mean(0),
             torch.stack(norms).norm().reshape(1).float(),

@@ -7,7 +7,7 @@ from mmengine.config import ConfigDict
 from mmengine.runner import BaseLoop
 from torch.utils.data import DataLoader
 
-from ibot_mm.engine.unwrapped import unwrapped_model
+from ibot_mm.engine.unwrapped import unwrapped_model, whole_model
 from ibot_mm.evaluation import FeatureCache, Features, extract_features
 from ibot_mm.registry import EVALUATORS, LOOPS
 
@@ -77,9 +77,10 @@ class FeatureTestLoop(BaseLoop):
             features = self.cache.load(path)
             if features is not None:
                 return features
-        features = extract_features(model.extract_feat,
-                                    model.data_preprocessor, dataloader,
-                                    self.log_interval)
+        with whole_model(self.runner) as whole:
+            features = extract_features(whole.extract_feat,
+                                        model.data_preprocessor, dataloader,
+                                        self.log_interval)
         if path is not None:
             self.cache.save(path, features)
         return features

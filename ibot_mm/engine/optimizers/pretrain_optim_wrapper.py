@@ -8,6 +8,7 @@ from mmengine.optim import OptimWrapper
 from torch import Tensor, nn
 
 from ibot_mm.registry import OPTIM_WRAPPERS
+from ibot_mm.utils.sharded import full_norms, local
 
 # torch.amp.GradScaler, which knows devices, came with torch 2.3.
 _GradScaler = getattr(torch.amp, 'GradScaler', torch.cuda.amp.GradScaler)
@@ -20,15 +21,15 @@ def clip_grads_per_parameter(grads: List[Tensor], max_norm: float) -> Tensor:
     code; nothing waits for the device.
 
     Args:
-        grads: Gradients on one device.
+        grads: Gradients on one device; sharded ones count whole.
         max_norm: Limit.
 
     Returns:
         Norm of all gradients together before clipping, a scalar tensor.
     """
-    norms = torch.stack(torch._foreach_norm(grads))
+    norms = full_norms(grads)
     scale = (max_norm / (norms + 1e-6)).clamp(max=1)
-    torch._foreach_mul_(grads, list(scale.unbind()))
+    torch._foreach_mul_(local(grads), list(scale.unbind()))
     return norms.norm()
 
 

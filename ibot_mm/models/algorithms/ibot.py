@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from ibot_mm.registry import MODELS
 from ibot_mm.utils import autocast_dtype
+from ibot_mm.utils.sharded import local
 
 from .early_gradients import EarlyGradients
 
@@ -168,7 +169,7 @@ class IBOT(BaseSelfSupervisor):
             momentum: m.
         """
         teacher, student = self.ema_pairs()
-        torch._foreach_lerp_(teacher, student, 1 - momentum)
+        torch._foreach_lerp_(local(teacher), local(student), 1 - momentum)
 
     def extract_feat(self, inputs: Tensor) -> Tensor:
         """Features of whole images: the teacher's CLS tokens.

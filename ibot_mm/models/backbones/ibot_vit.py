@@ -308,7 +308,8 @@ class IBOTViT(VisionTransformer):
             (B, C).
         """
         last = self.layers[-1]
-        if 'forward' in vars(last):  # it drops residuals or recomputes itself
+        # It drops residuals, recomputes itself, or gathers its weights first.
+        if 'forward' in vars(last) or last._forward_pre_hooks:
             return self.extract_tokens(x)[0]
         x, _ = self._embed(x, None)
         for layer in self.layers[:-1]:
