@@ -75,6 +75,8 @@ class PretrainOptimWrapper(OptimWrapper):
             raise ValueError(
                 "optim_wrapper.dtype must be 'float32', 'bfloat16' or "
                 f"'float16', got {dtype!r}.")
+        # Autocast's copies of the weights, kept for the whole forward pass.
+        self.keep_casts = True
         self.dtype = None if dtype in (None, 'float32') else getattr(
             torch, dtype)
         self.loss_scaler = None
@@ -102,7 +104,10 @@ class PretrainOptimWrapper(OptimWrapper):
         """Gradient accumulation and autocast around the forward pass."""
         device = self.optimizer.param_groups[0]['params'][0].device.type
         with super().optim_context(model), torch.autocast(
-                device, dtype=self.dtype, enabled=self.dtype is not None):
+                device,
+                dtype=self.dtype,
+                enabled=self.dtype is not None,
+                cache_enabled=self.keep_casts):
             yield
 
     def update_params(self, loss: Tensor, step_kwargs=None,

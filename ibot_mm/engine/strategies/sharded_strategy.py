@@ -21,7 +21,7 @@ from torch import Tensor, nn
 from ibot_mm.engine.launch import start_gloo
 from ibot_mm.registry import STRATEGIES
 from ibot_mm.utils.pretrained import fit_to_model
-from ibot_mm.utils.sharded import shard_like, whole
+from ibot_mm.utils.sharded import local, shard_like, whole
 from ibot_mm.utils.whole_file import whole_file
 
 from .whole_copy import WholeCopy
@@ -116,6 +116,10 @@ class ShardedStrategy(DDPStrategy):
         if param_dtype not in (None, 'bfloat16'):
             raise ValueError("strategy.param_dtype must be None or 'bfloat16'"
                              f', got {param_dtype!r}.')
+        if param_dtype and not torch.cuda.is_available():
+            raise ValueError(
+                "strategy.param_dtype='bfloat16' needs GPUs: on CPUs autocast "
+                'does not unite the types that meet in a layer norm.')
         if (kwargs.get('env_kwargs') or {}).get('launcher') == 'none':
             raise RuntimeError(
                 'ShardedStrategy spreads a network over processes: start '
@@ -147,6 +151,11 @@ class ShardedStrategy(DDPStrategy):
         # hooks for.
         model.early_gradients = False
         shard_model(model, self.param_dtype, self.reshard_after_forward)
+        parameters = list(model.parameters())
+        self.logger.info(
+            f'{sum(p.numel() for p in parameters):,} parameters of student '
+            f'and teacher over {self.world_size} processes: '
+            f'{sum(p.numel() for p in local(parameters)):,} on this one.')
         return model
 
     def build_optim_wrapper(self, optim_wrapper, model=None):
@@ -162,6 +171,8 @@ class ShardedStrategy(DDPStrategy):
                 "strategy.param_dtype='bfloat16' needs "
                 "optim_wrapper.dtype='bfloat16', got "
                 f"'{str(dtype or torch.float32).split('.')[-1]}'.")
+        # They would be the whole network.
+        wrapper.keep_casts = False
         return wrapper
 
     @contextmanager

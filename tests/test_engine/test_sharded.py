@@ -1,0 +1,213 @@
+"""Sharded over two processes: the steps of distributed data parallelism."""
+
+from functools import partial
+
+import pytest
+import torch
+import torch.distributed as dist
+import torch.multiprocessing as mp
+import torch.nn.functional as F
+from mmengine.model import MMDistributedDataParallel
+
+from ibot_mm.engine import PretrainOptimWrapperConstructor, ShardedStrategy
+from ibot_mm.engine.strategies.sharded_strategy import shard_model
+from ibot_mm.engine.strategies.whole_copy import WholeCopy
+from ibot_mm.utils.sharded import is_sharded, local, shard_like, whole
+from tests.builders import batch, build_model
+
+needs_fully_shard = pytest.mark.skipif(
+    not hasattr(torch.distributed.fsdp, 'fully_shard'),
+    reason='this PyTorch has no fully_shard')
+
+STEPS, FROZEN, ACCUMULATION = 12, 4, 2
+HALVES = dict(dtype='bfloat16')
+# What differs, by case: model, optimizer wrapper, sharding, and how far apart
+# losses, weights and states may be. The bound of the last case is for weights
+# that are rounded before they are sent.
+QUICK = dict(
+    passes=(dict(views_per_pass=(1, 1)), {}, {}, 1e-5),
+    gathered_in_bfloat16=({}, HALVES, dict(param_dtype=torch.bfloat16), 3e-2),
+)
+MORE = dict(
+    recomputed=(dict(backbone=dict(with_cp=True)), {}, {}, 1e-5),
+    kept=({}, {}, dict(reshard_after_forward=False), 1e-5),
+    unshared=(dict(neck=dict(shared_head=False)), {}, {}, 1e-5),
+    compiled=(dict(compile_blocks=dict(backend='eager')), {}, {}, 1e-5),
+    bfloat16=({}, HALVES, {}, 2e-3),
+    float16=({}, dict(dtype='float16', loss_scale=1024.), {}, 2e-3),
+)
+
+
+def layer_norm(module, x):
+    """What autocast makes of a layer norm on GPUs, but not on CPUs."""
+    return F.layer_norm(x.float(), module.normalized_shape,
+                        module.weight.float(), module.bias.float(),
+                        module.eps)
+
+
+def build(model_changes, wrapper_changes):
+    """Clipping at work, and AdamW that does not blow rounding up."""
+    changes = dict(model_changes)
+    changes['backbone'] = dict(
+        drop_path_rate=0.3, **changes.get('backbone', {}))
+    model = build_model(**changes).train()
+    for module in model.modules():
+        if isinstance(module, torch.nn.LayerNorm):
+            module.forward = partial(layer_norm, module)
+    wrapper = PretrainOptimWrapperConstructor(
+        dict(
+            optimizer=dict(type='AdamW', lr=0.01, eps=1e-3),
+            clip_grad=dict(type='per_parameter', max_norm=0.02),
+            accumulative_counts=ACCUMULATION,
+            **wrapper_changes))
+    return model, wrapper
+
+
+def train(model, inner, wrapper, rank):
+    """What each of the steps logs, and the state after them, whole."""
+    logged = []
+    for i in range(STEPS):
+        torch.manual_seed(10 * i + rank)
+        wrapper.freeze_last_layer = i < FROZEN
+        wrapper.param_groups[0]['weight_decay'] = 0.1 * i
+        losses = model.train_step(batch(4, seed=10 * i + rank), wrapper)
+        logged.append(losses['loss'].detach())
+        if wrapper.stepped:
+            inner.update_teacher(0.9)
+            inner.head.update_centers()
+            logged.append(wrapper.grad_norm)
+    state = {k: whole(v) for k, v in inner.state_dict().items()}
+    moments = {
+        f'{i} {name}': whole(value)
+        for i, values in wrapper.state_dict()['state'].items()
+        for name, value in values.items()
+    }
+    return torch.stack(logged), state, moments
+
+
+def both_ways(rank, model_changes, wrapper_changes, sharding):
+    """The same training without and with sharding."""
+    model, construct = build(model_changes, wrapper_changes)
+    wrapper = construct(model)
+    expected = train(
+        MMDistributedDataParallel(
+            model, broadcast_buffers=False), model, wrapper, rank)
+
+    model, construct = build(model_changes, wrapper_changes)
+    copy = WholeCopy(model, 'teacher.')
+    total = sum(p.numel() for p in model.parameters())
+    model.early_gradients = False
+    shard_model(model, **{
+        **dict(param_dtype=None, reshard_after_forward=True),
+        **sharding
+    })
+    wrapper = construct(model)
+    wrapper.keep_casts = False
+    found = train(model, model, wrapper, rank)
+    assert all(map(is_sharded, model.parameters()))
+    with copy.filled(model) as reader:
+        # As many calls as a process likes.
+        features = [
+            reader.extract_feat(torch.ones(1, 3, 32, 32))
+            for _ in range(1 + rank)
+        ]
+    mine = sum(p.numel() for p in local(model.parameters()))
+    assert all(p.is_meta for p in copy.model.parameters())
+    return dict(
+        expected=expected, found=found, features=features[0], total=total,
+        mine=mine)
+
+
+def _worker(rank, folder, cases):
+    torch.set_num_threads(1)
+    dist.init_process_group(
+        'gloo', f'file://{folder}/meet', rank=rank, world_size=2)
+    results = {name: both_ways(rank, *case[:3])
+               for name, case in cases.items()}
+    # Three rows over two processes.
+    rows = torch.arange(6.).reshape(3, 2)
+    mesh = dist.device_mesh.init_device_mesh('cpu', (2, ))
+    like = dist.tensor.distribute_tensor(rows, mesh, [dist.tensor.Shard(0)])
+    results['rows'] = shard_like(rows + 1, like).to_local()
+    torch.save(results, f'{folder}/{rank}.pt')
+    dist.destroy_process_group()
+
+
+def run(folder, cases):
+    mp.spawn(_worker, (str(folder), cases), nprocs=2)
+    return [torch.load(folder / f'{rank}.pt') for rank in range(2)]
+
+
+@pytest.fixture(scope='module')
+def results(tmp_path_factory):
+    return run(tmp_path_factory.mktemp('ranks'), QUICK)
+
+
+@pytest.fixture(scope='module')
+def more(tmp_path_factory):
+    return run(tmp_path_factory.mktemp('ranks'), MORE)
+
+
+def check(results, case, tolerance):
+    for result in results:
+        (losses, *expected), (found, *others) = (result[case]['expected'],
+                                                 result[case]['found'])
+        assert found.isfinite().all()
+        torch.testing.assert_close(found, losses, rtol=tolerance, atol=0)
+        for wanted, given in zip(expected, others):
+            assert list(given) == list(wanted)
+            for name, value in wanted.items():
+                torch.testing.assert_close(
+                    given[name], value, atol=tolerance, rtol=tolerance,
+                    msg=lambda m, n=name: f'{n}: {m}')
+    # Ranks see other images, and no longer differ when they have talked.
+    (first, state, _), (second, other, _) = (
+        r[case]['found'] for r in results)
+    assert not torch.equal(first, second)
+    for name, value in state.items():
+        assert torch.equal(other[name], value), name
+
+
+@needs_fully_shard
+@pytest.mark.parametrize('case', list(QUICK))
+def test_steps_are_those_of_data_parallelism(results, case):
+    check(results, case, QUICK[case][-1])
+
+
+@needs_fully_shard
+@pytest.mark.slow
+@pytest.mark.parametrize('case', list(MORE))
+def test_steps_with_options(more, case):
+    check(more, case, MORE[case][-1])
+
+
+@needs_fully_shard
+def test_each_process_holds_its_share(results):
+    shares = [result['passes']['mine'] for result in results]
+    total = results[0]['passes']['total']
+    assert sum(shares) == total
+    # One row more or less of each parameter, and those of one row.
+    assert abs(shares[0] - shares[1]) < 0.1 * total
+    assert [r['rows'].tolist() for r in results] == [[[1, 2], [3, 4]],
+                                                     [[5, 6]]]
+
+
+@needs_fully_shard
+def test_features_of_the_whole_copy(results):
+    case = results[0]['passes']
+    model = build_model(backbone=dict(drop_path_rate=0.3)).eval()
+    model.load_state_dict(case['found'][1])
+    with torch.no_grad():
+        expected = model.extract_feat(torch.ones(1, 3, 32, 32))
+    torch.testing.assert_close(case['features'], expected)
+
+
+def test_one_process_is_told_what_to_do():
+    with pytest.raises(RuntimeError, match='dist_train.sh|PyTorch 2.6'):
+        ShardedStrategy(env_kwargs=dict(launcher='none'))
+
+
+@needs_fully_shard
+def test_only_one_precision_to_gather_in():
+    with pytest.raises(ValueError, match="None or 'bfloat16', got 'half'"):
+        ShardedStrategy(param_dtype='half')
