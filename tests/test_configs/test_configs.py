@@ -29,12 +29,14 @@ RANDOM = ([(0, 0), (0.65, 0.05)], 'RandomMaskGenerator')
 VIT_S = dict(
     arch='small', width=384, gpus=16, batch=64, epochs=800, prototypes=8192,
     fixed_gain=False, global_scale=(0.25, 1.0), local_scale=(0.05, 0.25),
-    num_local=10, masks=BLOCK, mask_patch=16, patch_start=0, momentum=0.996,
-    data='data/imagenet/')
+    num_local=10, local_size=96, masks=BLOCK, mask_patch=16, patch_start=0,
+    momentum=0.996, data='data/imagenet/', sharded=False)
 VIT_B = dict(
     VIT_S, arch='base', width=768, epochs=400, fixed_gain=True,
     global_scale=(0.32, 1.0), local_scale=(0.05, 0.32))
 VIT_L = dict(VIT_B, arch='large', width=1024, epochs=250)
+VIT_H = dict(
+    VIT_L, arch='huge', width=1280, mask_patch=14, local_size=98, sharded=True)
 SINGLE_CROP = dict(
     VIT_S, global_scale=(0.14, 1.0), num_local=0,
     masks=([(0.3, 0.2)], 'BlockMaskGenerator'))
@@ -60,6 +62,10 @@ PUBLISHED = {
     dict(VIT_L, epochs=50, data='data/imagenet22k/'),
     'ibot_vit-small-p16_16xb64-multicrop-proto1000-800e_in1k':
     dict(VIT_S, prototypes=1000),
+    # The published ViT-L, sharded, and a larger network that is not published.
+    'ibot_vit-large-p16_16xb64-multicrop-sharded-250e_in1k':
+    dict(VIT_L, sharded=True),
+    'ibot_vit-huge-p14_16xb64-multicrop-sharded-250e_in1k': VIT_H,
     # Not published: presets for one GPU.
     'ibot_vit-small-p16_1xb64-multicrop-100e_in1k':
     dict(VIT_S, gpus=1, batch=64, epochs=100, momentum=0.99975),
@@ -77,6 +83,12 @@ def memory_given_back():
 
 def load(name: str) -> Config:
     return Config.fromfile(CONFIGS / 'ibot' / f'{name}.py')
+
+
+def build(cfg: Config) -> torch.nn.Module:
+    """The model; a ViT-H, of 5 GB, without values."""
+    with torch.device('meta' if cfg.model.backbone.arch == 'huge' else 'cpu'):
+        return MODELS.build(cfg.model)
 
 
 @pytest.fixture(params=list(PUBLISHED))
@@ -104,7 +116,7 @@ def test_models(published):
         assert backbone.window_size == row['window']
     else:
         assert backbone.type == 'ibot_mm.IBOTViT'
-        assert backbone.patch_size == 16
+        assert backbone.patch_size == row['mask_patch']
     assert (neck.num_layers, neck.in_channels, neck.hidden_channels,
             neck.bottleneck_channels, neck.num_prototypes) == (
                 3, row['width'], 2048, 256, row['prototypes'])
@@ -124,6 +136,15 @@ def test_models(published):
     assert [round(v / 255, 3) for v in preprocessor.std
             ] == [0.229, 0.224, 0.225]
     assert preprocessor.to_rgb
+
+
+def test_sharding(published):
+    cfg, row = published
+    assert row['sharded'] is (cfg.get('runner_type') == 'FlexibleRunner')
+    strategy = cfg.get('strategy', {}).get('type')
+    assert strategy == ('ibot_mm.ShardedStrategy' if row['sharded'] else None)
+    if row['sharded']:  # what keeps activations small, and gathers rarely
+        assert cfg.model.backbone.with_cp and cfg.model.views_per_pass is None
 
 
 def test_optimisation(published):
@@ -162,7 +183,8 @@ def test_augmentations(published):
     local = row['num_local'] > 0
     views = transform.global_crops + transform.local_crops
     assert [v.num for v in views] == [1, 1] + [10] * local
-    assert [v.size for v in views] == [(224, 224)] * 2 + [(96, 96)] * local
+    assert [v.size for v in views] == [(224, 224)] * 2 + [
+        (row['local_size'], ) * 2] * local
     assert [v.scale for v in views] == [row['global_scale']] * 2 + [
         row['local_scale']] * local
     assert [v.blur_prob for v in views] == [1.0, 0.1] + [0.5] * local
@@ -274,7 +296,7 @@ def test_recipes_build_and_open_with_their_launch_line(path):
     assert 'Schedule: ' in text
     cfg = Config.fromfile(path)
     assert all(len(line) < 80 for line in text.splitlines())
-    model = MODELS.build(cfg.model)
+    model = build(cfg)
     assert model.head.center.shape == (cfg.model.neck.num_prototypes, )
     for step in cfg.train_dataloader.dataset.pipeline:
         assert TRANSFORMS.build(step) is not None
@@ -300,8 +322,8 @@ def test_metafile_and_readme_know_every_recipe():
         assert entry['Config'] == f'configs/ibot/{name}.py'
         assert entry['Metadata']['Epochs'] == row['epochs']
         assert entry['Metadata']['Batch Size'] == row['gpus'] * row['batch']
-        if row['arch'] in ('small', 'tiny'):
-            model = MODELS.build(load(name).model)
+        if row['arch'] in ('small', 'tiny', 'huge'):
+            model = build(load(name))
             assert entry['Metadata']['Parameters'] == sum(
                 p.numel() for p in model.parameters())
     for path in RECIPES:
@@ -313,6 +335,7 @@ RESULTS = {
     'ibot_vit-base-p16_16xb64-multicrop-400e_in1k': '77.1 79.5 84.0',
     'ibot_vit-base-p16_16xb64-multicrop-rand-400e_in1k': '77.3 79.8 84.1',
     'ibot_vit-large-p16_16xb64-multicrop-250e_in1k': '78.0 81.0 84.8',
+    'ibot_vit-large-p16_16xb64-multicrop-sharded-250e_in1k': '78.0 81.0 84.8',
     'ibot_vit-large-p16_16xb64-multicrop-rand-250e_in1k': '77.7 81.3 85.0',
     'ibot_swin-tiny-w7_16xb64-multicrop-300e_in1k': '75.3 78.6',
     'ibot_swin-tiny-w14_40xb26-multicrop-300e_in1k': '76.2 79.3',
