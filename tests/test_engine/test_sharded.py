@@ -7,10 +7,11 @@ import torch
 import torch.distributed as dist
 import torch.multiprocessing as mp
 import torch.nn.functional as F
+from mmengine.device import get_device
 from mmengine.model import MMDistributedDataParallel
 
 from ibot_mm.engine import PretrainOptimWrapperConstructor, ShardedStrategy
-from ibot_mm.engine.strategies.sharded_strategy import shard_model
+from ibot_mm.engine.strategies.sharded_strategy import _write, shard_model
 from ibot_mm.engine.strategies.whole_copy import WholeCopy
 from ibot_mm.utils.sharded import is_sharded, local, shard_like, whole
 from tests.builders import batch, build_model
@@ -52,7 +53,7 @@ def build(model_changes, wrapper_changes):
         drop_path_rate=0.3, **changes.get('backbone', {}))
     model = build_model(**changes).train()
     for module in model.modules():
-        if isinstance(module, torch.nn.LayerNorm):
+        if isinstance(module, torch.nn.LayerNorm) and get_device() == 'cpu':
             module.forward = partial(layer_norm, module)
     wrapper = PretrainOptimWrapperConstructor(
         dict(
@@ -76,18 +77,19 @@ def train(model, inner, wrapper, rank):
             inner.update_teacher(0.9)
             inner.head.update_centers()
             logged.append(wrapper.grad_norm)
-    state = {k: whole(v) for k, v in inner.state_dict().items()}
+    state = {k: whole(v).cpu() for k, v in inner.state_dict().items()}
     moments = {
-        f'{i} {name}': whole(value)
+        f'{i} {name}': whole(value).cpu()
         for i, values in wrapper.state_dict()['state'].items()
         for name, value in values.items()
     }
-    return torch.stack(logged), state, moments
+    return torch.stack(logged).cpu(), state, moments
 
 
 def both_ways(rank, model_changes, wrapper_changes, sharding):
     """The same training without and with sharding."""
     model, construct = build(model_changes, wrapper_changes)
+    model.to(get_device())
     wrapper = construct(model)
     expected = train(
         MMDistributedDataParallel(
@@ -108,7 +110,8 @@ def both_ways(rank, model_changes, wrapper_changes, sharding):
     with copy.filled(model) as reader:
         # As many calls as a process likes.
         features = [
-            reader.extract_feat(torch.ones(1, 3, 32, 32))
+            reader.extract_feat(
+                torch.ones(1, 3, 32, 32, device=get_device())).cpu()
             for _ in range(1 + rank)
         ]
     mine = sum(p.numel() for p in local(model.parameters()))
@@ -118,24 +121,27 @@ def both_ways(rank, model_changes, wrapper_changes, sharding):
         mine=mine)
 
 
-def _worker(rank, folder, cases):
+def _worker(rank, folder, cases, processes):
     torch.set_num_threads(1)
+    if get_device() == 'cuda':
+        torch.cuda.set_device(rank)
     dist.init_process_group(
-        'gloo', f'file://{folder}/meet', rank=rank, world_size=2)
+        'nccl' if get_device() == 'cuda' else 'gloo',
+        f'file://{folder}/meet', rank=rank, world_size=processes)
     results = {name: both_ways(rank, *case[:3])
                for name, case in cases.items()}
     # Three rows over two processes.
     rows = torch.arange(6.).reshape(3, 2)
-    mesh = dist.device_mesh.init_device_mesh('cpu', (2, ))
+    mesh = dist.device_mesh.init_device_mesh(get_device(), (processes, ))
     like = dist.tensor.distribute_tensor(rows, mesh, [dist.tensor.Shard(0)])
-    results['rows'] = shard_like(rows + 1, like).to_local()
+    results['rows'] = shard_like(rows + 1, like).to_local().cpu()
     torch.save(results, f'{folder}/{rank}.pt')
     dist.destroy_process_group()
 
 
-def run(folder, cases):
-    mp.spawn(_worker, (str(folder), cases), nprocs=2)
-    return [torch.load(folder / f'{rank}.pt') for rank in range(2)]
+def run(folder, cases, processes=2):
+    mp.spawn(_worker, (str(folder), cases, processes), nprocs=processes)
+    return [torch.load(folder / f'{rank}.pt') for rank in range(processes)]
 
 
 @pytest.fixture(scope='module')
@@ -161,11 +167,11 @@ def check(results, case, tolerance):
                     given[name], value, atol=tolerance, rtol=tolerance,
                     msg=lambda m, n=name: f'{n}: {m}')
     # Ranks see other images, and no longer differ when they have talked.
-    (first, state, _), (second, other, _) = (
-        r[case]['found'] for r in results)
-    assert not torch.equal(first, second)
-    for name, value in state.items():
-        assert torch.equal(other[name], value), name
+    (first, state, _), *others = (r[case]['found'] for r in results)
+    for second, other, _ in others:
+        assert not torch.equal(first, second)
+        for name, value in state.items():
+            assert torch.equal(other[name], value), name
 
 
 @needs_fully_shard
@@ -179,6 +185,15 @@ def test_steps_are_those_of_data_parallelism(results, case):
 @pytest.mark.parametrize('case', list(MORE))
 def test_steps_with_options(more, case):
     check(more, case, MORE[case][-1])
+
+
+@needs_fully_shard
+@pytest.mark.cuda
+@pytest.mark.parametrize('case', list(QUICK))
+def test_steps_on_all_gpus(tmp_path, case):
+    """With a single one nothing is exchanged, and everything called."""
+    found = run(tmp_path, {case: QUICK[case]}, torch.cuda.device_count())
+    check(found, case, max(QUICK[case][-1], 1e-4))
 
 
 @needs_fully_shard
@@ -211,3 +226,12 @@ def test_one_process_is_told_what_to_do():
 def test_only_one_precision_to_gather_in():
     with pytest.raises(ValueError, match="None or 'bfloat16', got 'half'"):
         ShardedStrategy(param_dtype='half')
+
+
+def test_a_full_disk_is_an_os_error(tmp_path):
+    """Which the checkpoint hook knows what to do with."""
+    (tmp_path / 'a.pth.incomplete').symlink_to('/dev/full')
+    with pytest.raises(OSError, match='No space') as caught:
+        _write(dict(a=torch.zeros(10**6)), str(tmp_path / 'a.pth'))
+    assert caught.value.filename == str(tmp_path / 'a.pth')
+    assert not list(tmp_path.iterdir())
