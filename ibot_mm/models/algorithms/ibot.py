@@ -59,7 +59,8 @@ class IBOT(BaseSelfSupervisor):
             not depend on it. Global views stay together when the neck has
             batch statistics.
         early_gradients: Whether to differentiate so. In float16 it is not
-            done, because the gradients would miss the loss scale.
+            done, because the gradients would miss the loss scale;
+            ``ShardedStrategy`` switches it off.
         compile_blocks: Arguments of ``torch.compile`` for the transformer
             blocks of student and teacher, e.g. ``dict(mode='default')``; None
             for no compilation. Checkpoints do not depend on it.
