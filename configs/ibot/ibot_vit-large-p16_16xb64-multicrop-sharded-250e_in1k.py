@@ -18,6 +18,6 @@
 # gathers the weights anew.
 _base_ = 'ibot_vit-large-p16_16xb64-multicrop-250e_in1k.py'
 
-runner_type = 'FlexibleRunner'
+runner_type = 'ibot_mm.ShardedRunner'
 strategy = dict(type='ibot_mm.ShardedStrategy')
 model = dict(views_per_pass=None, backbone=dict(with_cp=True))

@@ -7,6 +7,7 @@ from .loops import FeatureTestLoop, KNNValLoop
 from .optimizers import (LayerDecayOptimWrapperConstructor,
                          PretrainOptimWrapper,
                          PretrainOptimWrapperConstructor)
+from .runners import ShardedRunner
 from .schedulers import CosineWeightDecay, EpochCosineLR, WarmupCosineLR
 from .strategies import ShardedStrategy
 
@@ -15,7 +16,8 @@ __all__ = [
     'FeatureTestLoop', 'FreezeLastLayerHook', 'InterruptionHook',
     'KNNValLoop', 'LayerDecayOptimWrapperConstructor',
     'PretrainOptimWrapper', 'PretrainOptimWrapperConstructor',
-    'PretrainRuntimeInfoHook', 'SafeCheckpointHook', 'ShardedStrategy',
-    'StrictLoadHook', 'TeacherEMAHook', 'TeacherTemperatureHook',
-    'TrainingHealthError', 'TrainingHealthHook', 'WarmupCosineLR'
+    'PretrainRuntimeInfoHook', 'SafeCheckpointHook', 'ShardedRunner',
+    'ShardedStrategy', 'StrictLoadHook', 'TeacherEMAHook',
+    'TeacherTemperatureHook', 'TrainingHealthError', 'TrainingHealthHook',
+    'WarmupCosineLR'
 ]

@@ -140,7 +140,8 @@ def test_models(published):
 
 def test_sharding(published):
     cfg, row = published
-    assert row['sharded'] is (cfg.get('runner_type') == 'FlexibleRunner')
+    assert row['sharded'] is (
+        cfg.get('runner_type') == 'ibot_mm.ShardedRunner')
     strategy = cfg.get('strategy', {}).get('type')
     assert strategy == ('ibot_mm.ShardedStrategy' if row['sharded'] else None)
     if row['sharded']:  # what keeps activations small, and gathers rarely

@@ -12,7 +12,7 @@ from tests import launched
 from tests.test_tools.test_resume import (EPOCH, STOP, launch, losses, same,
                                           start, write_config)
 
-SHARDED = ('--cfg-options', 'runner_type=FlexibleRunner',
+SHARDED = ('--cfg-options', 'runner_type=ibot_mm.ShardedRunner',
            'strategy.type=ibot_mm.ShardedStrategy')
 LAST = f'iter_{3 * EPOCH}.pth'
 needs_fully_shard = pytest.mark.skipif(

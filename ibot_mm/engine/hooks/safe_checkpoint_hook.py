@@ -31,9 +31,6 @@ class SafeCheckpointHook(CheckpointHook):
     MMEngine does.
     """
 
-    # What the checkpoint that is being saved has for epoch and iteration.
-    _place: Dict[str, int] = {}
-
     def before_train(self, runner) -> None:
         """Look at where files go; tidy up after killed runs."""
         if self.file_client_args is None:
@@ -50,10 +47,6 @@ class SafeCheckpointHook(CheckpointHook):
         self._saved: Optional[tuple] = None
         self._failure: Optional[OSError] = None
         self._outdated: List[str] = []
-
-    def before_save_checkpoint(self, runner, checkpoint: dict) -> None:
-        """Put in epoch and iteration, of which FlexibleRunner has its own."""
-        checkpoint['meta'].update(self._place)
 
     def save_now(self, runner, epoch: int, iteration: int) -> bool:
         """Save a checkpoint between the intervals; the next one replaces it.
@@ -163,7 +156,6 @@ class SafeCheckpointHook(CheckpointHook):
         """Save a checkpoint, point to it, remove those that it replaces."""
         self.last_ckpt = self._path(name)
         runner.message_hub.update_info('last_ckpt', self.last_ckpt)
-        self._place = place = dict(epoch=meta['epoch'], iter=meta['iter'])
         runner.save_checkpoint(
             self.out_dir,
             name,
@@ -174,8 +166,7 @@ class SafeCheckpointHook(CheckpointHook):
             by_epoch=self.by_epoch,
             backend_args=self.backend_args,
             **self.args)
-        self._place = {}
-        self._saved = tuple(place.values())
+        self._saved = meta['epoch'], meta['iter']
         self._failure = None
         if is_main_process():
             # What could not be removed before is tried again.

@@ -81,7 +81,7 @@ def shard_model(model: nn.Module, param_dtype: Optional[torch.dtype],
 
 @STRATEGIES.register_module()
 class ShardedStrategy(DDPStrategy):
-    """PyTorch's ``fully_shard`` (FSDP2) for ``IBOT``, with ``FlexibleRunner``.
+    """PyTorch's ``fully_shard`` (FSDP2) for ``IBOT``, with ``ShardedRunner``.
 
     Parameters of student and teacher, gradients and optimizer states are
     spread over all processes; the step is that of distributed data

@@ -1,0 +1,3 @@
+from .sharded_runner import ShardedRunner
+
+__all__ = ['ShardedRunner']
