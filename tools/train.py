@@ -8,6 +8,7 @@ from typing import List
 from mmengine.config import Config, ConfigDict, DictAction
 from mmengine.registry import RUNNERS
 from mmengine.runner import Runner
+from torch.distributed.elastic.multiprocessing.errors import record
 
 import ibot_mm  # noqa: F401  (checks the installation first)
 from ibot_mm.engine.launch import prepare_launch
@@ -162,6 +163,7 @@ def merge_args(cfg: Config, args: argparse.Namespace) -> Latest:
     return resumed
 
 
+@record  # torchrun then reports the error of the process that failed first
 def main() -> None:
     """Build the runner and train."""
     args = parse_args()

@@ -1,20 +1,21 @@
 from .hooks import (BadFileHook, DataCheckHook, FreezeLastLayerHook,
                     InterruptionHook, PretrainRuntimeInfoHook,
-                    SafeCheckpointHook, StrictLoadHook, TeacherEMAHook,
-                    TeacherTemperatureHook, TrainingHealthError,
+                    SafeCheckpointHook, SkippedStepHook, StrictLoadHook,
+                    TeacherEMAHook, TeacherTemperatureHook,
                     TrainingHealthHook)
 from .loops import FeatureTestLoop, KNNValLoop
 from .optimizers import (LayerDecayOptimWrapperConstructor,
                          PretrainOptimWrapper,
                          PretrainOptimWrapperConstructor)
 from .schedulers import CosineWeightDecay, EpochCosineLR, WarmupCosineLR
+from .training_failure import TrainingHealthError
 
 __all__ = [
     'BadFileHook', 'CosineWeightDecay', 'DataCheckHook', 'EpochCosineLR',
     'FeatureTestLoop', 'FreezeLastLayerHook', 'InterruptionHook',
     'KNNValLoop', 'LayerDecayOptimWrapperConstructor',
     'PretrainOptimWrapper', 'PretrainOptimWrapperConstructor',
-    'PretrainRuntimeInfoHook', 'SafeCheckpointHook', 'StrictLoadHook',
-    'TeacherEMAHook', 'TeacherTemperatureHook', 'TrainingHealthError',
-    'TrainingHealthHook', 'WarmupCosineLR'
+    'PretrainRuntimeInfoHook', 'SafeCheckpointHook', 'SkippedStepHook',
+    'StrictLoadHook', 'TeacherEMAHook', 'TeacherTemperatureHook',
+    'TrainingHealthError', 'TrainingHealthHook', 'WarmupCosineLR'
 ]

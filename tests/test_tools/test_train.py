@@ -204,7 +204,7 @@ val_evaluator = None
     work_dir = tmp_path / 'run'
     run('train.py', mine, '--work-dir', work_dir)
     assert sorted(losses(work_dir)) == list(range(1, 7))
-    report = next(work_dir.glob('*/bad_files_rank0.txt')).read_text()
+    report = (work_dir / 'bad_files.txt').read_text()
     assert report.splitlines()[0].startswith(f'{bad}\tcannot be decoded')
     assert len(report.splitlines()) == 1
     log = next(work_dir.glob('*/*.log')).read_text()
@@ -283,7 +283,7 @@ def test_diverged_training_stops_and_keeps_its_checkpoint(config, tmp_path):
         '--cfg-options', 'default_hooks.checkpoint.interval=1',
         'default_hooks.training_health.interval=3',
         'default_hooks.training_health.samples=1',
-        'default_hooks.training_health.max_nonfinite=3',
+        'default_hooks.skipped_steps.max_in_a_row=3',
         'param_scheduler.0.warmup=0', 'optim_wrapper.optimizer.lr=1e30',
         check=False)
     last = result.stderr.splitlines()[-1]
@@ -342,7 +342,7 @@ default_hooks = dict(
     state = torch.load(work_dir / 'epoch_2.pth', weights_only=False)
     assert state['state_dict']['backbone.patch_embed.projection.weight'
                                ].shape == (24, 6, 16, 16)
-    report = next(work_dir.glob('*/bad_files_rank0.txt')).read_text()
+    report = (work_dir / 'bad_files.txt').read_text()
     assert 'rgb.tif\thas 3 channels where channels=6' in report
 
 
