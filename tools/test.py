@@ -9,7 +9,7 @@ from mmengine.runner import Runner
 
 import ibot_mm  # noqa: F401  (checks the installation first)
 from ibot_mm.engine.launch import prepare_launch
-from ibot_mm.utils.safe_load import load_checkpoint
+from ibot_mm.utils.refuse_code import refuse_code
 
 
 def parse_args() -> argparse.Namespace:
@@ -43,8 +43,7 @@ def main() -> None:
     the teacher, is what is run.
     """
     args = parse_args()
-    if '://' not in args.checkpoint:
-        load_checkpoint(args.checkpoint)  # says what is wrong in a sentence
+    refuse_code(args.checkpoint)  # says what is wrong in a sentence
     cfg = Config.fromfile(args.config)
     if args.cfg_options:
         cfg.merge_from_dict(args.cfg_options)
