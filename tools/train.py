@@ -15,6 +15,7 @@ from ibot_mm.engine.launch import prepare_launch
 from ibot_mm.utils.latest_checkpoint import (Latest, latest_checkpoint,
                                              require_same, require_whole)
 from ibot_mm.utils.pretrained import require_checkpoint
+from ibot_mm.utils.used_work_dir import require_unused, set_aside
 
 
 def parse_args() -> argparse.Namespace:
@@ -29,6 +30,11 @@ def parse_args() -> argparse.Namespace:
         help='continue from the given checkpoint, or without a value from '
         'the latest one in the work dir that is not damaged (if there is '
         'none, start)')
+    parser.add_argument(
+        '--anew',
+        action='store_true',
+        help='begin anew in a work dir that holds a run: its checkpoints '
+        'move to <work dir>/earlier_<time>')
     parser.add_argument(
         '--pretrained',
         metavar='CHECKPOINT',
@@ -103,9 +109,15 @@ def set_resume(cfg: Config, args: argparse.Namespace) -> Latest:
 
     Raises:
         CheckpointError: It is damaged, or all of them are.
+        WorkDirError: The work dir holds a run, and nothing is said of it.
     """
     if not args.resume:
+        if not (args.anew or cfg.get('resume')):
+            require_unused(cfg.work_dir)
         return Latest(None)
+    if args.anew:
+        raise ValueError('--resume and --anew contradict each other: give '
+                         'one of them.')
     if args.resume == 'auto':
         found = latest_checkpoint(cfg.work_dir)
     else:
@@ -175,6 +187,8 @@ def main() -> None:
     require_same(resumed.path)
     if resumed.warning:
         runner.logger.warning(resumed.warning)
+    if args.anew and runner.rank == 0:
+        set_aside(runner.work_dir, f'earlier_{runner.timestamp}')
     runner.train()
 
 

@@ -294,6 +294,24 @@ def test_diverged_training_stops_and_keeps_its_checkpoint(config, tmp_path):
         assert all(torch.isfinite(v).all() for v in state.values())
 
 
+def test_a_work_dir_is_not_shared_by_runs(config, tmp_path):
+    work_dir = tmp_path / 'run'
+    work_dir.mkdir()
+    (work_dir / 'epoch_7.pth').write_text('of another run')
+    result = run('train.py', config, '--work-dir', work_dir, check=False)
+    last = result.stderr.splitlines()[-1]
+    assert 'holds a run already (its last checkpoint: epoch_7.pth)' in last
+    result = run('train.py', config, '--work-dir', work_dir, '--resume',
+                 '--anew', check=False)
+    assert 'contradict each other' in result.stderr.splitlines()[-1]
+    run('train.py', config, '--work-dir', work_dir, '--anew',
+        '--no-validate', '--cfg-options', 'train_cfg.max_epochs=2')
+    earlier, = work_dir.glob('earlier_*')
+    assert (earlier / 'epoch_7.pth').read_text() == 'of another run'
+    assert not (work_dir / 'epoch_7.pth').exists()
+    assert (work_dir / 'epoch_2.pth').is_file()
+
+
 def test_health_reaches_the_log(trained):
     log = json.loads(
         next(trained.glob('*/vis_data/scalars.json')).read_text().splitlines()
