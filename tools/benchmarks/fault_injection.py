@@ -65,10 +65,12 @@ class Run:
     def __init__(self, config: Path, work_dir: Path) -> None:
         self.config, self.work_dir = config, work_dir
         self.process: Optional[subprocess.Popen] = None
+        self.begun = 0.
 
     def start(self) -> None:
         """Start or continue it."""
         self.work_dir.mkdir(parents=True, exist_ok=True)
+        self.begun = time.time()
         with open(self.work_dir / 'output.txt', 'a') as output:
             self.process = subprocess.Popen(
                 [sys.executable, ROOT / 'tools' / 'train.py', self.config,
@@ -120,8 +122,14 @@ class Run:
         return names
 
     def writes(self) -> bool:
-        """Whether a checkpoint is being written now."""
-        return any(self.work_dir.glob(f'*{INCOMPLETE}'))
+        """Whether this start has a file half written."""
+        for path in self.work_dir.glob(f'*{INCOMPLETE}'):
+            try:
+                if path.stat().st_mtime > self.begun:
+                    return True
+            except FileNotFoundError:  # it is whole by now
+                pass
+        return False
 
 
 def wait_to_kill(run: Run, rng: random.Random, in_writing: bool,
@@ -196,10 +204,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument('--kills', type=int, default=50)
-    parser.add_argument('--iterations', type=int, default=8000)
+    parser.add_argument('--iterations', type=int, default=12000)
     parser.add_argument('--interval', type=int, default=20,
                         help='iterations between checkpoints')
-    parser.add_argument('--seconds', type=float, default=15.,
+    parser.add_argument('--seconds', type=float, default=12.,
                         help='latest random moment after a start')
     parser.add_argument('--seed', type=int, default=0)
     args = parser.parse_args()
