@@ -42,7 +42,9 @@ def check_config(cfg: Config) -> None:
         ConfigError: With a line for each problem.
     """
     check = TypeChecker(cfg.get('default_scope') or 'mmengine')
-    for name, meant in misspelt(cfg):
+    runner = cfg.get('runner_type') and check.type_name(
+        cfg.runner_type, 'runner_type', 'RUNNERS')
+    for name, meant in misspelt(cfg, runner):
         check.add(name, f'a run has no setting "{name}"; did you mean '
                   f'"{meant}"?')
     check.built(cfg.get('model'), 'model', 'MODELS')

@@ -21,12 +21,16 @@ VARIABLES = ('backend_args', 'data_root', 'dataset_type', 'img_scales',
 LONG = 10
 
 
-def top_level_keys() -> List[str]:
-    """All keys that a run reads."""
-    keys = {
-        *inspect.signature(Runner.__init__).parameters,
-        *inspect.signature(FlexibleRunner.__init__).parameters, *ALSO_READ
-    }
+def top_level_keys(runner: Any = None) -> List[str]:
+    """All keys that a run reads.
+
+    Args:
+        runner: Class of a runner of the user's own.
+    """
+    keys = set(ALSO_READ)
+    for taker in (Runner, FlexibleRunner, runner):
+        if inspect.isclass(taker):
+            keys.update(inspect.signature(taker.__init__).parameters)
     return sorted(keys - {'self', 'cfg'})
 
 
@@ -56,19 +60,22 @@ def _is_meant(name: str, value: Any, key: str, cfg: Config) -> bool:
     limit = 2 if len(key) >= LONG else 1
     if edit_distance(name, key) > limit or not _parts_alike(name, key):
         return False
+    other = cfg.get(key)
+    # `custom_hooks = [custom_hook]`
+    if value == other or (isinstance(other, list) and value in other):
+        return False
     # `train_dataloader2` is a name that somebody has chosen.
     if name.rstrip('0123456789_') == key.rstrip('_'):
         return name.rstrip('_') == key
     if len(key) >= LONG or sorted(name) == sorted(key):
         return True
-    other = cfg.get(key)
     if isinstance(value, dict):
         return isinstance(other, dict) and bool(
             (set(value) & set(other)) - {'type'})
     return not isinstance(other, dict)
 
 
-def misspelt(cfg: Config) -> Iterator[Tuple[str, str]]:
+def misspelt(cfg: Config, runner: Any = None) -> Iterator[Tuple[str, str]]:
     """Keys of a config that are misspelt.
 
     A config may hold variables of any name. So a name is taken for a slip
@@ -77,11 +84,12 @@ def misspelt(cfg: Config) -> Iterator[Tuple[str, str]]:
 
     Args:
         cfg: The config.
+        runner: Class of the runner, if it is not MMEngine's.
 
     Yields:
         The key as it is written, and the one that is meant.
     """
-    keys = top_level_keys()
+    keys = top_level_keys(runner)
     for name, value in cfg.items():
         if name in keys or name in VARIABLES:
             continue

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from mmengine.config import Config
 from mmengine.registry import DATASETS, HOOKS, TRANSFORMS
+from mmengine.runner import Runner
 
 from ibot_mm import config_path
 from ibot_mm.registry import MODELS
@@ -185,6 +186,41 @@ def test_variables_of_any_name_pass():
 def test_top_level(name, meant):
     assert problems(QUICKSTART, **{name: 'x'}) == [
         f'{name}: a run has no setting "{name}"; did you mean "{meant}"?']
+
+
+def test_variables_that_the_config_uses():
+    hook = dict(type='EmptyCacheHook')
+    cfg = load(QUICKSTART)
+    cfg.custom_hook = hook
+    cfg.custom_hooks = [hook]
+    cfg.train_dataloaders = cfg.train_dataloader
+    assert complaints(cfg) == []
+    cfg.custom_hooks = []
+    assert complaints(cfg) == [
+        'custom_hook: a run has no setting "custom_hook"; did you mean '
+        '"custom_hooks"?']
+
+
+def test_runners():
+    class MyRunner(Runner):
+        def __init__(self, model, work_dir, train_dataloaders=None):
+            pass
+
+    cfg = load(QUICKSTART)
+    cfg.train_dataloaders = [1]
+    cfg.runner_type = MyRunner
+    assert complaints(cfg) == []
+    cfg.runner_type = 'FlexibelRunner'
+    assert complaints(cfg) == [
+        'runner_type: there is no "FlexibelRunner" in the registry RUNNERS '
+        'of mmpretrain; did you mean "FlexibleRunner"?',
+        'train_dataloaders: a run has no setting "train_dataloaders"; did '
+        'you mean "train_dataloader"?']
+    cfg.runner_type = 'FlexibleRunner'
+    cfg.pop('train_dataloaders')
+    cfg.strategy = dict(type='DDPStrategy', sync_bnn='torch')
+    assert complaints(cfg) == [
+        no_setting('strategy.sync_bnn', 'DDPStrategy', 'sync_bn')]
 
 
 @pytest.mark.parametrize('changes', [
@@ -568,3 +604,38 @@ def test_own_code_of_custom_imports_is_checked(tmp_path):
             no_setting('model.neck.in_channel', 'MyNeck', 'in_channels')]
     finally:
         sys.path.remove(str(tmp_path))
+
+
+def test_configs_that_import_what_they_name(tmp_path):
+    """MMEngine's other kind of config file."""
+    path = tmp_path / 'lazy.py'
+    path.write_text(textwrap.dedent('''
+        from mmengine.dataset import DefaultSampler
+        from mmengine.hooks import CheckpointHook
+        from mmengine.runner import EpochBasedTrainLoop
+        from torch.optim import AdamW
+
+        from ibot_mm.datasets import LoadImage, PretrainDataset
+        from ibot_mm.models import IBOT, IBOTViT
+
+        model = dict(type=IBOT, backbone=dict(type=IBOTViT, arch='small'))
+        train_dataloader = dict(
+            batch_size=2,
+            sampler=dict(type=DefaultSampler, shuffle=True),
+            dataset=dict(type=PretrainDataset, data_prefix='train',
+                         pipeline=[dict(type=LoadImage, color='color')]))
+        optim_wrapper = dict(optimizer=dict(type=AdamW, lr=1e-3))
+        train_cfg = dict(type=EpochBasedTrainLoop, max_epochs=3)
+        default_hooks = dict(checkpoint=dict(type=CheckpointHook, interval=1))
+    '''))
+    assert problems(path) == []
+    assert problems(path, **{
+        'model.backbone.drop_path_rte': 0.1,
+        'train_dataloader.dataset.pipeline.0.colour': 'color',
+        'train_cfg.max_epochs': 'x',
+    }) == [
+        no_setting('model.backbone.drop_path_rte', 'IBOTViT',
+                   'drop_path_rate'),
+        no_setting('train_dataloader.dataset.pipeline.0.colour', 'LoadImage',
+                   'color'),
+        'train_cfg.max_epochs: "x" is a str; EpochBasedTrainLoop takes an int']
