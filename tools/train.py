@@ -12,6 +12,7 @@ from torch.distributed.elastic.multiprocessing.errors import record
 
 import ibot_mm  # noqa: F401  (checks the installation first)
 from ibot_mm.engine.launch import prepare_launch
+from ibot_mm.utils.check_config import check_config
 from ibot_mm.utils.latest_checkpoint import (Latest, latest_checkpoint,
                                              require_same, require_whole)
 from ibot_mm.utils.pretrained import require_checkpoint
@@ -152,10 +153,13 @@ def set_pretrained(cfg: Config, args: argparse.Namespace) -> None:
 
 
 def merge_args(cfg: Config, args: argparse.Namespace) -> Latest:
-    """Apply the command line to the config.
+    """Apply the command line to the config, and check the settings.
 
     Returns:
         The checkpoint to resume from.
+
+    Raises:
+        ConfigError: Settings are misspelt or have a wrong type.
     """
     if args.cfg_options:
         cfg.merge_from_dict(args.cfg_options)
@@ -164,14 +168,16 @@ def merge_args(cfg: Config, args: argparse.Namespace) -> Latest:
         cfg.work_dir = args.work_dir
     elif not cfg.get('work_dir'):
         cfg.work_dir = str(Path('work_dirs') / Path(args.config).stem)
-    resumed = set_resume(cfg, args)
-    set_pretrained(cfg, args)
     if args.amp:
         cfg.optim_wrapper.dtype = args.amp
     if args.no_validate:
         cfg.val_cfg = cfg.val_dataloader = cfg.val_evaluator = None
+    # What follows reads settings and checkpoints.
+    check_config(cfg)
     if args.auto_scale_lr:
         enable_auto_scale_lr(cfg)
+    resumed = set_resume(cfg, args)
+    set_pretrained(cfg, args)
     return resumed
 
 
