@@ -14,6 +14,9 @@ from ibot_mm.engine import (SkippedStepHook, TeacherEMAHook,
 from ibot_mm.engine.optimizers.loss_guard import LossGuard
 from tests.builders import batch, build_model, needs_cpu_float16
 
+GPU = (pytest.mark.cuda,
+       pytest.mark.skipif(not torch.cuda.is_available(), reason='needs a GPU'))
+
 
 def wrapper_of(model, fused=True, **changes):
     optimizer = dict(type='AdamW', lr=1e-2, weight_decay=0.1)
@@ -47,8 +50,8 @@ def assert_equal(a, b):
 class Training:
     """Steps of a tiny IBOT with its teacher and centres."""
 
-    def __init__(self, **settings):
-        self.model = build_model()
+    def __init__(self, device='cpu', **settings):
+        self.model = build_model().to(device)
         self.optim_wrapper = wrapper_of(self.model, **settings)
         self.ema, self.iter, self.max_iters = TeacherEMAHook(0.9), 0, 100
         self.message_hub = SimpleNamespace(update_scalar=lambda *args: None)
@@ -56,8 +59,9 @@ class Training:
     def step(self, seed, loss_factor=1., poison=None):
         """One iteration; ``poison`` may change the parameters' gradients."""
         handle = poison and self.model.neck.mlp[0].weight.register_hook(poison)
+        data = self.model.data_preprocessor(batch(2, seed=seed))
         with self.optim_wrapper.optim_context(self.model):
-            losses = self.model.loss(batch(2, seed=seed)['inputs'])
+            losses = self.model.loss(data['inputs'])
             self.optim_wrapper.update_params(
                 sum(losses.values()) * loss_factor)
         if handle:
@@ -87,6 +91,8 @@ def test_guard_sees_what_is_not_finite(value):
     dict(dtype='bfloat16'),
     pytest.param(
         dict(dtype='float16', loss_scale=256.), marks=needs_cpu_float16),
+    pytest.param(dict(device='cuda'), marks=GPU),
+    pytest.param(dict(device='cuda', dtype='bfloat16'), marks=GPU),
 ])
 def test_a_loss_that_is_not_finite_changes_nothing(settings):
     """The training goes on as one that never saw it."""
@@ -124,9 +130,13 @@ def test_one_bad_part_of_an_accumulated_step_spoils_all_of_it():
     assert_equal(disturbed.state, other.state)
 
 
-@pytest.mark.parametrize('fused', [True, False])
-def test_gradients_that_are_not_finite_leave_weights_and_moments(fused):
-    training = Training(fused=fused)
+@pytest.mark.parametrize('settings', [
+    dict(fused=True),
+    dict(fused=False),
+    pytest.param(dict(device='cuda'), marks=GPU),
+])
+def test_gradients_that_are_not_finite_leave_weights_and_moments(settings):
+    training = Training(**settings)
     training.step(0)
     before = training.state
     names = [n for n, p in training.model.named_parameters()
