@@ -29,6 +29,9 @@ ON_CPU = ('--gpus', '0', '--launcher', 'none')
 QUICKSTART = 'ibot_vit-quickstart_1xb64_shapes.py'
 PUBLISHED = 'ibot_vit-small-p16_16xb64-multicrop-800e_in1k'
 
+# What the hosts do with packages of their own is the same in every install.
+once = pytest.mark.parametrize('install', KINDS[:1], indirect=True)
+
 # Files of a user, who inherits ours from wherever they are installed.
 CONFIGS = {
     'pretrain.py': '''
@@ -67,7 +70,7 @@ test_dataloader = val_dataloader
 train_cfg = dict(max_epochs=1)
 optim_wrapper = dict(dtype='float32')
 param_scheduler = []
-default_hooks = dict(logger=dict(interval=1))
+default_hooks = dict(logger=dict(interval=1), checkpoint=dict(save_best=None))
 ''',
     'detect.py': '''
 _base_ = [__import__('ibot_mm').config_path(
@@ -90,7 +93,8 @@ val_dataloader = dict(loader, batch_size=1)
 test_dataloader = dict(loader, batch_size=1)
 train_cfg = dict(max_iters=3, val_interval=3)
 param_scheduler = []
-default_hooks = dict(logger=dict(interval=1), checkpoint=dict(interval=3))
+default_hooks = dict(
+    logger=dict(interval=1), checkpoint=dict(interval=3, save_best=None))
 '''
 }
 ITERATIONS = dict(pretrain=9, classify=3, detect=3, segment=3)
@@ -160,6 +164,9 @@ def test_it_is_the_installation_that_is_used(install):
     for path in where.values():
         assert path.exists() and is_inside(path, install.root)
         assert not is_inside(path, ROOT)
+    # Configs and tools that are edited must not have a copy that stays.
+    copies = len(list(install.site.glob('*ibot_mm*/.mim')))
+    assert copies == (0 if install.kind == 'editable' else 2)
 
 
 def test_train_and_test(ours, pretrained):
@@ -182,6 +189,17 @@ def test_train_and_test(ours, pretrained):
     assert metrics == pytest.approx({key: wanted[key] for key in metrics})
 
 
+@once
+def test_two_processes(ours):
+    """Through mim's torch.distributed.launch, on the CPU."""
+    ours.mim('train', 'ibot_mm', 'pretrain.py', '--gpus', 2, '--launcher',
+             'pytorch', '--work-dir', 'work_dirs/two', '--no-validate')
+    work_dir = ours.folder / 'work_dirs' / 'two'
+    # 24 images, 2 x 8 of them an iteration, three epochs
+    assert len(values(work_dir, 'loss')) == 3
+    assert (work_dir / 'epoch_3.pth').is_file()
+
+
 def test_run(ours, pretrained):
     """A tool that starts others of the same installation."""
     output = ours.mim('run', 'ibot_mm', 'evaluate',
@@ -197,19 +215,22 @@ def test_run(ours, pretrained):
     assert found['metrics']['knn/k5_top5'] > 0
 
 
+def search_two_rates(install, package):
+    """Folders are named after the work dir, the key and the value."""
+    work_dir = f'work_dirs/{package}'
+    install.mim('gridsearch', package, 'pretrain.py', *ON_CPU, '--work-dir',
+                work_dir, '--search-args',
+                '--optim_wrapper.optimizer.lr 1e-3 2e-3', '--no-validate',
+                '--cfg-options', 'train_cfg.max_epochs=2')
+    low, high = (
+        values(install.folder / f'{work_dir}_search_optim_wrapper.optimizer.'
+               f'lr_{rate}', 'lr') for rate in (0.001, 0.002))
+    assert len(low) == len(high) == 6
+    assert high[1] == pytest.approx(2 * low[1]) and low[1] > 0
+
+
 def test_gridsearch(ours):
-    """Two learning rates; files named after the work dir and the values."""
-    ours.mim('gridsearch', 'ibot_mm', 'pretrain.py', *ON_CPU, '--work-dir',
-             'work_dirs/grid', '--search-args',
-             '--optim_wrapper.optimizer.lr 1e-3 2e-3', '--no-validate',
-             '--cfg-options', 'train_cfg.max_epochs=2')
-    rates = [
-        values(ours.folder / 'work_dirs' /
-               f'grid_search_optim_wrapper.optimizer.lr_{rate}', 'lr')
-        for rate in (0.001, 0.002)
-    ]
-    assert len(rates[0]) == 6 and rates[0][-1] > 0
-    assert rates[1][1] == pytest.approx(2 * rates[0][1])
+    search_two_rates(ours, 'ibot_mm')
 
 
 def metafiles():
@@ -303,7 +324,7 @@ def test_host_pretrains(pretrained):
 ])
 def test_host_trains_and_tests(install, pretrained, task, host, last, metric):
     """From the pre-trained weights; the test repeats the validation."""
-    work_dir = install.folder / 'work_dirs' / task
+    work_dir = install.folder / 'work_dirs' / f'host_{task}'
     output = install.mim(
         'train', host, f'{task}.py', *ON_CPU, '--work-dir', work_dir,
         '--cfg-options', 'model.backbone.init_cfg.checkpoint='
@@ -315,3 +336,38 @@ def test_host_trains_and_tests(install, pretrained, task, host, last, metric):
     path, = (work_dir / 'test').glob('[0-9]*/[0-9]*.json')
     assert json.loads(path.read_text())[metric] == pytest.approx(
         validated(work_dir)[metric], abs=1e-4)
+
+
+@once
+@pytest.mark.parametrize('host,config', [
+    (PRETRAIN, 'classify.py'),
+    (DETECTION, 'detect.py'),
+    (SEGMENTATION, 'segment.py'),
+])
+def test_host_runs_its_tools_on_our_configs(install, host, config):
+    output = install.mim('run', host, 'print_config', config)
+    assert "type='ibot_mm.IBOTViT'" in output
+
+
+@once
+def test_host_gridsearch(install):
+    search_two_rates(install, PRETRAIN)
+
+
+@once
+@pytest.mark.parametrize('host,config', [
+    (PRETRAIN, 'mae_vit-base-p16_8xb512-amp-coslr-300e_in1k'),
+    (DETECTION, 'mask-rcnn_r50_fpn_1x_coco'),
+    (SEGMENTATION, 'fcn_r50-d8_4xb2-40k_cityscapes-512x1024'),
+])
+def test_host_search_and_download(install, tmp_path, host, config):
+    """Without the network: weights that are there are not fetched again."""
+    install.mim('search', host, '--config', config, '--json',
+                tmp_path / 'found.json')
+    found = json.loads((tmp_path / 'found.json').read_text())
+    weights = found['weight'][config].rsplit('/', 1)[1]
+    (tmp_path / weights).touch()
+    output = install.mim('download', host, '--config', config, '--dest',
+                         tmp_path)
+    assert f'{weights} exists in {tmp_path}' in output
+    assert (tmp_path / f'{config}.py').is_file()
