@@ -19,7 +19,7 @@ KINDS = ('editable', 'regular', 'wheel')
 SOURCES = ('ibot_mm', 'configs', 'tools', 'requirements', 'setup.py',
            'pyproject.toml', 'MANIFEST.in', 'README.md', 'LICENSE',
            'model-index.yml')
-OURS_ONLY = ('--quiet', '--disable-pip-version-check', '--no-deps',
+PIP_OPTIONS = ('--quiet', '--disable-pip-version-check', '--no-deps',
              '--no-build-isolation')
 WHERE = '''
 import importlib.metadata, json, ibot_mm
@@ -78,14 +78,14 @@ class Installation:
             env=self.environment(), capture_output=True, check=True)
         shutil.rmtree(self.sources)
         sdist, = dist.glob('*.tar.gz')
-        self.run(self.python, '-m', 'pip', 'wheel', *OURS_ONLY,
+        self.run(self.python, '-m', 'pip', 'wheel', *PIP_OPTIONS,
                  '--wheel-dir', dist, sdist)
         wheel, = dist.glob('*.whl')
         return wheel
 
     def _install(self, *what) -> None:
         # pip sees the ibot_mm of the environment behind this one.
-        self.run(self.python, '-m', 'pip', 'install', *OURS_ONLY,
+        self.run(self.python, '-m', 'pip', 'install', *PIP_OPTIONS,
                  '--ignore-installed', *what)
 
     @property
