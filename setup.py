@@ -61,8 +61,8 @@ class BdistWheel(bdist_wheel):
 
     def write_wheelfile(self, wheelfile_base, **kwargs) -> None:
         super().write_wheelfile(wheelfile_base, **kwargs)
-        build_py = self.distribution.get_command_obj('build_py')
-        if not getattr(build_py, 'editable_mode', False):
+        # setuptools sets `editable_mode` only after this call.
+        if 'editable_wheel' not in self.distribution.commands:
             ship(Path(wheelfile_base))
 
 

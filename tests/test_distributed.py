@@ -9,6 +9,7 @@ import torch.multiprocessing as mp
 from torch.utils.data import DataLoader
 
 from ibot_mm.engine import TrainingHealthHook
+from ibot_mm.engine.optimizers.loss_guard import LossGuard
 from ibot_mm.evaluation import Features, KNNClassification, extract_features
 from ibot_mm.evaluation.features import gather_rows
 from ibot_mm.models import IBOTHead
@@ -26,6 +27,15 @@ def _knn_data():
     vectors = torch.randn(20, 3, generator=generator) + labels.unsqueeze(1)
     return (Features(vectors[:7], labels[:7]),
             Features(vectors[7:], labels[7:]))
+
+
+def _guarded(rank):
+    """Judgements on three losses, of which rank 1's second is not finite."""
+    guard, judged = LossGuard(), []
+    for losses in ((1., 2.), (1., math.nan), (1., 2.)):
+        guard.add(torch.tensor(losses[rank]))
+        judged.append(guard.all_finite())
+    return judged
 
 
 def _worker(rank, world_size, folder):
@@ -49,7 +59,6 @@ def _worker(rank, world_size, folder):
     usage.add(torch.tensor([rank, 3]))
     # Only rank 1 has lost its way; both have to stop.
     hook = TrainingHealthHook(interval=1, samples=1)
-    hook._losses = [torch.tensor([1., math.nan][rank])]
     hook._entropies = [torch.tensor([[0.5, 0.5], [0.001, 0.999]][rank])]
     weights = torch.nn.Linear(1, 1)
     torch.nn.init.constant_(weights.weight, [1., math.inf][rank])
@@ -57,7 +66,8 @@ def _worker(rank, world_size, folder):
     found = dict(
         plan=plan,
         share=usage.share(),
-        counts=[hook.nonfinite, hook.bad_weights, *hook.collapsed.values()])
+        counts=[hook.bad_weights, *hook.collapsed.values()],
+        finite=_guarded(rank))
     # Samplers give the second rank a sample that the first has already.
     indices = [[0, 2, 4, 6], [1, 3, 5, 0]][rank]
     loader = DataLoader(Numbers(7), batch_size=2, sampler=indices,
@@ -121,4 +131,5 @@ def test_prototypes_in_use_are_those_of_any_rank(results):
 
 def test_all_ranks_see_the_worst_of_them(results):
     for *_, found in results:
-        assert found['counts'] == [1, 1, 1, 1]
+        assert found['counts'] == [1, 1, 1]
+        assert found['finite'] == [True, False, True]

@@ -9,7 +9,8 @@ from mmengine.runner import Runner
 
 import ibot_mm  # noqa: F401  (checks the installation first)
 from ibot_mm.engine.launch import prepare_launch
-from ibot_mm.utils.safe_load import load_checkpoint
+from ibot_mm.utils.check_config import check_config
+from ibot_mm.utils.refuse_code import refuse_code
 
 
 def parse_args() -> argparse.Namespace:
@@ -43,11 +44,11 @@ def main() -> None:
     the teacher, is what is run.
     """
     args = parse_args()
-    if '://' not in args.checkpoint:
-        load_checkpoint(args.checkpoint)  # says what is wrong in a sentence
     cfg = Config.fromfile(args.config)
     if args.cfg_options:
         cfg.merge_from_dict(args.cfg_options)
+    check_config(cfg)
+    refuse_code(args.checkpoint)  # says what is wrong in a sentence
     cfg.launcher = args.launcher
     cfg.work_dir = args.work_dir or cfg.get('work_dir') or str(
         Path('work_dirs') / Path(args.config).stem)

@@ -8,12 +8,15 @@ from typing import List
 from mmengine.config import Config, ConfigDict, DictAction
 from mmengine.registry import RUNNERS
 from mmengine.runner import Runner
+from torch.distributed.elastic.multiprocessing.errors import record
 
 import ibot_mm  # noqa: F401  (checks the installation first)
 from ibot_mm.engine.launch import prepare_launch
+from ibot_mm.utils.check_config import check_config
 from ibot_mm.utils.latest_checkpoint import (Latest, latest_checkpoint,
                                              require_same, require_whole)
 from ibot_mm.utils.pretrained import require_checkpoint
+from ibot_mm.utils.used_work_dir import require_unused, set_aside
 
 
 def parse_args() -> argparse.Namespace:
@@ -28,6 +31,11 @@ def parse_args() -> argparse.Namespace:
         help='continue from the given checkpoint, or without a value from '
         'the latest one in the work dir that is not damaged (if there is '
         'none, start)')
+    parser.add_argument(
+        '--anew',
+        action='store_true',
+        help='begin anew in a work dir that holds a run: its checkpoints '
+        'move to <work dir>/earlier_<time>')
     parser.add_argument(
         '--pretrained',
         metavar='CHECKPOINT',
@@ -102,9 +110,15 @@ def set_resume(cfg: Config, args: argparse.Namespace) -> Latest:
 
     Raises:
         CheckpointError: It is damaged, or all of them are.
+        WorkDirError: The work dir holds a run, and nothing is said of it.
     """
     if not args.resume:
+        if not (args.anew or cfg.get('resume')):
+            require_unused(cfg.work_dir)
         return Latest(None)
+    if args.anew:
+        raise ValueError('--resume and --anew contradict each other: give '
+                         'one of them.')
     if args.resume == 'auto':
         found = latest_checkpoint(cfg.work_dir)
     else:
@@ -139,10 +153,13 @@ def set_pretrained(cfg: Config, args: argparse.Namespace) -> None:
 
 
 def merge_args(cfg: Config, args: argparse.Namespace) -> Latest:
-    """Apply the command line to the config.
+    """Apply the command line to the config, and check the settings.
 
     Returns:
         The checkpoint to resume from.
+
+    Raises:
+        ConfigError: Settings are misspelt or have a wrong type.
     """
     if args.cfg_options:
         cfg.merge_from_dict(args.cfg_options)
@@ -151,17 +168,20 @@ def merge_args(cfg: Config, args: argparse.Namespace) -> Latest:
         cfg.work_dir = args.work_dir
     elif not cfg.get('work_dir'):
         cfg.work_dir = str(Path('work_dirs') / Path(args.config).stem)
-    resumed = set_resume(cfg, args)
-    set_pretrained(cfg, args)
     if args.amp:
         cfg.optim_wrapper.dtype = args.amp
     if args.no_validate:
         cfg.val_cfg = cfg.val_dataloader = cfg.val_evaluator = None
+    # What follows reads settings and checkpoints.
+    check_config(cfg)
     if args.auto_scale_lr:
         enable_auto_scale_lr(cfg)
+    resumed = set_resume(cfg, args)
+    set_pretrained(cfg, args)
     return resumed
 
 
+@record  # torchrun then reports the error of the process that failed first
 def main() -> None:
     """Build the runner and train."""
     args = parse_args()
@@ -173,6 +193,8 @@ def main() -> None:
     require_same(resumed.path)
     if resumed.warning:
         runner.logger.warning(resumed.warning)
+    if args.anew and runner.rank == 0:
+        set_aside(runner.work_dir, f'earlier_{runner.timestamp}')
     runner.train()
 
 

@@ -16,6 +16,7 @@ default_hooks = dict(
     sampler_seed=dict(type='DistSamplerSeedHook'),
     strict_load=dict(type='ibot_mm.StrictLoadHook'),
     bad_files=dict(type='ibot_mm.BadFileHook', max_share=0.1),
+    skipped_steps=dict(type='ibot_mm.SkippedStepHook'),
     training_health=dict(type='ibot_mm.TrainingHealthHook', interval=50),
     # The teacher (paper, section 4): momentum 0.996 -> 1 over the run, both
     # temperatures 0.04 -> 0.07 in the first 30 epochs, and prototypes that

@@ -3,6 +3,7 @@
 from typing import Any
 
 from ibot_mm.registry import DATASETS
+from ibot_mm.utils.config_signatures import forwards_to
 
 from .checked_init import Samples, checked_init
 from .coco_file import check_coco_file
@@ -10,7 +11,14 @@ from .dataset_errors import (is_local, require, require_files, require_names,
                              require_prefix)
 
 
+def _host_class(cfg: dict) -> type:
+    # Pre-training needs no MMDetection.
+    from mmdet.datasets import CocoDataset
+    return CocoDataset
+
+
 @DATASETS.register_module()
+@forwards_to(_host_class)
 def CheckedCocoDataset(**kwargs: Any):
     """MMDetection's CocoDataset, if file, images and classes fit.
 
@@ -30,10 +38,8 @@ def CheckedCocoDataset(**kwargs: Any):
         FileNotFoundError: The file, a folder or images are missing.
         ValueError: The file, the classes and the settings do not fit.
     """
-    # Pre-training needs no MMDetection.
-    from mmdet.datasets import CocoDataset
     lazy_init = kwargs.pop('lazy_init', False)
-    dataset = CocoDataset(lazy_init=True, **kwargs)
+    dataset = _host_class(kwargs)(lazy_init=True, **kwargs)
     if lazy_init:
         return dataset
     if is_local(dataset.ann_file, dataset.backend_args):

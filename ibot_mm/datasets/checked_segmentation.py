@@ -8,6 +8,7 @@ import numpy as np
 from mmengine.logging import print_log
 
 from ibot_mm.registry import DATASETS
+from ibot_mm.utils.config_signatures import forwards_to
 
 from .checked_init import Samples, checked_init
 from .dataset_errors import (is_local, quoted, require, require_files,
@@ -17,10 +18,12 @@ from .transforms import CheckSegLabels
 # Label maps that are read before the start; the others are checked as they
 # are loaded.
 NUM_READ = 20
+DEFAULT_TYPE = 'ADE20KDataset'
 
 
 @DATASETS.register_module()
-def CheckedSegDataset(dataset_type: str = 'ADE20KDataset', **kwargs: Any):
+@forwards_to(lambda cfg: _host_class(cfg.get('dataset_type', DEFAULT_TYPE)))
+def CheckedSegDataset(dataset_type: str = DEFAULT_TYPE, **kwargs: Any):
     """A data set of MMSegmentation, if folders, files and labels fit.
 
     Label maps have to be there for training, and wherever the pipeline has a

@@ -35,8 +35,8 @@ def multi_crop_collate(samples: Sequence[dict]) -> dict:
 
     Args:
         samples: Dicts with ``global_crops`` and ``local_crops`` (lists of (h,
-            w, C) arrays), ``masks`` (G, gh, gw) and optionally
-            ``bad_files``.
+            w, C) arrays), ``masks`` (G, gh, gw) and optionally ``img_path``
+            and ``bad_files``.
 
     Returns:
         ``inputs``, a dict of ``batch_size`` B, ``global_crops`` (G B, C, H,
@@ -44,7 +44,8 @@ def multi_crop_collate(samples: Sequence[dict]) -> dict:
         bool (G B, gh, gw), ``mask_index`` int64 (P,) into the G B gh gw
         patches, ``mask_weight`` float32 (P,), 1 / (masked patches of the
         image x G B), and ``masked_per_view``, a list of G ints that sum to P;
-        and ``bad_files``, the lists of the samples joined.
+        ``img_paths``, the B files ('' where unknown); and ``bad_files``, the
+        lists of the samples joined.
 
     Raises:
         ValueError: The global crops differ in size.
@@ -70,6 +71,7 @@ def multi_crop_collate(samples: Sequence[dict]) -> dict:
             mask_index=index,
             mask_weight=weight.repeat_interleave(per_image),
             masked_per_view=per_image.view(-1, len(samples)).sum(1).tolist()),
+        img_paths=[sample.get('img_path', '') for sample in samples],
         bad_files=[
             bad for sample in samples for bad in sample.get('bad_files', [])
         ])

@@ -2,7 +2,7 @@
 
 import os
 from pathlib import Path
-from typing import Dict, Iterable, Iterator, List, Optional, Sequence
+from typing import Dict, Iterable, Iterator, List, Optional, Sequence, Union
 
 from mmpretrain.datasets import CustomDataset
 
@@ -41,7 +41,7 @@ class LabelledDataset(CustomDataset):
 
     def __init__(self,
                  data_root: str = '',
-                 data_prefix: str = '',
+                 data_prefix: Union[str, dict] = '',
                  ann_file: str = '',
                  classes_prefix: Optional[str] = None,
                  subset: str = '',

@@ -1,7 +1,7 @@
 from .hooks import (BadFileHook, DataCheckHook, FreezeLastLayerHook,
                     InterruptionHook, PretrainRuntimeInfoHook,
-                    SafeCheckpointHook, StrictLoadHook, TeacherEMAHook,
-                    TeacherTemperatureHook, TrainingHealthError,
+                    SafeCheckpointHook, SkippedStepHook, StrictLoadHook,
+                    TeacherEMAHook, TeacherTemperatureHook,
                     TrainingHealthHook)
 from .loops import FeatureTestLoop, KNNValLoop
 from .optimizers import (LayerDecayOptimWrapperConstructor,
@@ -10,6 +10,7 @@ from .optimizers import (LayerDecayOptimWrapperConstructor,
 from .runners import ShardedRunner
 from .schedulers import CosineWeightDecay, EpochCosineLR, WarmupCosineLR
 from .strategies import ShardedStrategy
+from .training_failure import TrainingHealthError
 
 __all__ = [
     'BadFileHook', 'CosineWeightDecay', 'DataCheckHook', 'EpochCosineLR',
@@ -17,7 +18,7 @@ __all__ = [
     'KNNValLoop', 'LayerDecayOptimWrapperConstructor',
     'PretrainOptimWrapper', 'PretrainOptimWrapperConstructor',
     'PretrainRuntimeInfoHook', 'SafeCheckpointHook', 'ShardedRunner',
-    'ShardedStrategy', 'StrictLoadHook', 'TeacherEMAHook',
+    'ShardedStrategy', 'SkippedStepHook', 'StrictLoadHook', 'TeacherEMAHook',
     'TeacherTemperatureHook', 'TrainingHealthError', 'TrainingHealthHook',
     'WarmupCosineLR'
 ]

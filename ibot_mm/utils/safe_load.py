@@ -4,7 +4,7 @@ import pickle
 import struct
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any, Dict
+from typing import Any, Dict, Type
 
 import torch
 
@@ -81,7 +81,7 @@ _REPLACED = {
 }
 
 
-class _Unpickler(pickle.Unpickler):
+class SafeUnpickler(pickle.Unpickler):
     """Builds tensors and containers; everything else becomes ``Ignored``.
 
     Training checkpoints hold, beside the weights, log buffers whose pickles
@@ -98,14 +98,6 @@ class _Unpickler(pickle.Unpickler):
         return _REPLACED.get((module, name), Ignored)
 
 
-def _load(file, **kwargs) -> Any:
-    return _Unpickler(file, **kwargs).load()
-
-
-_PICKLE = SimpleNamespace(
-    Unpickler=_Unpickler, load=_load, __name__='ibot_mm.utils.safe_load')
-
-
 def require_file(path: str) -> None:
     """Refuse a checkpoint that is not there.
 
@@ -114,6 +106,35 @@ def require_file(path: str) -> None:
     """
     if not Path(path).is_file():
         raise CheckpointError(f'there is no checkpoint "{path}".')
+
+
+def read_with(unpickler: Type[pickle.Unpickler], path: str,
+              mmap: bool) -> Any:
+    """Contents of a file of ``torch.save`` on the CPU.
+
+    Args:
+        unpickler: What takes its pickles apart.
+        path: A local file.
+        mmap: Read the tensors when they are used, not now.
+
+    Raises:
+        CheckpointError: The file is missing or not a checkpoint.
+    """
+    require_file(path)
+    module = SimpleNamespace(
+        Unpickler=unpickler,
+        load=lambda file, **kwargs: unpickler(file, **kwargs).load(),
+        __name__=unpickler.__module__)
+    try:
+        return torch.load(
+            path, 'cpu', pickle_module=module, weights_only=False, mmap=mmap)
+    except CheckpointError as error:
+        raise CheckpointError(f'"{path}" {error}') from error
+    except Exception as error:  # zip, pickle and I/O errors of many kinds
+        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+        raise CheckpointError(
+            f'"{path}" cannot be read as a PyTorch checkpoint ({reason}): is '
+            'it complete, and not a web page?') from error
 
 
 def load_checkpoint(path: str, mmap: bool = False) -> Dict[str, Any]:
@@ -127,19 +148,7 @@ def load_checkpoint(path: str, mmap: bool = False) -> Dict[str, Any]:
     Raises:
         CheckpointError: The file is missing or not a checkpoint.
     """
-    require_file(path)
-    try:
-        state = torch.load(
-            path,
-            'cpu',
-            pickle_module=_PICKLE,
-            weights_only=False,
-            mmap=mmap)
-    except Exception as error:  # zip, pickle and I/O errors of many kinds
-        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
-        raise CheckpointError(
-            f'"{path}" cannot be read as a PyTorch checkpoint ({reason}): is '
-            'it complete, and not a web page?') from error
+    state = read_with(SafeUnpickler, path, mmap)
     if not isinstance(state, dict):
         raise CheckpointError(f'"{path}" holds a {type(state).__name__}, not '
                               'a checkpoint.')

@@ -207,8 +207,8 @@ def test_only_bad_files_stop_with_their_names(folder):
 class FakeRunner:
     rank = 0
 
-    def __init__(self, log_dir):
-        self.log_dir = str(log_dir)
+    def __init__(self, work_dir):
+        self.work_dir = str(work_dir)
         self.logger = logging.getLogger('test_bad_files')
 
 
@@ -225,8 +225,15 @@ def test_hook_names_counts_and_stops(tmp_path, caplog):
         hook.after_train(runner)
     # Named once, however often it is met.
     assert caplog.text.count('a.jpg') == 1
-    report = (tmp_path / 'bad_files_rank0.txt').read_text()
-    assert report == 'a.jpg\tis empty\n'
+    report = tmp_path / 'bad_files.txt'
+    assert report.read_text() == 'a.jpg\tis empty\n'
+    # A run that is resumed does not list it again.
+    resumed = BadFileHook()
+    resumed.before_train(runner)
+    resumed.after_train_iter(
+        runner, 0, batch_with([('a.jpg', 'is empty'), ('b.jpg', 'is empty')]))
+    resumed.after_train_epoch(runner)
+    assert report.read_text() == 'a.jpg\tis empty\nb.jpg\tis empty\n'
     many = [(f'{i}.jpg', 'is empty') for i in range(9)]
     with pytest.raises(RuntimeError, match='(?s)11 of 35 .*a.jpg.*8.jpg'):
         hook.after_train_iter(runner, 2, batch_with(many))

@@ -121,6 +121,26 @@ def both_ways(rank, model_changes, wrapper_changes, sharding):
         mine=mine)
 
 
+def bad_gradient(rank):
+    """Whether a gradient that one process has moves nothing anywhere."""
+    model, construct = build({}, {})
+    model.early_gradients = False
+    shard_model(model, None, True)
+    wrapper = construct(model)
+    model.train_step(batch(4), wrapper)  # the first of two
+    clip, parameter = wrapper._clip_grad, model.backbone.layers[0].ln1.weight
+
+    def spoil():
+        if rank == 0:
+            local([parameter.grad])[0].fill_(float('nan'))
+        clip()
+
+    wrapper._clip_grad = spoil
+    before = [p.clone() for p in local(model.parameters())]
+    model.train_step(batch(4), wrapper)
+    return all(map(torch.equal, before, local(model.parameters())))
+
+
 def _worker(rank, folder, cases, processes):
     torch.set_num_threads(1)
     if get_device() == 'cuda':
@@ -130,6 +150,7 @@ def _worker(rank, folder, cases, processes):
         f'file://{folder}/meet', rank=rank, world_size=processes)
     results = {name: both_ways(rank, *case[:3])
                for name, case in cases.items()}
+    results['unmoved'] = bad_gradient(rank)
     # Three rows over two processes.
     rows = torch.arange(6.).reshape(3, 2)
     mesh = dist.device_mesh.init_device_mesh(get_device(), (processes, ))
@@ -205,6 +226,11 @@ def test_each_process_holds_its_share(results):
     assert abs(shares[0] - shares[1]) < 0.1 * total
     assert [r['rows'].tolist() for r in results] == [[[1, 2], [3, 4]],
                                                      [[5, 6]]]
+
+
+@needs_fully_shard
+def test_a_gradient_that_is_not_finite_moves_nothing(results):
+    assert [result['unmoved'] for result in results] == [True, True]
 
 
 @needs_fully_shard

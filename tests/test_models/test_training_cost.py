@@ -270,6 +270,7 @@ def test_precisions_on_cuda(dtype):
     dict(head=dict(centering='sinkhorn_knopp'), koleo=dict(min_batch=2)),
 ], ids=['paper', 'options'])
 def test_the_step_never_waits_for_the_device(settings):
+    """But for an event behind the forward pass, which this mode allows."""
     from tests.test_engine.test_optim_wrapper import wrap
     model = build_model(**settings).cuda()
     model.head.monitor = True

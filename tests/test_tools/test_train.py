@@ -204,7 +204,7 @@ val_evaluator = None
     work_dir = tmp_path / 'run'
     run('train.py', mine, '--work-dir', work_dir)
     assert sorted(losses(work_dir)) == list(range(1, 7))
-    report = next(work_dir.glob('*/bad_files_rank0.txt')).read_text()
+    report = (work_dir / 'bad_files.txt').read_text()
     assert report.splitlines()[0].startswith(f'{bad}\tcannot be decoded')
     assert len(report.splitlines()) == 1
     log = next(work_dir.glob('*/*.log')).read_text()
@@ -283,7 +283,7 @@ def test_diverged_training_stops_and_keeps_its_checkpoint(config, tmp_path):
         '--cfg-options', 'default_hooks.checkpoint.interval=1',
         'default_hooks.training_health.interval=3',
         'default_hooks.training_health.samples=1',
-        'default_hooks.training_health.max_nonfinite=3',
+        'default_hooks.skipped_steps.max_in_a_row=3',
         'param_scheduler.0.warmup=0', 'optim_wrapper.optimizer.lr=1e30',
         check=False)
     last = result.stderr.splitlines()[-1]
@@ -292,6 +292,24 @@ def test_diverged_training_stops_and_keeps_its_checkpoint(config, tmp_path):
     for path in work_dir.glob('*.pth'):
         state = torch.load(path, weights_only=False)['state_dict']
         assert all(torch.isfinite(v).all() for v in state.values())
+
+
+def test_a_work_dir_is_not_shared_by_runs(config, tmp_path):
+    work_dir = tmp_path / 'run'
+    work_dir.mkdir()
+    (work_dir / 'epoch_7.pth').write_text('of another run')
+    result = run('train.py', config, '--work-dir', work_dir, check=False)
+    last = result.stderr.splitlines()[-1]
+    assert 'holds a run already (its last checkpoint: epoch_7.pth)' in last
+    result = run('train.py', config, '--work-dir', work_dir, '--resume',
+                 '--anew', check=False)
+    assert 'contradict each other' in result.stderr.splitlines()[-1]
+    run('train.py', config, '--work-dir', work_dir, '--anew',
+        '--no-validate', '--cfg-options', 'train_cfg.max_epochs=2')
+    earlier, = work_dir.glob('earlier_*')
+    assert (earlier / 'epoch_7.pth').read_text() == 'of another run'
+    assert not (work_dir / 'epoch_7.pth').exists()
+    assert (work_dir / 'epoch_2.pth').is_file()
 
 
 def test_health_reaches_the_log(trained):
@@ -342,7 +360,7 @@ default_hooks = dict(
     state = torch.load(work_dir / 'epoch_2.pth', weights_only=False)
     assert state['state_dict']['backbone.patch_embed.projection.weight'
                                ].shape == (24, 6, 16, 16)
-    report = next(work_dir.glob('*/bad_files_rank0.txt')).read_text()
+    report = (work_dir / 'bad_files.txt').read_text()
     assert 'rgb.tif\thas 3 channels where channels=6' in report
 
 

@@ -4,16 +4,16 @@ from .freeze_last_layer_hook import FreezeLastLayerHook
 from .interruption_hook import InterruptionHook
 from .runtime_info_hook import PretrainRuntimeInfoHook
 from .safe_checkpoint_hook import SafeCheckpointHook
+from .skipped_step_hook import SkippedStepHook
 from .strict_load_hook import StrictLoadHook
 from .teacher_ema_hook import TeacherEMAHook
 from .teacher_temperature_hook import TeacherTemperatureHook
 from .test_time_aug_hook import TestTimeAugHook
-from .training_health_hook import TrainingHealthError, TrainingHealthHook
+from .training_health_hook import TrainingHealthHook
 
 __all__ = [
     'BadFileHook', 'DataCheckHook', 'FreezeLastLayerHook',
     'InterruptionHook', 'PretrainRuntimeInfoHook', 'SafeCheckpointHook',
-    'StrictLoadHook', 'TeacherEMAHook', 'TeacherTemperatureHook',
-    'TestTimeAugHook',
-    'TrainingHealthError', 'TrainingHealthHook'
+    'SkippedStepHook', 'StrictLoadHook', 'TeacherEMAHook',
+    'TeacherTemperatureHook', 'TestTimeAugHook', 'TrainingHealthHook'
 ]

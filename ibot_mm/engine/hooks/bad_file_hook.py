@@ -1,19 +1,23 @@
 """Report files that could not be read, and stop when there are too many."""
 
 from pathlib import Path
-from typing import Dict
+from typing import Dict, Set
 
+from mmengine.dist import all_gather_object
 from mmengine.hooks import Hook
 
 from ibot_mm.registry import HOOKS
+
+REPORT = 'bad_files.txt'
 
 
 @HOOKS.register_module()
 class BadFileHook(Hook):
     """Name, count and list the files that ``PretrainDataset`` replaced.
 
-    Each is named once in the log and in ``bad_files_rank<r>.txt`` in the work
-    directory.
+    Each process names each in the log when it meets it first. At the end of
+    an epoch ``bad_files.txt`` in the work directory gets a line, path and
+    reason, for each that is not there yet, whichever process met it.
 
     Args:
         max_share: Largest share of bad files among the files read.
@@ -31,15 +35,38 @@ class BadFileHook(Hook):
         self.num_read = 0
         self.num_bad = 0
         self.bad_files: Dict[str, str] = {}
+        self._listed: Set[str] = set()
+
+    def before_train(self, runner) -> None:
+        """Read what a run that is resumed has listed."""
+        report = Path(runner.work_dir) / REPORT
+        if report.is_file():
+            lines = report.read_text(encoding='utf-8').splitlines()
+            self._listed = {line.split('\t')[0] for line in lines}
 
     def _report(self, runner, path: str, reason: str) -> None:
         self.bad_files[path] = reason
         runner.logger.error(
             f'Bad file {len(self.bad_files)}: {path} {reason}; another sample '
             'takes its place.')
-        report = Path(runner.log_dir) / f'bad_files_rank{runner.rank}.txt'
-        with report.open('a', encoding='utf-8') as file:
-            file.write(f'{path}\t{reason}\n')
+
+    def _list(self, runner) -> None:
+        """Append what is new to the report."""
+        new = {
+            path: reason
+            for found in all_gather_object(self.bad_files)
+            for path, reason in found.items() if path not in self._listed
+        }
+        self._listed.update(new)
+        if runner.rank != 0 or not new:
+            return
+        report = Path(runner.work_dir) / REPORT
+        try:
+            with report.open('a', encoding='utf-8') as file:
+                file.writelines(f'{path}\t{reason}\n'
+                                for path, reason in sorted(new.items()))
+        except OSError as error:
+            runner.logger.error(f'{report} could not be written: {error}')
 
     def after_train_iter(self,
                          runner,
@@ -67,10 +94,14 @@ class BadFileHook(Hook):
                 f'than max_share={self.max_share:g} of BadFileHook allows. '
                 f'Repair or remove them:\n{listing}')
 
+    def after_train_epoch(self, runner) -> None:
+        """List what the epoch met."""
+        self._list(runner)
+
     def after_train(self, runner) -> None:
         """Sum up."""
-        if self.bad_files:
+        self._list(runner)
+        if self._listed:
             runner.logger.warning(
-                f'{len(self.bad_files)} bad files were replaced during '
-                'training; they are listed in '
-                f'{Path(runner.log_dir)}/bad_files_rank{runner.rank}.txt.')
+                f'{len(self._listed)} bad files were replaced during '
+                f'training; {Path(runner.work_dir) / REPORT} lists them.')

@@ -10,6 +10,7 @@ from mmengine.fileio import LocalBackend, get_file_backend
 from mmengine.hooks import CheckpointHook
 
 from ibot_mm.registry import HOOKS
+from ibot_mm.utils.used_work_dir import require_unused
 from ibot_mm.utils.whole_file import (WHOLE_FILES, remove_incomplete,
                                       whole_file)
 
@@ -27,12 +28,21 @@ class SafeCheckpointHook(CheckpointHook):
     is full for example, is an error in the log: what is there is kept, and
     the training goes on to the next interval.
 
+    A work directory with the checkpoints of a run that is not continued is
+    refused.
+
     Arguments are those of MMEngine. Files that are not local are written as
     MMEngine does.
     """
 
     def before_train(self, runner) -> None:
-        """Look at where files go; tidy up after killed runs."""
+        """Look at where files go; tidy up after killed runs.
+
+        Raises:
+            WorkDirError: Another run's are there.
+        """
+        if is_main_process() and not runner._resume:
+            require_unused(runner.work_dir)
         if self.file_client_args is None:
             backend = get_file_backend(
                 self.out_dir or runner.work_dir,

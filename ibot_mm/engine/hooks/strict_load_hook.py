@@ -3,11 +3,13 @@
 from typing import Any, Dict, Sequence
 
 from mmengine.hooks import Hook
+from mmengine.runner import find_latest_checkpoint
 
 from ibot_mm.engine.unwrapped import unwrapped_model
 from ibot_mm.registry import HOOKS
 from ibot_mm.utils.pretrained import (check_keys, fit_to_model,
                                       weights_of)
+from ibot_mm.utils.refuse_code import refuse_code
 from ibot_mm.utils.safe_load import CheckpointError
 
 
@@ -17,7 +19,8 @@ class StrictLoadHook(Hook):
 
     MMEngine loads ``load_from`` and resumed checkpoints with warnings only. A
     model with a method ``adapt_checkpoint`` may take the file apart itself;
-    for the others positions and window tables are resized.
+    for the others positions and window tables are resized. Before MMEngine
+    reads a file it is looked at, and refused if it holds code.
 
     Args:
         start_anew: Beginnings of names that are not taken from
@@ -27,6 +30,18 @@ class StrictLoadHook(Hook):
 
     def __init__(self, start_anew: Sequence[str] = ()) -> None:
         self.start_anew = tuple(start_anew)
+
+    def before_run(self, runner) -> None:
+        """Look at the checkpoint that MMEngine is about to read.
+
+        Raises:
+            CheckpointError: It is none, or reading it might run code.
+        """
+        path = runner._load_from
+        if path is None and runner._resume:
+            path = find_latest_checkpoint(runner.work_dir)
+        if path is not None:
+            refuse_code(str(path))
 
     def after_load_checkpoint(self, runner,
                               checkpoint: Dict[str, Any]) -> None:

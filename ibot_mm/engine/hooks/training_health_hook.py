@@ -11,36 +11,12 @@ from mmengine.dist import all_reduce
 from mmengine.hooks import Hook
 from torch import Tensor
 
+from ibot_mm.engine.training_failure import (LAST_GOOD, saved_last,
+                                              stop_training)
 from ibot_mm.engine.unwrapped import unwrapped_model
 from ibot_mm.registry import HOOKS
 from ibot_mm.utils.sharded import local
 from ibot_mm.utils.whole_file import whole_file
-
-LAST_GOOD = 'last_good.pth'
-
-ADVICE = dict(
-    nonfinite='lower the learning rate (optim_wrapper.optimizer.lr) or '
-    'lengthen its warm-up, train in bfloat16 or float32 (optim_wrapper.dtype) '
-    'and keep clip_grad on',
-    uniform='lower the teacher temperatures (default_hooks.'
-    'teacher_temperature), check with tools/visualization/browse_crops.py '
-    'that the crops still show different things, use a batch of 64 or more, '
-    'or allow more patience if the run has just begun',
-    one_hot='raise the teacher temperatures (default_hooks.'
-    'teacher_temperature), fix the gain of the prototypes '
-    '(model.neck.norm_last_layer=True), lower the learning rate, and check '
-    'that the momenta of the centres are below 1')
-
-
-class TrainingHealthError(RuntimeError):
-    """The training has failed beyond recovery."""
-
-
-def latest_checkpoint(work_dir: str) -> Optional[Path]:
-    """The checkpoint that ``CheckpointHook`` saved last, if it is there."""
-    record = Path(work_dir) / 'last_checkpoint'
-    path = Path(record.read_text().strip()) if record.is_file() else None
-    return path if path and path.is_file() else None
 
 
 def keep(source: Path, target: Path) -> None:
@@ -61,8 +37,7 @@ class TrainingHealthHook(Hook):
     the statistics of ``token_statistics``. At the interval the hook logs the
     share of prototypes in use and stops the training, on all ranks, when
 
-    - the last ``max_nonfinite`` losses of a rank were not finite, or a weight
-      is not, or
+    - a weight is not finite, or
     - the mean entropy of the teacher, of CLS tokens or of patches, was within
       ``tolerance`` x log K of 0 or of log K for ``patience`` iterations.
 
@@ -73,7 +48,6 @@ class TrainingHealthHook(Hook):
     Args:
         interval: Iterations between judgements.
         samples: Iterations of an interval that have statistics.
-        max_nonfinite: Losses in a row that are not finite.
         patience: Iterations of a collapse before the training stops; None for
             no limit. A network may start with uniform distributions.
         tolerance: Distance from 0 or log K, as a share of log K.
@@ -88,7 +62,6 @@ class TrainingHealthHook(Hook):
     def __init__(self,
                  interval: int = 50,
                  samples: int = 5,
-                 max_nonfinite: int = 10,
                  patience: Optional[int] = 10000,
                  tolerance: float = 0.01) -> None:
         if not 1 <= samples <= interval:
@@ -99,19 +72,16 @@ class TrainingHealthHook(Hook):
                              f'0 and 0.5, got {tolerance}.')
         self.interval = interval
         self.samples = samples
-        self.max_nonfinite = max_nonfinite
         self.patience = math.inf if patience is None else patience
         self.tolerance = tolerance
-        self.nonfinite = 0
         self.bad_weights = 0
         self.collapsed: Dict[str, int] = dict(uniform=0, one_hot=0)
-        self._losses: List[Tensor] = []
         self._entropies: List[Tensor] = []
         self._judged_checkpoint: Optional[Path] = None
 
     def before_train(self, runner) -> None:
         """A checkpoint from before this process says nothing about it."""
-        self._judged_checkpoint = latest_checkpoint(runner.work_dir)
+        self._judged_checkpoint = saved_last(runner.work_dir)
 
     def before_train_iter(self, runner, batch_idx: int,
                           data_batch=None) -> None:
@@ -132,7 +102,6 @@ class TrainingHealthHook(Hook):
             TrainingHealthError: The training has failed.
         """
         head = unwrapped_model(runner).head
-        self._losses.append(outputs['loss'].detach())
         if head.monitor:
             relative = torch.stack([
                 outputs[f'entropy_{kind}'] / math.log(len(center))
@@ -157,46 +126,38 @@ class TrainingHealthHook(Hook):
     def _update_counts(self, model: torch.nn.Module) -> None:
         """Lengths in iterations of what goes on, the worst of all ranks."""
         norms = torch._foreach_norm(local(model.parameters()))
-        lowest, highest, norm, *losses = torch.cat([
-            torch.stack(self._entropies).mean(0),
-            torch.stack(norms).norm().reshape(1).float(),
-            torch.stack(self._losses)
+        lowest, highest, norm = torch.cat([
+            # A skipped step may have left some that are not finite.
+            torch.stack(self._entropies).nanmean(0),
+            torch.stack(norms).norm().reshape(1).float()
         ]).tolist()
-        self._losses, self._entropies = [], []
-        for loss in losses:
-            self.nonfinite = 0 if math.isfinite(loss) else self.nonfinite + 1
+        self._entropies = []
         for name, there in (('uniform', highest > 1 - self.tolerance),
                             ('one_hot', lowest < self.tolerance)):
             self.collapsed[name] = (self.collapsed[name] +
                                     self.interval) if there else 0
-        counts = torch.tensor([
-            self.nonfinite, int(not math.isfinite(norm)),
-            *self.collapsed.values()
-        ])
+        counts = torch.tensor(
+            [int(not math.isfinite(norm)), *self.collapsed.values()])
         all_reduce(counts, op='max')
-        self.nonfinite, self.bad_weights, *collapsed = counts.tolist()
+        self.bad_weights, *collapsed = counts.tolist()
         self.collapsed = dict(zip(self.collapsed, collapsed))
 
     def _judge(self, runner) -> None:
         if self.bad_weights:
-            self._stop(runner, 'nonfinite', 'a weight is not finite')
-        if self.nonfinite >= self.max_nonfinite:
-            self._stop(
-                runner, 'nonfinite',
-                f'the last {self.nonfinite} losses were not finite')
+            stop_training(runner, 'nonfinite', 'a weight is not finite')
         for name, words in (('uniform', 'uniform (their entropy is log K)'),
                             ('one_hot', 'one-hot (their entropy is 0)')):
             if self.collapsed[name] >= self.patience:
-                self._stop(
+                stop_training(
                     runner, name,
                     f"for {self.collapsed[name]} iterations the teacher's "
                     f'distributions have been {words}')
-        if not (self.nonfinite or any(self.collapsed.values())):
+        if not any(self.collapsed.values()):
             self._keep_checkpoint(runner)
 
     def _keep_checkpoint(self, runner) -> None:
         """Give the latest checkpoint, from a healthy time, a second name."""
-        latest = latest_checkpoint(runner.work_dir)
+        latest = saved_last(runner.work_dir)
         if runner.rank == 0 and latest and latest != self._judged_checkpoint:
             try:
                 keep(latest, Path(runner.work_dir) / LAST_GOOD)
@@ -204,15 +165,6 @@ class TrainingHealthHook(Hook):
                 runner.logger.error(f'{LAST_GOOD} could not be saved: {error}')
             else:
                 self._judged_checkpoint = latest
-
-    def _stop(self, runner, reason: str, words: str) -> None:
-        good = Path(runner.work_dir) / LAST_GOOD
-        if reason == 'nonfinite':  # what is not finite is never saved
-            good = latest_checkpoint(runner.work_dir) or good
-        raise TrainingHealthError(
-            f'Training stopped at iteration {runner.iter + 1}: {words}. The '
-            f'last good checkpoint: {good if good.is_file() else "none"}. '
-            f'What to try: {ADVICE[reason]}.')
 
     def before_save_checkpoint(self, runner, checkpoint: dict) -> None:
         """Refuse to save weights that are not finite.
@@ -222,5 +174,5 @@ class TrainingHealthHook(Hook):
         """
         for name, value in checkpoint['state_dict'].items():
             if value.is_floating_point() and not torch.isfinite(value).all():
-                self._stop(runner, 'nonfinite',
+                stop_training(runner, 'nonfinite',
                            f'"{name}" is not finite and was not saved')

@@ -8,6 +8,7 @@ from mmengine.dist import get_rank
 from mmengine.logging import print_log
 from mmengine.runner import EpochBasedTrainLoop
 
+from ibot_mm.engine.worker_death import explained_worker_death
 from ibot_mm.registry import LOOPS
 
 # Where checkpoints have the epoch, its first iteration and its length.
@@ -61,7 +62,11 @@ class PretrainLoop(EpochBasedTrainLoop):
         return super().run()
 
     def run_epoch(self) -> None:
-        """Iterate over what is left of the epoch."""
+        """Iterate over what is left of the epoch.
+
+        Raises:
+            DataWorkerError: A process that loads data was killed; why.
+        """
         done, self._done = self._done, 0
         self.runner.message_hub.update_info(
             BEGIN, [self._epoch, self._iter - done, len(self.dataloader)])
@@ -69,8 +74,9 @@ class PretrainLoop(EpochBasedTrainLoop):
         self.runner.model.train()
         if done:
             self.dataloader.sampler.skip(done * self.dataloader.batch_size)
-        for idx, data_batch in enumerate(self.dataloader, done):
-            self.run_iter(idx, data_batch)
+        with explained_worker_death(self.dataloader):
+            for idx, data_batch in enumerate(self.dataloader, done):
+                self.run_iter(idx, data_batch)
         self.runner.call_hook('after_train_epoch')
         self._epoch += 1
 

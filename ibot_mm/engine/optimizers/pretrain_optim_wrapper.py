@@ -10,6 +10,8 @@ from torch import Tensor, nn
 from ibot_mm.registry import OPTIM_WRAPPERS
 from ibot_mm.utils.sharded import full_norms, local
 
+from .loss_guard import LossGuard
+
 # torch.amp.GradScaler, which knows devices, came with torch 2.3.
 _GradScaler = getattr(torch.amp, 'GradScaler', torch.cuda.amp.GradScaler)
 
@@ -41,8 +43,17 @@ class PretrainOptimWrapper(OptimWrapper):
     - no gradient at all for the last layer while ``freeze_last_layer`` is set
       (a zero one would still be decayed and counted by AdamW);
     - autocast on any device, with loss scaling for float16;
+    - no step where a loss since the last one was not finite, on any rank, nor
+      where the gradients are not;
     - ``stepped``, which says whether the last ``update_params`` changed the
-      weights.
+      weights, and ``skipped``, whether a loss kept it from that.
+
+    Gradients that are not finite, of a finite loss, are seen where they are
+    clipped. The optimizer's fused kernel then leaves weights and moments as
+    they are, without anything waiting for the device; ``bad_gradients`` holds
+    how many such steps there were, and how many in a row the last ones are.
+    Other kernels have to wait for the norm. In float16 the loss scaler does
+    all this.
 
     Args:
         optimizer: The optimizer.
@@ -91,8 +102,10 @@ class PretrainOptimWrapper(OptimWrapper):
             self.loss_scaler = _GradScaler(**args)
         self.last_layer: List[nn.Parameter] = []
         self.freeze_last_layer = False
-        self.stepped = False
+        self.stepped = self.skipped = False
         self.grad_norm: Optional[Tensor] = None
+        self.bad_gradients: Optional[Tensor] = None
+        self._guard = LossGuard()
 
     @property
     def accumulative_counts(self) -> int:
@@ -113,7 +126,8 @@ class PretrainOptimWrapper(OptimWrapper):
     def update_params(self, loss: Tensor, step_kwargs=None,
                       zero_kwargs=None) -> None:
         """Backward and, when enough was accumulated, step."""
-        self.stepped = False
+        self.stepped = self.skipped = False
+        self._guard.add(loss)
         super().update_params(loss, step_kwargs, zero_kwargs)
 
     def backward(self, loss: Tensor, **kwargs) -> None:
@@ -134,7 +148,13 @@ class PretrainOptimWrapper(OptimWrapper):
                                                   self.max_norm_per_parameter)
 
     def step(self, **kwargs) -> None:
-        """Clip, drop the frozen gradients, step."""
+        """Clip, drop the frozen gradients, step.
+
+        Does nothing if a loss was not finite.
+        """
+        if not self._guard.all_finite():
+            self.skipped = True
+            return
         if self.loss_scaler is not None:
             self.loss_scaler.unscale_(self.optimizer)
         if self.clip_grad_kwargs or self.max_norm_per_parameter:
@@ -143,14 +163,35 @@ class PretrainOptimWrapper(OptimWrapper):
             for parameter in self.last_layer:
                 parameter.grad = None
         if self.loss_scaler is None:
-            self.optimizer.step(**kwargs)
-            self.stepped = True
+            self.stepped = self._step_if_finite(**kwargs)
         else:
             before = self.loss_scaler.get_scale()
             self.loss_scaler.step(self.optimizer, **kwargs)
             self.loss_scaler.update()
             # The scaler backs off exactly when it skipped the step.
             self.stepped = self.loss_scaler.get_scale() >= before
+
+    def _step_if_finite(self, **kwargs) -> bool:
+        """Step unless the norm of the gradients is not finite.
+
+        Returns:
+            Whether it stepped, as far as the CPU knows.
+        """
+        if self.max_norm_per_parameter is None:
+            self.optimizer.step(**kwargs)
+            return True
+        bad = (~self.grad_norm.isfinite()).float()
+        if self.bad_gradients is None:
+            self.bad_gradients = bad.new_zeros(2)
+        total, in_a_row = self.bad_gradients
+        self.bad_gradients = torch.stack([total + bad, (in_a_row + 1) * bad])
+        if all(group.get('fused') for group in self.optimizer.param_groups):
+            # As loss scalers tell it: the kernel reads this on the device.
+            self.optimizer.found_inf = bad
+        elif bad:
+            return False
+        self.optimizer.step(**kwargs)
+        return True
 
     def state_dict(self) -> dict:
         """State of the optimizer and of the loss scaler."""

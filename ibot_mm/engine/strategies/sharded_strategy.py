@@ -21,6 +21,7 @@ from torch import Tensor, nn
 from ibot_mm.engine.launch import start_gloo
 from ibot_mm.registry import STRATEGIES
 from ibot_mm.utils.pretrained import fit_to_model
+from ibot_mm.utils.refuse_code import refuse_code
 from ibot_mm.utils.sharded import local, shard_like, whole
 from ibot_mm.utils.whole_file import whole_file
 
@@ -254,8 +255,13 @@ class ShardedStrategy(DDPStrategy):
 
         Returns:
             The checkpoint without its weights.
+
+        Raises:
+            CheckpointError: It is none, or reading it might run code.
         """
         self.logger.info(f'Load checkpoint from {filename}')
+        # StrictLoadHook looks at it too late: this runner loads first.
+        refuse_code(str(filename))
         if zipfile.is_zipfile(filename):
             checkpoint = torch.load(
                 filename, 'cpu', weights_only=False, mmap=True)

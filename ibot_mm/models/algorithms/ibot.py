@@ -10,6 +10,7 @@ from mmpretrain.models.selfsup import BaseSelfSupervisor
 from mmpretrain.structures import DataSample
 from torch import Tensor, nn
 
+from ibot_mm.models.losses import KoLeoLoss
 from ibot_mm.registry import MODELS
 from ibot_mm.utils import autocast_dtype
 from ibot_mm.utils.sharded import local
@@ -67,6 +68,11 @@ class IBOT(BaseSelfSupervisor):
         data_preprocessor: Config of ``MultiCropDataPreprocessor``.
         init_cfg: As in :class:`mmengine.model.BaseModule`.
     """
+
+    # Types of the parts whose configs name none: a name, or that of another
+    # part.
+    PART_TYPES = dict(
+        teacher_neck='neck', teacher_backbone='backbone', koleo=KoLeoLoss)
 
     def __init__(self,
                  backbone: dict,

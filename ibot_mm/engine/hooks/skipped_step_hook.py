@@ -1,0 +1,134 @@
+"""Count, explain and limit the optimizer steps that were skipped."""
+
+from pathlib import Path
+from typing import List, Optional, Tuple
+
+from mmengine.hooks import Hook
+
+from ibot_mm.engine.training_failure import stop_training
+from ibot_mm.registry import HOOKS
+from ibot_mm.utils.whole_file import WHOLE_FILES
+
+FOLDER, STATE = 'nonfinite', 'state.pth'
+COUNT = 'skipped_steps'
+
+
+@HOOKS.register_module()
+class SkippedStepHook(Hook):
+    """Report the steps that ``PretrainOptimWrapper`` skipped, then stop.
+
+    A step is skipped on all ranks if a loss of any of them is not finite:
+    weights, moments, teacher and centres stay as they are. Each is counted in
+    the log, and every rank appends the losses and files of its batch to
+    ``nonfinite/rank<r>.txt`` in the work directory. The state before the
+    first of them is saved there once, as ``state.pth``: resuming from it
+    begins with the same batch and the same random numbers (with gradient
+    accumulation, with the last batch of the step).
+
+    Gradients that are not finite though the loss was are asked for at the
+    interval only.
+
+    Args:
+        max_in_a_row: Skipped steps in a row at which the training stops.
+        interval: Iterations between looks at the gradients.
+
+    Raises:
+        ValueError: A number is not positive.
+    """
+
+    # Before schedulers and checkpoints: the state is that of the iteration.
+    priority = 'NORMAL'
+
+    def __init__(self, max_in_a_row: int = 10, interval: int = 50) -> None:
+        if min(max_in_a_row, interval) < 1:
+            raise ValueError(
+                'SkippedStepHook: max_in_a_row and interval must be positive, '
+                f'got {max_in_a_row} and {interval}.')
+        self.max_in_a_row = max_in_a_row
+        self.interval = interval
+        self.in_a_row = 0
+        self._bad_gradients = 0
+        # (iteration, losses, files) since the last step.
+        self._batches: List[Tuple[int, dict, List[str]]] = []
+
+    def after_train_iter(self,
+                         runner,
+                         batch_idx: int,
+                         data_batch=None,
+                         outputs: Optional[dict] = None) -> None:
+        """Look at the step that has just been made or not.
+
+        Raises:
+            TrainingHealthError: Too many in a row were skipped.
+        """
+        wrapper = runner.optim_wrapper
+        if wrapper.stepped or wrapper.skipped:
+            self.in_a_row = self.in_a_row + 1 if wrapper.skipped else 0
+        self._batches.append(
+            (runner.iter, outputs, data_batch.get('img_paths', [])))
+        if wrapper.skipped:
+            self._count(runner, 1, 'a loss was not finite')
+            self._write(runner)
+        if wrapper.should_update():
+            self._batches = []
+        if self.in_a_row >= self.max_in_a_row:
+            stop_training(
+                runner, 'nonfinite',
+                f'the last {self.in_a_row} losses were not finite (their '
+                f'files: {Path(runner.work_dir) / FOLDER})')
+        if self.every_n_train_iters(runner, self.interval):
+            self._look_at_gradients(runner)
+
+    def _count(self, runner, number: int, why: str) -> None:
+        hub = runner.message_hub
+        total = hub.get_info(COUNT, 0) + number
+        hub.update_info(COUNT, total)
+        hub.update_scalar(f'train/{COUNT}', total)
+        runner.logger.warning(
+            f'Iteration {runner.iter + 1}: {why}; skipped optimizer steps so '
+            f'far: {total}.')
+
+    def _write(self, runner) -> None:
+        """Write the batches of the step, and the state once."""
+        folder = Path(runner.work_dir) / FOLDER
+        try:
+            folder.mkdir(exist_ok=True)
+            report = folder / f'rank{runner.rank}.txt'
+            with report.open('a', encoding='utf-8') as file:
+                for iteration, losses, files in self._batches:
+                    file.write(describe(iteration, losses, files))
+        except OSError as error:
+            runner.logger.error(f'{folder} could not be written: {error}')
+        if runner.message_hub.get_info(COUNT) > 1:
+            return
+        try:
+            runner.save_checkpoint(
+                str(folder),
+                STATE,
+                meta=dict(epoch=runner.epoch, iter=runner.iter),
+                backend_args=dict(backend=WHOLE_FILES))
+        except OSError as error:
+            runner.logger.error(f'{folder / STATE} could not be saved: '
+                                f'{error}')
+
+    def _look_at_gradients(self, runner) -> None:
+        counts = getattr(runner.optim_wrapper, 'bad_gradients', None)
+        if counts is None:
+            return
+        total, in_a_row = map(int, counts.tolist())
+        if total > self._bad_gradients:
+            self._count(runner, total - self._bad_gradients,
+                        'since the last look gradients were not finite')
+            self._bad_gradients = total
+        if in_a_row >= self.max_in_a_row:
+            stop_training(
+                runner, 'nonfinite',
+                f'the last {in_a_row} gradients were not finite')
+
+
+def describe(iteration: int, losses: dict, files: List[str]) -> str:
+    """Losses and files of an iteration, a line each."""
+    values = ', '.join(f'{name} {float(value):g}'
+                       for name, value in losses.items() if 'loss' in name)
+    listing = ''.join(f'  {path}\n' for path in files)
+    return f'iteration {iteration + 1}: {values}\n{listing}'

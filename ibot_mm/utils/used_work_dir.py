@@ -1,0 +1,53 @@
+"""Keep runs apart that would share a work directory."""
+
+from pathlib import Path
+from typing import List
+
+from .latest_checkpoint import recorded_checkpoint
+
+
+class WorkDirError(ValueError):
+    """A work directory that belongs to another run."""
+
+
+def _checkpoints(work_dir: str) -> List[str]:
+    """Names of the checkpoints that runs left there; the last one last."""
+    folder = Path(work_dir)
+    names = sorted(path.name for pattern in ('epoch_*.pth', 'iter_*.pth')
+                   for path in folder.glob(pattern) if path.is_file())
+    recorded = recorded_checkpoint(work_dir)
+    return names + [Path(recorded).name] if recorded else names
+
+
+def require_unused(work_dir: str) -> None:
+    """Refuse a directory with checkpoints of a run that is not continued.
+
+    A new run would write over some of them, and a restart might go on from
+    another's.
+
+    Raises:
+        WorkDirError: There are some.
+    """
+    names = _checkpoints(work_dir)
+    if names:
+        raise WorkDirError(
+            f'"{work_dir}" holds a run already (its last checkpoint: '
+            f'{names[-1]}): continue it with --resume, name another '
+            '--work-dir, or begin anew with --anew, which moves its '
+            'checkpoints to a folder beside.')
+
+
+def set_aside(work_dir: str, name: str) -> None:
+    """Move what the restart of a run would look at to a folder in it.
+
+    Args:
+        work_dir: The directory.
+        name: Name of the new folder; it is made if there is something to
+            move.
+    """
+    source, target = Path(work_dir), Path(work_dir) / name
+    for path in (*source.glob('*.pth'), source / 'last_checkpoint',
+                 source / 'bad_files.txt', source / 'nonfinite'):
+        if path.exists():
+            target.mkdir(exist_ok=True)
+            path.rename(target / path.name)

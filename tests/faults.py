@@ -1,0 +1,61 @@
+"""Faults for the trainings of the tests; their configs import this module."""
+
+import multiprocessing
+import os
+import signal
+import time
+from pathlib import Path
+from typing import Sequence
+
+import numpy as np
+from mmcv.transforms import BaseTransform
+from mmengine.hooks import Hook
+
+from ibot_mm.registry import HOOKS, TRANSFORMS
+
+
+@TRANSFORMS.register_module()
+class PoisonCrops(BaseTransform):
+    """Crops of these files are not finite, as of a broken transform.
+
+    Args:
+        names: File names.
+    """
+
+    def __init__(self, names: Sequence[str]) -> None:
+        self.names = names
+
+    def transform(self, results: dict) -> dict:
+        if Path(results['img_path']).name in self.names:
+            results['local_crops'] = [
+                np.full(crop.shape, np.nan, np.float32)
+                for crop in results['local_crops']
+            ]
+        return results
+
+
+@HOOKS.register_module()
+class FaultHook(Hook):
+    """Something goes wrong after an iteration.
+
+    Args:
+        fault: 'error' is raised, the process is 'killed', or its 'worker' is.
+        iteration: Number of the iteration, from 1.
+        rank: Process that it happens to.
+    """
+
+    def __init__(self, fault: str, iteration: int, rank: int = 0) -> None:
+        self.fault = fault
+        self.iteration = iteration
+        self.rank = rank
+
+    def after_train_iter(self, runner, *args, **kwargs) -> None:
+        if (runner.iter + 1, runner.rank) != (self.iteration, self.rank):
+            return
+        if self.fault == 'error':
+            raise ArithmeticError('this rank has failed')
+        if self.fault == 'killed':
+            os.kill(os.getpid(), signal.SIGKILL)
+        worker, *_ = multiprocessing.active_children()
+        os.kill(worker.pid, signal.SIGKILL)
+        time.sleep(1)  # PyTorch's signal handler interrupts this

@@ -1,0 +1,236 @@
+"""Losses and gradients that are not finite: no step is made of them."""
+
+import copy
+import math
+from types import SimpleNamespace
+
+import pytest
+import torch
+from mmengine.logging import MessageHub
+from mmengine.optim import build_optim_wrapper
+
+from ibot_mm.engine import (SkippedStepHook, TeacherEMAHook,
+                            TrainingHealthError)
+from ibot_mm.engine.optimizers.loss_guard import LossGuard
+from tests.builders import batch, build_model, needs_cpu_float16
+
+GPU = (pytest.mark.cuda,
+       pytest.mark.skipif(not torch.cuda.is_available(), reason='needs a GPU'))
+
+
+def wrapper_of(model, fused=True, **changes):
+    optimizer = dict(type='AdamW', lr=1e-2, weight_decay=0.1)
+    if not fused:
+        optimizer['foreach'] = True
+    return build_optim_wrapper(
+        model,
+        dict(
+            constructor='ibot_mm.PretrainOptimWrapperConstructor',
+            clip_grad=dict(type='per_parameter', max_norm=0.1),
+            optimizer=optimizer,
+            **changes))
+
+
+def state_of(model, wrapper):
+    """Copies of everything that a step changes."""
+    return copy.deepcopy(
+        dict(model=model.state_dict(),
+             moments=wrapper.optimizer.state_dict()['state']))
+
+
+def assert_equal(a, b):
+    assert a['model'].keys() == b['model'].keys()
+    assert all(torch.equal(v, b['model'][k]) for k, v in a['model'].items())
+    assert a['moments'].keys() == b['moments'].keys()
+    for key, moments in a['moments'].items():
+        assert all(torch.equal(v, b['moments'][key][k])
+                   for k, v in moments.items())
+
+
+class Training:
+    """Steps of a tiny IBOT with its teacher and centres."""
+
+    def __init__(self, device='cpu', **settings):
+        self.model = build_model().to(device)
+        self.optim_wrapper = wrapper_of(self.model, **settings)
+        self.ema, self.iter, self.max_iters = TeacherEMAHook(0.9), 0, 100
+        self.message_hub = SimpleNamespace(update_scalar=lambda *args: None)
+
+    def step(self, seed, loss_factor=1., poison=None):
+        """One iteration; ``poison`` may change the parameters' gradients."""
+        handle = poison and self.model.neck.mlp[0].weight.register_hook(poison)
+        data = self.model.data_preprocessor(batch(2, seed=seed))
+        with self.optim_wrapper.optim_context(self.model):
+            losses = self.model.loss(data['inputs'])
+            self.optim_wrapper.update_params(
+                sum(losses.values()) * loss_factor)
+        if handle:
+            handle.remove()
+        self.ema.after_train_iter(self, 0)
+        self.iter += 1
+
+    @property
+    def state(self):
+        return state_of(self.model, self.optim_wrapper)
+
+
+@pytest.mark.parametrize('value', [math.nan, math.inf, -math.inf])
+def test_guard_sees_what_is_not_finite(value):
+    guard = LossGuard()
+    guard.add(torch.tensor(1.))
+    assert guard.all_finite()
+    guard.add(torch.tensor(value))
+    guard.add(torch.tensor(2.))
+    assert not guard.all_finite()
+    assert guard.all_finite()  # it has no memory of the last step
+
+
+@pytest.mark.parametrize('settings', [
+    {},
+    dict(fused=False),
+    dict(dtype='bfloat16'),
+    pytest.param(
+        dict(dtype='float16', loss_scale=256.), marks=needs_cpu_float16),
+    pytest.param(dict(device='cuda'), marks=GPU),
+    pytest.param(dict(device='cuda', dtype='bfloat16'), marks=GPU),
+])
+def test_a_loss_that_is_not_finite_changes_nothing(settings):
+    """The training goes on as one that never saw it."""
+    disturbed, other = Training(**settings), Training(**settings)
+    for training in (disturbed, other):
+        training.step(0)
+    before = disturbed.state
+    disturbed.step(1, loss_factor=math.nan)
+    assert disturbed.optim_wrapper.skipped
+    assert not disturbed.optim_wrapper.stepped
+    assert_equal(disturbed.state, before)
+    disturbed.iter -= 1  # momentum follows the iterations
+    for training in (disturbed, other):
+        training.step(2)
+    assert disturbed.optim_wrapper.stepped
+    assert not disturbed.optim_wrapper.skipped
+    assert_equal(disturbed.state, other.state)
+    assert not torch.equal(disturbed.model.head.center,
+                           before['model']['head.center'])
+
+
+def test_one_bad_part_of_an_accumulated_step_spoils_all_of_it():
+    disturbed, other = (Training(accumulative_counts=2) for _ in range(2))
+    disturbed.optim_wrapper.initialize_count_status(disturbed.model, 0, 100)
+    other.optim_wrapper.initialize_count_status(other.model, 0, 100)
+    before = disturbed.state
+    disturbed.step(0, loss_factor=math.inf)
+    disturbed.step(1)
+    assert disturbed.optim_wrapper.skipped
+    assert_equal(disturbed.state, before)
+    disturbed.iter = 0
+    for training in (disturbed, other):
+        training.step(2)
+        training.step(3)
+    assert_equal(disturbed.state, other.state)
+
+
+@pytest.mark.parametrize('settings', [
+    dict(fused=True),
+    dict(fused=False),
+    pytest.param(dict(device='cuda'), marks=GPU),
+])
+def test_gradients_that_are_not_finite_leave_weights_and_moments(settings):
+    training = Training(**settings)
+    training.step(0)
+    before = training.state
+    names = [n for n, p in training.model.named_parameters()
+             if p.requires_grad]
+    for value in (math.inf, math.nan):
+        training.step(1, poison=lambda grad: torch.full_like(grad, value))
+    after = training.state
+    assert all(torch.equal(after['model'][n], before['model'][n])
+               for n in names)
+    for key, moments in before['moments'].items():
+        assert all(torch.equal(v, after['moments'][key][k])
+                   for k, v in moments.items())
+    assert training.optim_wrapper.bad_gradients.tolist() == [2, 2]
+    training.step(2)
+    after = training.state
+    assert not all(torch.equal(after['model'][n], before['model'][n])
+                   for n in names)
+    assert all(v.isfinite().all() for v in after['model'].values())
+    assert training.optim_wrapper.bad_gradients.tolist() == [2, 0]
+
+
+class FakeRunner:
+    rank, epoch = 0, 0
+
+    def __init__(self, work_dir, accumulation=1):
+        self.work_dir = str(work_dir)
+        self.iter, self.saved, self.warnings = 0, [], []
+        self.message_hub = MessageHub(f'test_skipped_{id(self)}')
+        self.logger = SimpleNamespace(warning=self.warnings.append)
+        self.optim_wrapper = SimpleNamespace(
+            accumulative_counts=accumulation,
+            bad_gradients=None,
+            should_update=lambda: (self.iter + 1) % accumulation == 0)
+
+    def save_checkpoint(self, folder, name, meta, backend_args):
+        self.saved.append((folder, name, meta))
+
+    def after(self, hook, loss, files):
+        wrapper = self.optim_wrapper
+        ends = wrapper.should_update()
+        wrapper.skipped = ends and not math.isfinite(loss)
+        wrapper.stepped = ends and math.isfinite(loss)
+        hook.after_train_iter(
+            self, 0, dict(img_paths=files),
+            dict(loss=torch.tensor(loss), lr=1))
+        self.iter += 1
+
+
+def test_report_counts_and_state(tmp_path):
+    runner, hook = FakeRunner(tmp_path), SkippedStepHook(max_in_a_row=3)
+    runner.after(hook, 1., ['a.jpg'])
+    runner.after(hook, math.nan, ['b 1.jpg', 'ü.jpg'])
+    runner.after(hook, math.inf, ['c.jpg'])
+    assert (tmp_path / 'nonfinite' / 'rank0.txt').read_text() == (
+        'iteration 2: loss nan\n  b 1.jpg\n  ü.jpg\n'
+        'iteration 3: loss inf\n  c.jpg\n')
+    # Once, and before the iteration counts as done.
+    assert runner.saved == [(str(tmp_path / 'nonfinite'), 'state.pth',
+                             dict(epoch=0, iter=1))]
+    assert runner.message_hub.get_info('skipped_steps') == 2
+    assert 'Iteration 3: a loss was not finite; skipped optimizer steps so ' \
+        'far: 2.' in runner.warnings
+    runner.after(hook, 1., ['a.jpg'])
+    runner.after(hook, math.nan, ['d.jpg'])
+    runner.after(hook, math.nan, ['e.jpg'])
+    with pytest.raises(TrainingHealthError) as error:
+        runner.after(hook, math.nan, ['f.jpg'])
+    assert 'the last 3 losses were not finite' in str(error.value)
+    assert str(tmp_path / 'nonfinite') in str(error.value)
+    assert 'learning rate' in str(error.value)
+
+
+def test_report_of_an_accumulated_step_holds_all_its_files(tmp_path):
+    runner, hook = FakeRunner(tmp_path, accumulation=2), SkippedStepHook()
+    for loss, name in ((1., 'a'), (1., 'b'), (2., 'c'), (math.nan, 'd')):
+        runner.after(hook, loss, [name])
+    assert (tmp_path / 'nonfinite' / 'rank0.txt').read_text() == (
+        'iteration 3: loss 2\n  c\niteration 4: loss nan\n  d\n')
+
+
+def test_bad_gradients_are_counted_at_the_interval_and_stop(tmp_path):
+    runner, hook = FakeRunner(tmp_path), SkippedStepHook(3, interval=2)
+    wrapper = runner.optim_wrapper
+    for counts in ([1., 1.], [2., 2.], [2., 0.], [2., 0.], [3., 1.]):
+        wrapper.bad_gradients = torch.tensor(counts)
+        runner.after(hook, 1., ['a'])
+    assert runner.message_hub.get_info('skipped_steps') == 2
+    wrapper.bad_gradients = torch.tensor([5., 3.])
+    with pytest.raises(TrainingHealthError,
+                       match='last 3 gradients were not finite'):
+        runner.after(hook, 1., ['a'])
+
+
+@pytest.mark.parametrize('settings', [dict(max_in_a_row=0), dict(interval=0)])
+def test_settings_out_of_range(settings):
+    with pytest.raises(ValueError, match='must be positive'):
+        SkippedStepHook(**settings)
