@@ -31,15 +31,17 @@ fi
 interrupted=75  # exit code of a training that was told to stop, and saved
 config=$1 work_dir=$2
 shift 2
-resume=()
-if [ "${SLURM_RESTART_COUNT:-0}" != 0 ] && [ -f "$work_dir/last_checkpoint" ]; then
-  resume=(--resume)
+if [ "${SLURM_RESTART_COUNT:-0}" != 0 ]; then
+  # It starts where there is no checkpoint yet; --anew was for the first time.
+  args=(--resume)
+  for arg in "$@"; do [ "$arg" = --anew ] || args+=("$arg"); done
+  set -- "${args[@]}"
 fi
 
 # The job's other processes have a minute when one ends: it may be saving, and
 # a killed one would hide the exit code of the others.
 srun --kill-on-bad-exit=0 --wait=60 --cpus-per-task="${SLURM_CPUS_PER_TASK:-1}" \
-  "${PYTHON:-python}" -u tools/train.py "$config" --work-dir "$work_dir" --launcher slurm "$@" "${resume[@]}" &
+  "${PYTHON:-python}" -u tools/train.py "$config" --work-dir "$work_dir" --launcher slurm "$@" &
 step=$!
 # Only this script gets the signal before the time limit; srun passes it on.
 trap 'signalled=1; kill -USR1 "$step" || :' USR1

@@ -16,6 +16,7 @@ from ibot_mm.utils.check_config import check_config
 from ibot_mm.utils.latest_checkpoint import (Latest, latest_checkpoint,
                                              require_same, require_whole)
 from ibot_mm.utils.pretrained import require_checkpoint
+from ibot_mm.utils.refuse_code import refuse_code
 from ibot_mm.utils.used_work_dir import require_unused, set_aside
 
 
@@ -122,6 +123,9 @@ def set_resume(cfg: Config, args: argparse.Namespace) -> Latest:
     if args.resume == 'auto':
         found = latest_checkpoint(cfg.work_dir)
     else:
+        if not Path(args.resume).resolve().is_relative_to(
+                Path(cfg.work_dir).resolve()):
+            require_unused(cfg.work_dir)
         require_whole(args.resume)
         found = Latest(args.resume)
     if found.path:
@@ -149,7 +153,11 @@ def set_pretrained(cfg: Config, args: argparse.Namespace) -> None:
         elif cfg.get('load_from') and not part.init_cfg.get('checkpoint'):
             part.init_cfg = None
             continue
-        require_checkpoint(part.init_cfg.get('checkpoint'), part.type)
+        path = part.init_cfg.get('checkpoint')
+        require_checkpoint(path, part.type)
+        # Parts of ours read it without running anything.
+        if not str(part.type).startswith('ibot_mm.') and '://' not in path:
+            refuse_code(path)
 
 
 def merge_args(cfg: Config, args: argparse.Namespace) -> Latest:

@@ -26,8 +26,8 @@ def _memory() -> str:
            for key, rest in (line.split(':') for line in lines)}
     if 'MemAvailable' not in kib:
         return ''
-    return (f' (now {kib["MemAvailable"] / 2**20:.1f} of '
-            f'{kib["MemTotal"] / 2**20:.1f} GiB are free)')
+    return (f' (of the machine\'s {kib["MemTotal"] / 2**20:.1f} GiB now '
+            f'{kib["MemAvailable"] / 2**20:.1f} are free)')
 
 
 def _shared_memory() -> str:

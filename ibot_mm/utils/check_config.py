@@ -21,6 +21,8 @@ PARAMWISE = ('custom_keys', 'bias_lr_mult', 'bias_decay_mult',
              'norm_decay_mult', 'flat_decay_mult', 'dwconv_decay_mult',
              'dcn_offset_lr_mult', 'bypass_duplicate')
 CUSTOM_KEY = ('lr_mult', 'decay_mult')
+CLIP = ('type', 'max_norm', 'norm_type', 'max_value', 'clip_value',
+        'error_if_nonfinite', 'foreach')
 
 
 class ConfigError(ValueError):
@@ -106,6 +108,7 @@ def _check_optim_wrapper(check: TypeChecker, cfg: Any, path: str) -> None:
     if isinstance(cfg.get('constructor'), str):
         check.type_name(cfg['constructor'], f'{path}.constructor',
                         'OPTIM_WRAPPER_CONSTRUCTORS')
+    _check_slips(check, cfg.get('clip_grad'), f'{path}.clip_grad', CLIP)
     paramwise = cfg.get('paramwise_cfg')
     if not isinstance(paramwise, dict):
         return
@@ -146,7 +149,8 @@ def _check_hooks(check: TypeChecker, cfg: Config) -> None:
                              'there is no such hook in the config') + guess)
         elif hook is None and name not in DEFAULT_HOOKS:
             check.add(path, "None leaves out MMEngine's own hooks only"
-                      + guess)
+                      + (guess or '; list the hooks that are to stay, with '
+                         '_delete_=True'))
 
 
 def _check_others(check: TypeChecker, cfg: Config) -> None:

@@ -1,22 +1,20 @@
 """Refuse checkpoints that run code where they are read without care."""
 
+import os
+import re
 import zipfile
-from typing import Any
+from math import prod
+from typing import Any, NoReturn
 
-from mmengine.fileio import get_local_path
-
-from .safe_load import CheckpointError, Ignored, SafeUnpickler, read_with
+from .safe_load import (CheckpointError, Ignored, NumpyType, SafeUnpickler,
+                        read_with)
 
 _HISTORY = ('mmengine.logging.history_buffer', 'HistoryBuffer')
-# What log buffers and numbers in the state of a training are made of. None
-# of it does anything when it is called.
+# Classes in the state of a training that do nothing when they are called.
 _HARMLESS = {
     ('builtins', 'slice'),
     ('collections', 'defaultdict'),
     ('collections', 'deque'),
-    ('numpy', 'ndarray'),
-    ('numpy.core.multiarray', '_reconstruct'),
-    ('numpy._core.multiarray', '_reconstruct'),
 }
 
 
@@ -26,7 +24,7 @@ class _History(Ignored):
 
 def _refusal(name: str) -> CheckpointError:
     return CheckpointError(
-        f'was not read: it would call "{name}", which is no part of a '
+        f'was not read: it names "{name}", which is no part of a '
         'checkpoint and may be an attack. If you trust it, save its weights '
         'anew as plain tensors.')
 
@@ -39,6 +37,61 @@ def _method(owner: Any = None, name: Any = '', *args) -> type:
     return Ignored
 
 
+class _Type(NumpyType):
+    """Stands for ``numpy.dtype``: numbers and texts, nothing composed.
+
+    The bytes of an array of objects would be taken for their addresses.
+    """
+
+    def __init__(self, code: str, *args) -> None:
+        super().__init__(code)
+        found = re.fullmatch(r'([biufcSU])(\d+)', str(code))
+        if found is None:
+            raise _refusal(f'numpy.dtype({code!r})')
+        self.size = int(found.group(2)) * (4 if code[0] == 'U' else 1)
+
+    def __setstate__(self, state: tuple) -> None:
+        """(version, byte order, three Nones, size, alignment, flags)."""
+        initialised = 8  # the only flag of these types, that of texts
+        if state[2:5] != (None, None, None) or any(
+                flags & ~initialised for flags in state[7:8]):
+            raise _refusal('numpy.dtype')
+
+
+class _Class:
+    """Stands for ``numpy.ndarray``, which only ``_reconstruct`` may call."""
+
+    def __new__(cls, *args) -> NoReturn:
+        raise _refusal('numpy.ndarray')
+
+
+class _Array(Ignored):
+    """Stands for what ``_reconstruct`` makes."""
+
+    def __setstate__(self, state: tuple) -> None:
+        """(version, shape, type, order, bytes)."""
+        _, shape, kind, _, data = state
+        if not (isinstance(kind, _Type) and isinstance(data, bytes)
+                and len(data) == prod(shape) * kind.size):
+            raise _refusal('numpy.ndarray')
+
+
+def _scalar(kind: Any = None, data: Any = None, *args) -> Ignored:
+    """Stands for NumPy's maker of numbers."""
+    if not isinstance(kind, _Type) or not isinstance(data, bytes):
+        raise _refusal('numpy.scalar')
+    return Ignored()
+
+
+_NUMPY = {
+    ('numpy', 'dtype'): _Type,
+    ('numpy', 'ndarray'): _Class,
+    **{(module, name): stand_in
+       for module in ('numpy.core.multiarray', 'numpy._core.multiarray')
+       for name, stand_in in (('_reconstruct', _Array), ('scalar', _scalar))},
+}
+
+
 class _Inspector(SafeUnpickler):
     """Reads as its parent does, and stops at the unknown."""
 
@@ -48,6 +101,8 @@ class _Inspector(SafeUnpickler):
             return _method
         if (module, name) == _HISTORY:
             return _History
+        if (module, name) in _NUMPY:
+            return _NUMPY[module, name]
         found = super().find_class(module, name)
         if found is Ignored and (module, name) not in _HARMLESS:
             raise _refusal(f'{module}.{name}')
@@ -62,13 +117,14 @@ def refuse_code(path: str) -> None:
     MMEngine's log buffers are let in; nothing in the file is called.
 
     Args:
-        path: File of ``torch.save``, or an address that MMEngine reads.
+        path: File of ``torch.save`` on this machine.
 
     Raises:
         CheckpointError: It is missing, damaged, or names anything else.
     """
     if '://' in path:
-        with get_local_path(path) as local:
-            read_with(_Inspector, local, mmap=zipfile.is_zipfile(local))
-    else:
-        read_with(_Inspector, path, mmap=zipfile.is_zipfile(path))
+        raise CheckpointError(
+            f'"{path}" is an address, whose content cannot be looked at '
+            'before it is read: download it and give the file.')
+    path = os.path.expanduser(path)
+    read_with(_Inspector, path, mmap=zipfile.is_zipfile(path))

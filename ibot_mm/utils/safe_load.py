@@ -1,7 +1,9 @@
 """Read checkpoints without running code from them."""
 
+import argparse
 import pickle
 import struct
+from collections import OrderedDict
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, Dict, Type
@@ -48,20 +50,20 @@ class Ignored:
         """The same."""
 
 
-class _NumpyType:
-    """Stands for the type of a NumPy number."""
+class NumpyType:
+    """Stands for the type of NumPy numbers and texts."""
 
     def __init__(self, code: str, *args) -> None:
         self.code = code
 
-    def __setstate__(self, state) -> None:
+    def __setstate__(self, state: tuple) -> None:
         pass
 
 
 def _numpy_number(kind: Any = None, data: Any = None, *args) -> Any:
     """A NumPy number as a plain one; official files have such rates."""
     forms = dict(f8='<d', f4='<f', i8='<q', i4='<i')
-    if isinstance(kind, _NumpyType) and isinstance(data, bytes):
+    if isinstance(kind, NumpyType) and isinstance(data, bytes):
         form = forms.get(kind.code)
         if form and len(data) == struct.calcsize(form):
             return struct.unpack(form, data)[0]
@@ -75,27 +77,45 @@ def _latin_bytes(text: Any = '', *args) -> bytes:
 
 _REPLACED = {
     ('_codecs', 'encode'): _latin_bytes,
-    ('numpy', 'dtype'): _NumpyType,
+    ('numpy', 'dtype'): NumpyType,
     ('numpy.core.multiarray', 'scalar'): _numpy_number,
     ('numpy._core.multiarray', 'scalar'): _numpy_number,
 }
 
 
-class SafeUnpickler(pickle.Unpickler):
+class SafeUnpickler(pickle._Unpickler):
     """Builds tensors and containers; everything else becomes ``Ignored``.
 
     Training checkpoints hold, beside the weights, log buffers whose pickles
     call ``getattr``, and official ones their command line: both must be
-    readable, and neither may run anything.
+    readable, and neither may run anything. It is Python's unpickler in
+    Python, since that in C lets a file set attributes of classes and
+    functions.
     """
 
+    dispatch = dict(pickle._Unpickler.dispatch)
+
     def find_class(self, module: str, name: str) -> Any:
+        # PyTorch itself looks up the other storages.
         is_type = module == 'torch' and (
-            name.endswith('Storage')
+            name == 'UntypedStorage'
             or isinstance(getattr(torch, name, None), torch.dtype))
         if (module, name) in _ALLOWED or is_type:
             return super().find_class(module, name)
         return _REPLACED.get((module, name), Ignored)
+
+    def load_build(self) -> None:
+        """Give an object its state, if it is one that may have one."""
+        state, target = self.stack[-1], self.stack[-2]
+        plain = type(target) in (OrderedDict, argparse.Namespace)
+        if not (isinstance(state, dict) if plain else isinstance(
+                target, (Ignored, NumpyType))):
+            raise CheckpointError(
+                f'was not read: it would change {target!r}, which may be an '
+                'attack.')
+        super().load_build()
+
+    dispatch[pickle.BUILD[0]] = load_build
 
 
 def require_file(path: str) -> None:
@@ -108,7 +128,17 @@ def require_file(path: str) -> None:
         raise CheckpointError(f'there is no checkpoint "{path}".')
 
 
-def read_with(unpickler: Type[pickle.Unpickler], path: str,
+def _is_torchscript(path: str) -> bool:
+    """Whether ``torch.load`` would run the file as a program."""
+    try:
+        # Its own reader: others may find another table of contents.
+        return 'constants.pkl' in torch._C.PyTorchFileReader(
+            path).get_all_records()
+    except RuntimeError:  # no zip archive
+        return False
+
+
+def read_with(unpickler: Type['SafeUnpickler'], path: str,
               mmap: bool) -> Any:
     """Contents of a file of ``torch.save`` on the CPU.
 
@@ -121,6 +151,9 @@ def read_with(unpickler: Type[pickle.Unpickler], path: str,
         CheckpointError: The file is missing or not a checkpoint.
     """
     require_file(path)
+    if _is_torchscript(path):
+        raise CheckpointError(f'"{path}" is a TorchScript program, not a '
+                              'checkpoint.')
     module = SimpleNamespace(
         Unpickler=unpickler,
         load=lambda file, **kwargs: unpickler(file, **kwargs).load(),

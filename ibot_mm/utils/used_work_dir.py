@@ -12,11 +12,13 @@ class WorkDirError(ValueError):
 
 def _checkpoints(work_dir: str) -> List[str]:
     """Names of the checkpoints that runs left there; the last one last."""
-    folder = Path(work_dir)
-    names = sorted(path.name for pattern in ('epoch_*.pth', 'iter_*.pth')
-                   for path in folder.glob(pattern) if path.is_file())
+    paths = [path for pattern in ('epoch_*.pth', 'iter_*.pth')
+             for path in Path(work_dir).glob(pattern) if path.is_file()]
+    paths.sort(key=lambda path: path.stat().st_mtime_ns)
     recorded = recorded_checkpoint(work_dir)
-    return names + [Path(recorded).name] if recorded else names
+    if recorded and Path(recorded).is_file():
+        paths.append(Path(recorded))
+    return [path.name for path in paths]
 
 
 def require_unused(work_dir: str) -> None:
@@ -33,8 +35,8 @@ def require_unused(work_dir: str) -> None:
         raise WorkDirError(
             f'"{work_dir}" holds a run already (its last checkpoint: '
             f'{names[-1]}): continue it with --resume, name another '
-            '--work-dir, or begin anew with --anew, which moves its '
-            'checkpoints to a folder beside.')
+            '--work-dir, or begin anew with --anew of tools/train.py, which '
+            'moves its checkpoints to a folder beside.')
 
 
 def set_aside(work_dir: str, name: str) -> None:

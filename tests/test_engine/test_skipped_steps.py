@@ -158,6 +158,17 @@ def test_gradients_that_are_not_finite_leave_weights_and_moments(settings):
     assert training.optim_wrapper.bad_gradients.tolist() == [2, 0]
 
 
+@needs_cpu_float16
+def test_float16_that_never_works_is_no_step():
+    """The scaler halves its scale until it is 0."""
+    training = Training(dtype='float16', loss_scale=2.**-140)
+    for _ in range(12):
+        training.step(1, poison=lambda grad: torch.full_like(grad, math.nan))
+        assert not training.optim_wrapper.stepped
+    assert training.optim_wrapper.loss_scaler.get_scale() == 0
+    assert training.optim_wrapper.backed_off == 12
+
+
 class FakeRunner:
     rank, epoch = 0, 0
 
@@ -228,6 +239,24 @@ def test_bad_gradients_are_counted_at_the_interval_and_stop(tmp_path):
     with pytest.raises(TrainingHealthError,
                        match='last 3 gradients were not finite'):
         runner.after(hook, 1., ['a'])
+
+
+def test_a_loss_scale_that_never_fits_stops(tmp_path):
+    runner, hook = FakeRunner(tmp_path), SkippedStepHook()
+    runner.optim_wrapper.backed_off = 49
+    runner.after(hook, 1., ['a'])
+    runner.optim_wrapper.backed_off = 50
+    with pytest.raises(TrainingHealthError, match='whatever the loss scale'):
+        runner.after(hook, 1., ['a'])
+
+
+def test_the_state_is_saved_once_for_a_work_dir(tmp_path):
+    (tmp_path / 'nonfinite').mkdir()
+    (tmp_path / 'nonfinite' / 'state.pth').touch()
+    runner, hook = FakeRunner(tmp_path), SkippedStepHook()
+    hook.before_train(runner)
+    runner.after(hook, math.nan, ['a'])
+    assert runner.saved == []
 
 
 @pytest.mark.parametrize('settings', [dict(max_in_a_row=0), dict(interval=0)])

@@ -36,8 +36,9 @@ def iterate(end):
 
 
 @pytest.mark.parametrize('end,words', [
-    (kill('SIGKILL'), r'was killed: Killed; .* ran out of memory \(now '
-     r'[\d.]+ of [\d.]+ GiB are free\): lower train_dataloader.num_workers '
+    (kill('SIGKILL'), r'was killed: Killed; .* ran out of memory \(of '
+     r"the machine's [\d.]+ GiB now [\d.]+ are free\): lower "
+     r'train_dataloader.num_workers '
      r'\(1\), prefetch_factor \(2\) or batch_size \(2\)'),
     (kill('SIGBUS'), r'was killed: Bus error; /dev/shm is most likely full '
      r'\(now [\d.]+ of [\d.]+ GiB are free\): .*--shm-size'),

@@ -4,6 +4,7 @@ import json
 import os
 import re
 import runpy
+import shutil
 import subprocess
 import sys
 from copy import deepcopy
@@ -192,6 +193,20 @@ def test_finished_protocols_are_not_run_again(results, data, pretrained):
     assert (out / 'epoch_7' / 'knn' / 'log.txt').stat().st_mtime_ns == before
     assert json.loads((out / 'results.json').read_text())[
         'epoch_7']['knn'] == rows['knn']
+
+
+def test_other_settings_train_anew_in_the_same_folder(results, data,
+                                                      pretrained, tmp_path):
+    out = tmp_path / 'out'
+    shutil.copytree(results[0], out)
+    run('benchmarks/evaluate.py', pretrained[0], '--data-root', data,
+        '--protocols', 'linear', '--subset', data / 'half.txt', '--out', out,
+        '--batch-size', 12, '--epochs', 1, '--workers', 0)
+    folder = out / 'epoch_7' / 'linear'
+    assert (folder / 'epoch_1.pth').is_file()
+    assert not (folder / 'epoch_2.pth').exists()
+    earlier, = folder.glob('earlier_*')
+    assert (earlier / 'epoch_2.pth').is_file()
 
 
 def test_another_list_is_another_result(results, data, pretrained, tmp_path):

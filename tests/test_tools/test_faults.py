@@ -59,25 +59,34 @@ train_dataloader = dict(dataset=dict(pipeline=train_pipeline))
 '''
 
 
-def test_a_batch_that_is_not_finite_is_left_out_and_told(config, tmp_path):
+@pytest.mark.parametrize('processes', [
+    1, pytest.param(2, marks=pytest.mark.slow)])
+def test_a_batch_that_is_not_finite_is_left_out_and_told(config, tmp_path,
+                                                         processes):
     """One image of 48 spoils its batch in each of the three epochs."""
     name = min(path.name for path in data_of(config).glob('train/*/*'))
     poisoned = variant(config, tmp_path, POISON.format(names=[name]))
     work_dir = tmp_path / 'run'
-    output = train(poisoned, work_dir)
+    output = train(poisoned, work_dir, processes=processes)
     assert 'skipped optimizer steps so far: 3' in output
     state = torch.load(work_dir / 'epoch_3.pth', weights_only=False)
     assert all(v.isfinite().all() for v in state['state_dict'].values())
-    report = (work_dir / 'nonfinite' / 'rank0.txt').read_text()
-    assert report.count(name) == report.count('loss nan') == 3
+    reports = [path.read_text() for path in sorted(
+        (work_dir / 'nonfinite').glob('rank*.txt'))]
+    assert [r.count('iteration') for r in reports] == [3] * processes
+    assert [r.count(name) for r in reports] == [
+        r.count('loss nan') for r in reports]
+    assert sum(r.count(name) for r in reports) == 3
+    report = reports[0]
     # The state that was kept begins with the batch of the first skip.
     first = int(re.search(r'iteration (\d+)', report).group(1))
     replay = tmp_path / 'replay'
     output = train(poisoned, replay, '--resume',
-                   work_dir / 'nonfinite' / 'state.pth')
+                   work_dir / 'nonfinite' / 'state.pth', processes=processes)
     again = (replay / 'nonfinite' / 'rank0.txt').read_text()
     assert again == report
-    assert f'resumed epoch: {(first - 1) // 12}, iter: {first - 1}' in output
+    epoch = (first - 1) * processes // 12
+    assert f'resumed epoch: {epoch}, iter: {first - 1}' in output
 
 
 def test_a_data_worker_that_is_killed_is_named(config, tmp_path):

@@ -294,13 +294,16 @@ def test_diverged_training_stops_and_keeps_its_checkpoint(config, tmp_path):
         assert all(torch.isfinite(v).all() for v in state.values())
 
 
-def test_a_work_dir_is_not_shared_by_runs(config, tmp_path):
+def test_a_work_dir_is_not_shared_by_runs(config, trained, tmp_path):
     work_dir = tmp_path / 'run'
     work_dir.mkdir()
     (work_dir / 'epoch_7.pth').write_text('of another run')
     result = run('train.py', config, '--work-dir', work_dir, check=False)
     last = result.stderr.splitlines()[-1]
     assert 'holds a run already (its last checkpoint: epoch_7.pth)' in last
+    result = run('train.py', config, '--work-dir', work_dir, '--resume',
+                 trained / 'epoch_2.pth', check=False)
+    assert 'holds a run already' in result.stderr.splitlines()[-1]
     result = run('train.py', config, '--work-dir', work_dir, '--resume',
                  '--anew', check=False)
     assert 'contradict each other' in result.stderr.splitlines()[-1]

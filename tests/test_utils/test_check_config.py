@@ -327,11 +327,13 @@ def test_settings_that_nothing_reads():
             'env_cfg.cudnn_benchmrk': True,
             'auto_scale_lr.base_batchsize': 64,
             'optim_wrapper.constructor': None,
+            'optim_wrapper.clip_grad.max_nrom': 3.,
             'optim_wrapper.paramwise_cfg.norm_decay_mul': 0.,
             'optim_wrapper.paramwise_cfg.custom_keys.norm.lr_mul': 0.,
         }) == [
             f'{path}: nothing reads "{path.rpartition(".")[2]}"; did you '
             f'mean "{meant}"?' for path, meant in (
+                ('optim_wrapper.clip_grad.max_nrom', 'max_norm'),
                 ('optim_wrapper.paramwise_cfg.norm_decay_mul',
                  'norm_decay_mult'),
                 ('optim_wrapper.paramwise_cfg.custom_keys.norm.lr_mul',

@@ -2,7 +2,10 @@
 
 import argparse
 import collections
+import importlib
+import io
 import os
+import pickle
 import subprocess
 import sys
 from functools import partial
@@ -14,8 +17,9 @@ import torch
 from mmengine.logging import HistoryBuffer, MessageHub
 
 from ibot_mm.engine import StrictLoadHook
-from ibot_mm.utils.refuse_code import refuse_code
-from ibot_mm.utils.safe_load import CheckpointError
+from ibot_mm.utils.refuse_code import _Inspector, refuse_code
+from ibot_mm.utils.safe_load import (CheckpointError, SafeUnpickler,
+                                     load_checkpoint)
 from tests.tiny_run import build_runner
 
 ROOT = Path(__file__).parents[2]
@@ -49,7 +53,8 @@ def test_states_of_trainings_are_let_in(tmp_path):
     hub.update_scalar('train/loss', np.float64(0.5))
     state = dict(
         hub=hub.state_dict(), buffer=HistoryBuffer([1., 2.], [1, 1]),
-        args=argparse.Namespace(lr=np.float64(0.1)), array=np.arange(3),
+        args=argparse.Namespace(lr=np.float64(0.1)), array=np.arange(6.).reshape(2, 3), text=np.str_('ab'),
+        texts=np.array(['a', 'bc']),
         ordered=collections.OrderedDict(a=torch.ones(2)), ids={1, 2},
         queue=collections.deque([1], 3), half=torch.ones(1).bfloat16())
     for zipped in (True, False):
@@ -74,9 +79,78 @@ def test_anything_else_is_refused_and_not_called(tmp_path, monkeypatch, call,
     torch.save(dict(state_dict={}, extra=[call]), path,
                _use_new_zipfile_serialization=zipped)
     with pytest.raises(CheckpointError,
-                       match=f'x.pth" was not read: it would call "{name}'):
+                       match=f'x.pth" was not read: it names "{name}'):
         refuse_code(str(path))
     assert not Path('TRACE').exists()
+
+
+class Program(torch.nn.Module):
+    """TorchScript is a program of its own."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return x
+
+
+def test_programs_are_refused_by_both_readers(tmp_path):
+    path = str(tmp_path / 'x.pth')
+    torch.jit.script(Program()).save(path)
+    for read in (refuse_code, load_checkpoint):
+        with pytest.raises(CheckpointError, match='TorchScript program'):
+            read(path)
+
+
+@pytest.mark.parametrize('reader', [SafeUnpickler, _Inspector])
+@pytest.mark.parametrize('name', [
+    'argparse\nNamespace', 'torch._utils\n_rebuild_tensor_v2',
+    'torch\nUntypedStorage', 'collections\nOrderedDict'])
+def test_classes_and_functions_stay_what_they_are(reader, name):
+    """Pickle's BUILD would set attributes of them."""
+    pickled = f'\x80\x02c{name}\nN}}X\x06\0\0\0markedK\x01s\x86b.'
+    module, attribute = name.split('\n')
+    target = getattr(importlib.import_module(module), attribute)
+    with pytest.raises(CheckpointError, match='it would change'):
+        reader(io.BytesIO(pickled.encode('latin1'))).load()
+    assert not hasattr(target, 'marked')
+    if attribute in ('Namespace', '_rebuild_tensor_v2'):  # what a careless reader would do
+        pickle.loads(pickled.encode('latin1'))
+        assert target.marked == 1
+        del target.marked
+
+
+class Crafted:
+    """An array whose pickle says something of its own."""
+
+    def __init__(self, function, args, state=None):
+        self.reduced = (function, args, state)
+
+    def __reduce__(self):
+        return self.reduced
+
+
+RECONSTRUCT = np.array([1.]).__reduce__()[0]
+
+
+@pytest.mark.parametrize('value', [
+    np.array([None, 1], dtype=object),
+    np.zeros(2, dtype=[('a', 'f4')]),
+    Crafted(np.ndarray, ((2, ), 'O8')),
+    # More or fewer bytes than the shape has.
+    Crafted(RECONSTRUCT, (np.ndarray, (0, ), b'b'),
+            (1, (9, ), np.dtype('f8'), False, b'\0' * 8)),
+], ids=['objects', 'composed', 'called', 'size'])
+def test_numpy_holds_plain_values_only(tmp_path, value):
+    path = tmp_path / 'x.pth'
+    torch.save(dict(value=value), path)
+    with pytest.raises(CheckpointError, match='it names "numpy'):
+        refuse_code(str(path))
+
+
+def test_addresses_are_refused_and_home_is_found(tmp_path, monkeypatch):
+    with pytest.raises(CheckpointError, match='is an address.*download it'):
+        refuse_code('https://example.com/x.pth')
+    torch.save(dict(a=torch.ones(1)), tmp_path / 'x.pth')
+    monkeypatch.setenv('HOME', str(tmp_path))
+    refuse_code('~/x.pth')
 
 
 def test_missing_and_damaged_files(tmp_path):
@@ -99,11 +173,32 @@ def test_runs_do_not_start_from_it(tmp_path, way):
         work_dir.mkdir()
         (work_dir / 'last_checkpoint').write_text(str(path))
         settings = dict(resume=True)
-    with pytest.raises(CheckpointError, match='would call "posix.system"'):
+    with pytest.raises(CheckpointError, match='names "posix.system"'):
         build_runner(work_dir, StrictLoadHook(), **settings).train()
     assert not trace.exists()
     build_runner(work_dir, **settings).train()
     assert trace.exists()  # without the hook
+
+
+def test_hosts_do_not_start_from_it(tmp_path):
+    """Their classes read the file that --pretrained names as MMEngine."""
+    path, trace = tmp_path / 'x.pth', tmp_path / 'trace'
+    torch.save(dict(state_dict={}, extra=Call(os.system, f'touch {trace}')),
+               path)
+    config = tmp_path / 'host.py'
+    config.write_text("""
+default_scope = 'mmpretrain'
+model = dict(
+    type='ImageClassifier',
+    backbone=dict(type='ResNet', depth=18,
+                  init_cfg=dict(type='Pretrained', checkpoint='')))
+""")
+    result = subprocess.run(
+        [sys.executable, 'tools/train.py', config, '--pretrained', path,
+         '--work-dir', tmp_path / 'run'],
+        cwd=ROOT, capture_output=True, text=True)
+    assert result.returncode == 1 and not trace.exists()
+    assert 'names "posix.system"' in result.stderr.splitlines()[-1]
 
 
 def test_command_line_refuses_it(tmp_path):
@@ -115,5 +210,5 @@ def test_command_line_refuses_it(tmp_path):
          'configs/ibot/ibot_vit-quickstart_1xb64_shapes.py', path],
         cwd=ROOT, capture_output=True, text=True)
     assert result.returncode == 1 and not trace.exists()
-    assert f'"{path}" was not read: it would call "posix.system"' in (
+    assert f'"{path}" was not read: it names "posix.system"' in (
         result.stderr.splitlines()[-1])

@@ -1,5 +1,6 @@
 """A work directory belongs to one run."""
 
+import os
 from pathlib import Path
 
 import pytest
@@ -23,8 +24,11 @@ def test_other_files_do_not_matter(tmp_path, names):
 
 
 def test_checkpoints_of_a_run_are_named(tmp_path):
-    fill(tmp_path, 'epoch_1.pth', 'epoch_2.pth')
-    with pytest.raises(WorkDirError, match=r'its last checkpoint: epoch_2'):
+    for number in (1, 2, 10):
+        fill(tmp_path, f'epoch_{number}.pth')
+        os.utime(tmp_path / f'epoch_{number}.pth', (number, number))
+    (tmp_path / 'last_checkpoint').write_text('gone.pth')
+    with pytest.raises(WorkDirError, match=r'its last checkpoint: epoch_10'):
         require_unused(str(tmp_path))
     (tmp_path / 'last_checkpoint').write_text(f'{tmp_path}/epoch_1.pth')
     with pytest.raises(WorkDirError, match=r'its last checkpoint: epoch_1.*'

@@ -170,7 +170,7 @@ def command(protocol: str, config: Path, checkpoint: str, folder: Path,
             '--work-dir', str(folder), '--out', str(folder / 'metrics.json')]
     return head + processes_arg + [
         '--pretrained', checkpoint, '--work-dir', str(folder),
-        '--auto-scale-lr'
+        '--auto-scale-lr', '--anew'
     ]
 
 

@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import List, Optional, Tuple
 
+from mmengine.dist import broadcast_object_list
 from mmengine.hooks import Hook
 
 from ibot_mm.engine.training_failure import stop_training
@@ -11,6 +12,8 @@ from ibot_mm.utils.whole_file import WHOLE_FILES
 
 FOLDER, STATE = 'nonfinite', 'state.pth'
 COUNT = 'skipped_steps'
+# A scale of 2^16 is as good as 0 after as many halvings.
+MAX_BACKED_OFF = 50
 
 
 @HOOKS.register_module()
@@ -26,7 +29,8 @@ class SkippedStepHook(Hook):
     accumulation, with the last batch of the step).
 
     Gradients that are not finite though the loss was are asked for at the
-    interval only.
+    interval only. In float16 the loss scaler's usual skips are not reported;
+    50 in a row stop the training.
 
     Args:
         max_in_a_row: Skipped steps in a row at which the training stops.
@@ -48,8 +52,15 @@ class SkippedStepHook(Hook):
         self.interval = interval
         self.in_a_row = 0
         self._bad_gradients = 0
+        self._has_state = False
         # (iteration, losses, files) since the last step.
         self._batches: List[Tuple[int, dict, List[str]]] = []
+
+    def before_train(self, runner) -> None:
+        """Look for the state that an earlier start has saved."""
+        there = [(Path(runner.work_dir) / FOLDER / STATE).exists()]
+        broadcast_object_list(there)  # saving may need all processes
+        self._has_state, = there
 
     def after_train_iter(self,
                          runner,
@@ -67,8 +78,8 @@ class SkippedStepHook(Hook):
         self._batches.append(
             (runner.iter, outputs, data_batch.get('img_paths', [])))
         if wrapper.skipped:
-            self._count(runner, 1, 'a loss was not finite')
             self._write(runner)
+            self._count(runner, 1, 'a loss was not finite')
         if wrapper.should_update():
             self._batches = []
         if self.in_a_row >= self.max_in_a_row:
@@ -76,6 +87,10 @@ class SkippedStepHook(Hook):
                 runner, 'nonfinite',
                 f'the last {self.in_a_row} losses were not finite (their '
                 f'files: {Path(runner.work_dir) / FOLDER})')
+        if getattr(wrapper, 'backed_off', 0) >= MAX_BACKED_OFF:
+            stop_training(
+                runner, 'nonfinite', f'in the last {MAX_BACKED_OFF} steps '
+                'gradients were not finite, whatever the loss scale')
         if self.every_n_train_iters(runner, self.interval):
             self._look_at_gradients(runner)
 
@@ -99,8 +114,9 @@ class SkippedStepHook(Hook):
                     file.write(describe(iteration, losses, files))
         except OSError as error:
             runner.logger.error(f'{folder} could not be written: {error}')
-        if runner.message_hub.get_info(COUNT) > 1:
+        if self._has_state:
             return
+        self._has_state = True
         try:
             runner.save_checkpoint(
                 str(folder),

@@ -134,8 +134,9 @@ class TrainingHealthHook(Hook):
         self._entropies = []
         for name, there in (('uniform', highest > 1 - self.tolerance),
                             ('one_hot', lowest < self.tolerance)):
-            self.collapsed[name] = (self.collapsed[name] +
-                                    self.interval) if there else 0
+            if not math.isnan(highest):
+                self.collapsed[name] = (self.collapsed[name] +
+                                        self.interval) if there else 0
         counts = torch.tensor(
             [int(not math.isfinite(norm)), *self.collapsed.values()])
         all_reduce(counts, op='max')

@@ -22,8 +22,8 @@ class LossGuard:
         """Take note of a loss, a scalar. All ranks have to call this."""
         bad = (~loss.detach().isfinite()).float()
         all_reduce(bad, op='max')
-        # Into pinned memory: this call returns at once.
-        flag, event = bad.to('cpu', non_blocking=True), None
+        # From a GPU into pinned memory: this call returns at once.
+        flag, event = bad.to('cpu', non_blocking=bad.is_cuda), None
         if bad.is_cuda:
             event = torch.cuda.Event()
             event.record()

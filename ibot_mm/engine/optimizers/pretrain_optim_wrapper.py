@@ -52,8 +52,8 @@ class PretrainOptimWrapper(OptimWrapper):
     clipped. The optimizer's fused kernel then leaves weights and moments as
     they are, without anything waiting for the device; ``bad_gradients`` holds
     how many such steps there were, and how many in a row the last ones are.
-    Other kernels have to wait for the norm. In float16 the loss scaler does
-    all this.
+    Other kernels have to wait for the norm. In float16 the loss scaler leaves
+    such steps out; ``backed_off`` is how many in a row the last ones are.
 
     Args:
         optimizer: The optimizer.
@@ -105,6 +105,7 @@ class PretrainOptimWrapper(OptimWrapper):
         self.stepped = self.skipped = False
         self.grad_norm: Optional[Tensor] = None
         self.bad_gradients: Optional[Tensor] = None
+        self.backed_off = 0
         self._guard = LossGuard()
 
     @property
@@ -168,8 +169,10 @@ class PretrainOptimWrapper(OptimWrapper):
             before = self.loss_scaler.get_scale()
             self.loss_scaler.step(self.optimizer, **kwargs)
             self.loss_scaler.update()
-            # The scaler backs off exactly when it skipped the step.
-            self.stepped = self.loss_scaler.get_scale() >= before
+            # The scaler backs off exactly when it skipped the step, until
+            # its scale is 0.
+            self.stepped = 0 < before <= self.loss_scaler.get_scale()
+            self.backed_off = 0 if self.stepped else self.backed_off + 1
 
     def _step_if_finite(self, **kwargs) -> bool:
         """Step unless the norm of the gradients is not finite.
