@@ -53,7 +53,8 @@ def test_states_of_trainings_are_let_in(tmp_path):
     hub.update_scalar('train/loss', np.float64(0.5))
     state = dict(
         hub=hub.state_dict(), buffer=HistoryBuffer([1., 2.], [1, 1]),
-        args=argparse.Namespace(lr=np.float64(0.1)), array=np.arange(6.).reshape(2, 3), text=np.str_('ab'),
+        args=argparse.Namespace(lr=np.float64(0.1)),
+        array=np.arange(6.).reshape(2, 3), text=np.str_('ab'),
         texts=np.array(['a', 'bc']),
         ordered=collections.OrderedDict(a=torch.ones(2)), ids={1, 2},
         queue=collections.deque([1], 3), half=torch.ones(1).bfloat16())
@@ -111,7 +112,8 @@ def test_classes_and_functions_stay_what_they_are(reader, name):
     with pytest.raises(CheckpointError, match='it would change'):
         reader(io.BytesIO(pickled.encode('latin1'))).load()
     assert not hasattr(target, 'marked')
-    if attribute in ('Namespace', '_rebuild_tensor_v2'):  # what a careless reader would do
+    # What a careless reader would do; the others cannot be changed.
+    if attribute in ('Namespace', '_rebuild_tensor_v2'):
         pickle.loads(pickled.encode('latin1'))
         assert target.marked == 1
         del target.marked
