@@ -91,6 +91,7 @@ checked_dataset = dict(type='ibot_mm.CheckedCocoDataset')
 hooks = dict(
     strict_load=dict(type='ibot_mm.StrictLoadHook'),
     data_check=dict(type='ibot_mm.DataCheckHook'),
+    skipped_steps=dict(type='ibot_mm.SkippedStepHook'),
     checkpoint=dict(
         type='ibot_mm.SafeCheckpointHook',
         max_keep_ckpts=2,

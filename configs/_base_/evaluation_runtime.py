@@ -15,6 +15,7 @@ default_hooks = dict(
         save_best='auto'),
     sampler_seed=dict(type='DistSamplerSeedHook'),
     strict_load=dict(type='ibot_mm.StrictLoadHook'),
+    skipped_steps=dict(type='ibot_mm.SkippedStepHook'),
 )
 
 env_cfg = dict(

@@ -12,9 +12,14 @@ from .safe_load import (CheckpointError, Ignored, NumpyType, SafeUnpickler,
 _HISTORY = ('mmengine.logging.history_buffer', 'HistoryBuffer')
 # Classes in the state of a training that do nothing when they are called.
 _HARMLESS = {
-    ('builtins', 'slice'),
+    *(('builtins', name) for name in (
+        'bool', 'bytearray', 'complex', 'dict', 'float', 'frozenset', 'int',
+        'list', 'range', 'slice', 'str', 'tuple')),
+    ('collections', 'Counter'),  # milestones of schedules
     ('collections', 'defaultdict'),
     ('collections', 'deque'),
+    ('datetime', 'datetime'),
+    ('datetime', 'timedelta'),
 }
 
 

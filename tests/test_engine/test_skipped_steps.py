@@ -6,11 +6,13 @@ from types import SimpleNamespace
 
 import pytest
 import torch
+from mmengine.config import Config
 from mmengine.logging import MessageHub
 from mmengine.optim import build_optim_wrapper
 
-from ibot_mm.engine import (SkippedStepHook, TeacherEMAHook,
-                            TrainingHealthError)
+from ibot_mm import config_path
+from ibot_mm.engine import (PretrainOptimWrapper, SkippedStepHook,
+                            TeacherEMAHook, TrainingHealthError)
 from ibot_mm.engine.optimizers.loss_guard import LossGuard
 from tests.builders import batch, build_model, needs_cpu_float16
 
@@ -169,6 +171,19 @@ def test_float16_that_never_works_is_no_step():
     assert training.optim_wrapper.backed_off == 12
 
 
+def test_classifiers_beside_one_that_diverges_go_on():
+    """The linear protocol's losses are independent of each other."""
+    cfg = Config.fromfile(config_path(
+        'benchmarks/classification/linear/'
+        'ibot_vit-small-p16_linear-8xb128-100e_in1k.py'))
+    assert cfg.optim_wrapper.skip_nonfinite is False
+    rows = torch.nn.Parameter(torch.zeros(2))
+    wrapper = PretrainOptimWrapper(
+        torch.optim.SGD([rows], lr=0.5), skip_nonfinite=False)
+    wrapper.update_params((rows * torch.tensor([1., math.inf])).sum())
+    assert wrapper.stepped and float(rows[0]) == -0.5
+
+
 class FakeRunner:
     rank, epoch = 0, 0
 
@@ -218,6 +233,17 @@ def test_report_counts_and_state(tmp_path):
     assert 'the last 3 losses were not finite' in str(error.value)
     assert str(tmp_path / 'nonfinite') in str(error.value)
     assert 'learning rate' in str(error.value)
+
+
+def test_files_of_the_hosts_batches_are_listed(tmp_path):
+    from mmpretrain.structures import DataSample
+    runner, hook = FakeRunner(tmp_path), SkippedStepHook()
+    runner.optim_wrapper.skipped, runner.optim_wrapper.stepped = True, False
+    sample = DataSample(metainfo=dict(img_path='host.jpg'))
+    hook.after_train_iter(runner, 0, dict(inputs=[], data_samples=[sample]),
+                          dict(loss=torch.tensor(math.nan)))
+    assert (tmp_path / 'nonfinite' / 'rank0.txt').read_text() == (
+        'iteration 1: loss nan\n  host.jpg\n')
 
 
 def test_report_of_an_accumulated_step_holds_all_its_files(tmp_path):

@@ -57,7 +57,9 @@ def test_states_of_trainings_are_let_in(tmp_path):
         array=np.arange(6.).reshape(2, 3), text=np.str_('ab'),
         texts=np.array(['a', 'bc']),
         ordered=collections.OrderedDict(a=torch.ones(2)), ids={1, 2},
-        queue=collections.deque([1], 3), half=torch.ones(1).bfloat16())
+        queue=collections.deque([1], 3),
+        counter=collections.Counter([8, 11]),
+        lists=collections.defaultdict(list, a=[1]), half=torch.ones(1).bfloat16())
     for zipped in (True, False):
         path = tmp_path / f'{zipped}.pth'
         torch.save(state, path, _use_new_zipfile_serialization=zipped)

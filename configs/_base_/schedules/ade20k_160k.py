@@ -33,6 +33,7 @@ auto_scale_lr = dict(base_batch_size=16, enable=False)
 default_hooks = dict(
     strict_load=dict(type='ibot_mm.StrictLoadHook'),
     data_check=dict(type='ibot_mm.DataCheckHook'),
+    skipped_steps=dict(type='ibot_mm.SkippedStepHook'),
     checkpoint=dict(
         type='ibot_mm.SafeCheckpointHook',
         max_keep_ckpts=2,

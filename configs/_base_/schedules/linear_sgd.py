@@ -3,6 +3,8 @@
 # batch / 256 = 4; each classifier's own rate multiplies it.
 optim_wrapper = dict(
     type='ibot_mm.PretrainOptimWrapper',
+    # A classifier whose rate is too high does not stop the others.
+    skip_nonfinite=False,
     optimizer=dict(type='SGD', lr=4.0, momentum=0.9, weight_decay=0.),
     dtype='float32')
 auto_scale_lr = dict(base_batch_size=1024, enable=False)

@@ -75,8 +75,7 @@ class SkippedStepHook(Hook):
         wrapper = runner.optim_wrapper
         if wrapper.stepped or wrapper.skipped:
             self.in_a_row = self.in_a_row + 1 if wrapper.skipped else 0
-        self._batches.append(
-            (runner.iter, outputs, data_batch.get('img_paths', [])))
+        self._batches.append((runner.iter, outputs, files_of(data_batch)))
         if wrapper.skipped:
             self._write(runner)
             self._count(runner, 1, 'a loss was not finite')
@@ -140,6 +139,14 @@ class SkippedStepHook(Hook):
             stop_training(
                 runner, 'nonfinite',
                 f'the last {in_a_row} gradients were not finite')
+
+
+def files_of(batch: dict) -> List[str]:
+    """Files of a batch, of this package's collate function or a host's."""
+    if 'img_paths' in batch:
+        return batch['img_paths']
+    return [str(sample.get('img_path', ''))
+            for sample in batch.get('data_samples') or []]
 
 
 def describe(iteration: int, losses: dict, files: List[str]) -> str:

@@ -63,6 +63,9 @@ class PretrainOptimWrapper(OptimWrapper):
         dtype: 'float32', 'bfloat16' or 'float16' for the forward pass.
         loss_scale: For float16: 'dynamic', an initial scale that then moves,
             or the arguments of the scaler.
+        skip_nonfinite: Whether to leave out the steps of losses that are not
+            finite. For a sum of losses that are independent of each other,
+            such as those of many classifiers, one must not stop the others.
 
     Raises:
         ValueError: ``dtype`` is none of the three.
@@ -73,7 +76,8 @@ class PretrainOptimWrapper(OptimWrapper):
                  accumulative_counts: int = 1,
                  clip_grad: Optional[dict] = None,
                  dtype: Optional[str] = None,
-                 loss_scale: Union[str, float, dict] = 'dynamic') -> None:
+                 loss_scale: Union[str, float, dict] = 'dynamic',
+                 skip_nonfinite: bool = True) -> None:
         clip_grad = dict(clip_grad) if clip_grad else None
         self.max_norm_per_parameter: Optional[float] = None
         if clip_grad and clip_grad.get('type') == 'per_parameter':
@@ -106,7 +110,7 @@ class PretrainOptimWrapper(OptimWrapper):
         self.grad_norm: Optional[Tensor] = None
         self.bad_gradients: Optional[Tensor] = None
         self.backed_off = 0
-        self._guard = LossGuard()
+        self._guard = LossGuard() if skip_nonfinite else None
 
     @property
     def accumulative_counts(self) -> int:
@@ -128,7 +132,8 @@ class PretrainOptimWrapper(OptimWrapper):
                       zero_kwargs=None) -> None:
         """Backward and, when enough was accumulated, step."""
         self.stepped = self.skipped = False
-        self._guard.add(loss)
+        if self._guard is not None:
+            self._guard.add(loss)
         super().update_params(loss, step_kwargs, zero_kwargs)
 
     def backward(self, loss: Tensor, **kwargs) -> None:
@@ -153,7 +158,7 @@ class PretrainOptimWrapper(OptimWrapper):
 
         Does nothing if a loss was not finite.
         """
-        if not self._guard.all_finite():
+        if self._guard is not None and not self._guard.all_finite():
             self.skipped = True
             return
         if self.loss_scaler is not None:
