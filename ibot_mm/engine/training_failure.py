@@ -1,9 +1,9 @@
 """End a training that has failed, and say what can be done."""
 
 from pathlib import Path
-from typing import NoReturn, Optional
+from typing import NoReturn
 
-from ibot_mm.utils.latest_checkpoint import recorded_checkpoint
+from ibot_mm.utils.latest_checkpoint import saved_last
 
 LAST_GOOD = 'last_good.pth'
 
@@ -23,12 +23,6 @@ ADVICE = dict(
 
 class TrainingHealthError(RuntimeError):
     """The training has failed beyond recovery."""
-
-
-def saved_last(work_dir: str) -> Optional[Path]:
-    """The checkpoint that was saved last, if it is there."""
-    path = recorded_checkpoint(work_dir)
-    return Path(path) if path and Path(path).is_file() else None
 
 
 def stop_training(runner, reason: str, words: str) -> NoReturn:

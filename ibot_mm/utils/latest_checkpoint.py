@@ -38,6 +38,12 @@ def recorded_checkpoint(work_dir: str) -> Optional[str]:
     return path or None
 
 
+def saved_last(work_dir: str) -> Optional[Path]:
+    """The checkpoint that was saved last, if it is there."""
+    path = recorded_checkpoint(work_dir)
+    return Path(path) if path and Path(path).is_file() else None
+
+
 def latest_checkpoint(work_dir: str) -> Latest:
     """The newest checkpoint of a work directory that is whole.
 

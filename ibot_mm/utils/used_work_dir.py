@@ -1,24 +1,21 @@
 """Keep runs apart that would share a work directory."""
 
 from pathlib import Path
-from typing import List
+from typing import Optional
 
-from .latest_checkpoint import recorded_checkpoint
+from .latest_checkpoint import saved_last
 
 
 class WorkDirError(ValueError):
     """A work directory that belongs to another run."""
 
 
-def _checkpoints(work_dir: str) -> List[str]:
-    """Names of the checkpoints that runs left there; the last one last."""
+def _last_checkpoint(work_dir: str) -> Optional[Path]:
+    """The last checkpoint that a run left there, if any did."""
     paths = [path for pattern in ('epoch_*.pth', 'iter_*.pth')
              for path in Path(work_dir).glob(pattern) if path.is_file()]
-    paths.sort(key=lambda path: path.stat().st_mtime_ns)
-    recorded = recorded_checkpoint(work_dir)
-    if recorded and Path(recorded).is_file():
-        paths.append(Path(recorded))
-    return [path.name for path in paths]
+    return saved_last(work_dir) or max(
+        paths, key=lambda path: path.stat().st_mtime_ns, default=None)
 
 
 def require_unused(work_dir: str) -> None:
@@ -30,11 +27,11 @@ def require_unused(work_dir: str) -> None:
     Raises:
         WorkDirError: There are some.
     """
-    names = _checkpoints(work_dir)
-    if names:
+    last = _last_checkpoint(work_dir)
+    if last is not None:
         raise WorkDirError(
             f'"{work_dir}" holds a run already (its last checkpoint: '
-            f'{names[-1]}): continue it with --resume, name another '
+            f'{last.name}): continue it with --resume, name another '
             '--work-dir, or begin anew with --anew of tools/train.py, which '
             'moves its checkpoints to a folder beside.')
 

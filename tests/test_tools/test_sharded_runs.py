@@ -4,6 +4,7 @@ import re
 import signal
 import sys
 import time
+from functools import partial
 
 import pytest
 import torch
@@ -57,21 +58,13 @@ def load(path):
     return torch.load(path, weights_only=False)
 
 
-def close(a, b, path=''):
-    """Equal but for the rounding of another order of sums, in any nesting."""
-    if isinstance(a, torch.Tensor):
-        torch.testing.assert_close(
-            a, b, atol=1e-6, rtol=1e-4, msg=lambda m: f'{path}: {m}')
-    elif isinstance(a, dict):
-        assert list(a) == list(b), path
-        for key in a:
-            close(a[key], b[key], f'{path}/{key}')
-    elif isinstance(a, list):
-        assert len(a) == len(b), path
-        for i, (x, y) in enumerate(zip(a, b)):
-            close(x, y, f'{path}/{i}')
-    else:
-        assert a == b, path
+def to_rounding(a, b, path):
+    torch.testing.assert_close(
+        a, b, atol=1e-6, rtol=1e-4, msg=lambda m: f'{path}: {m}')
+
+
+# But for the rounding of another order of sums.
+close = partial(same, tensors=to_rounding)
 
 
 def assert_same_end(folder, other, compare):

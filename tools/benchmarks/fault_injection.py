@@ -97,6 +97,11 @@ class Run:
                                f'{self.work_dir / "output.txt"}')
         return code == 0
 
+    def wait(self) -> None:
+        """Let it go on to its end."""
+        while not self.ended():
+            time.sleep(0.1)
+
     def logged(self) -> int:
         """Iterations that it has logged, in all of its starts."""
         entries = (
@@ -194,8 +199,7 @@ def inject(run: Run, kills: int, seconds: float, seed: int) -> Dict[str, int]:
               *damaged, flush=True)
         run.start()
         count['restarts'] += 1
-    while not run.ended():
-        time.sleep(0.1)
+    run.wait()
     return count
 
 
@@ -226,8 +230,7 @@ def main() -> None:
         count = inject(killed, args.kills, args.seconds, args.seed)
         undisturbed = Run(config, root / 'undisturbed')
         undisturbed.start()
-        while not undisturbed.ended():
-            time.sleep(0.1)
+        undisturbed.wait()
         same = compare(killed.work_dir, undisturbed.work_dir)
     print(f'kills                            {count["kills"]}\n'
           f'  while a checkpoint was written {count["in_writing"]}\n'

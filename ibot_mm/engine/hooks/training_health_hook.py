@@ -11,10 +11,10 @@ from mmengine.dist import all_reduce
 from mmengine.hooks import Hook
 from torch import Tensor
 
-from ibot_mm.engine.training_failure import (LAST_GOOD, saved_last,
-                                              stop_training)
+from ibot_mm.engine.training_failure import LAST_GOOD, stop_training
 from ibot_mm.engine.unwrapped import unwrapped_model
 from ibot_mm.registry import HOOKS
+from ibot_mm.utils.latest_checkpoint import saved_last
 from ibot_mm.utils.sharded import local
 from ibot_mm.utils.whole_file import whole_file
 
