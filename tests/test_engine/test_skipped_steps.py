@@ -8,7 +8,7 @@ import pytest
 import torch
 from mmengine.config import Config
 from mmengine.logging import MessageHub
-from mmengine.optim import build_optim_wrapper
+from mmengine.optim import OptimWrapper, build_optim_wrapper
 
 from ibot_mm import config_path
 from ibot_mm.engine import (PretrainOptimWrapper, SkippedStepHook,
@@ -195,6 +195,7 @@ class FakeRunner:
         self.optim_wrapper = SimpleNamespace(
             accumulative_counts=accumulation,
             bad_gradients=None,
+            backed_off=0,
             should_update=lambda: (self.iter + 1) % accumulation == 0)
 
     def save_checkpoint(self, folder, name, meta, backend_args):
@@ -244,6 +245,15 @@ def test_files_of_the_hosts_batches_are_listed(tmp_path):
                           dict(loss=torch.tensor(math.nan)))
     assert (tmp_path / 'nonfinite' / 'rank0.txt').read_text() == (
         'iteration 1: loss nan\n  host.jpg\n')
+
+
+def test_wrappers_of_the_hosts_are_left_alone(tmp_path):
+    """They skip nothing."""
+    runner, hook = FakeRunner(tmp_path), SkippedStepHook()
+    parameter = torch.nn.Parameter(torch.zeros(1))
+    runner.optim_wrapper = OptimWrapper(torch.optim.SGD([parameter], lr=0.1))
+    hook.after_train_iter(runner, 0, {}, dict(loss=torch.tensor(math.nan)))
+    assert not (tmp_path / 'nonfinite').exists()
 
 
 def test_report_of_an_accumulated_step_holds_all_its_files(tmp_path):

@@ -73,6 +73,8 @@ class SkippedStepHook(Hook):
             TrainingHealthError: Too many in a row were skipped.
         """
         wrapper = runner.optim_wrapper
+        if not hasattr(wrapper, 'skipped'):
+            return  # a host's wrapper, which skips nothing
         if wrapper.stepped or wrapper.skipped:
             self.in_a_row = self.in_a_row + 1 if wrapper.skipped else 0
         self._batches.append((runner.iter, outputs, files_of(data_batch)))
@@ -86,7 +88,7 @@ class SkippedStepHook(Hook):
                 runner, 'nonfinite',
                 f'the last {self.in_a_row} losses were not finite (their '
                 f'files: {Path(runner.work_dir) / FOLDER})')
-        if getattr(wrapper, 'backed_off', 0) >= MAX_BACKED_OFF:
+        if wrapper.backed_off >= MAX_BACKED_OFF:
             stop_training(
                 runner, 'nonfinite', f'in the last {MAX_BACKED_OFF} steps '
                 'gradients were not finite, whatever the loss scale')
@@ -127,7 +129,7 @@ class SkippedStepHook(Hook):
                                 f'{error}')
 
     def _look_at_gradients(self, runner) -> None:
-        counts = getattr(runner.optim_wrapper, 'bad_gradients', None)
+        counts = runner.optim_wrapper.bad_gradients
         if counts is None:
             return
         total, in_a_row = map(int, counts.tolist())
