@@ -36,8 +36,21 @@ install() {
 
 has() { "$python" -c "import importlib.metadata as m; m.version('$1')" 2>/dev/null; }
 
+# Whether the package is there in the version that the reference file pins.
+has_pinned() { [ "$("$python" -c "import importlib.metadata as m; print(m.version('$1'))" 2>/dev/null)" = "$(sed -n "s/^$1==//p" "$reference")" ]; }
+
 # Whether mmcv is there with compiled operators.
 has_mmcv_ops() { "$python" -c 'import mmcv._ext' 2>/dev/null; }
+
+# build_mmcv PIP-ARGUMENT...: mmcv's wheel in $venv/wheels. Fails if it has no
+# operators: pip caches a wheel without them under the same key.
+build_mmcv() {
+  say "Building mmcv with compiled operators (about 12 minutes on 2 cores the first time, then from pip's cache)"
+  rm -rf "$venv/wheels"
+  MMCV_WITH_OPS=1 MAX_JOBS=${MAX_JOBS:-$(nproc)} "$python" -m pip wheel --quiet --disable-pip-version-check \
+    -c "$reference" --no-build-isolation --no-deps --wheel-dir "$venv/wheels" "$@" ${prefix}mmcv &&
+    "$python" -m zipfile --list "$venv"/wheels/*mmcv-*.whl | grep -q 'mmcv/_ext'
+}
 
 # make_environment lite|full: without or with mmcv's compiled operators.
 make_environment() {
@@ -62,25 +75,24 @@ make_environment() {
   fi
   "$python" -m pip --version >/dev/null 2>&1 || die "$venv is damaged: remove it and run this again."
 
-  if ! has torch || ! has torchvision || ! has ninja || ! has wheel; then
-    install "PyTorch (several minutes on a slow network)" -c "$reference" \
-      torch torchvision numpy setuptools wheel ninja psutil
+  # mmcv is built with these, outside of pip's build isolation.
+  local build_tools=(setuptools wheel ninja psutil)
+  for package in "${build_tools[@]}"; do
+    has_pinned "$package" || { install "the build tools" -c "$reference" "${build_tools[@]}"; break; }
+  done
+  if ! has torch || ! has torchvision; then
+    install "PyTorch (several minutes on a slow network)" -c "$reference" torch torchvision numpy
   fi
   if [ "$1" = full ]; then
     if ! has_mmcv_ops; then
       command -v g++ >/dev/null || die "g++ was not found: mmcv's operators are compiled (Debian: apt-get install g++)."
-      install "mmcv with compiled operators (about 10 minutes the first time, then from pip's cache)" \
-        -c "$reference" opencv-python-headless ${prefix}mmengine
-      # A copy without operators would count as installed.
-      "$python" -m pip uninstall --quiet --yes ${prefix}mmcv 2>/dev/null || true
-      MMCV_WITH_OPS=1 MAX_JOBS=${MAX_JOBS:-$(nproc)} install "mmcv" \
-        -c "$reference" --no-build-isolation ${prefix}mmcv
-      if ! has_mmcv_ops; then
-        # pip caches a wheel without operators under the same key.
-        MMCV_WITH_OPS=1 MAX_JOBS=${MAX_JOBS:-$(nproc)} install "mmcv, from its sources" \
-          -c "$reference" --no-build-isolation --no-cache-dir --force-reinstall --no-deps ${prefix}mmcv
-      fi
-      has_mmcv_ops || die "mmcv was built without operators: see pip's messages above."
+      install "mmcv's dependencies" -c "$reference" opencv-python-headless ${prefix}mmengine
+      # Built before the copy without operators goes: if the build fails, what
+      # worked before still works.
+      build_mmcv || build_mmcv --no-cache-dir ||
+        die "mmcv could not be built with operators: see pip's messages above. The environment is as it was."
+      install "mmcv" -c "$reference" --force-reinstall --no-deps "$venv"/wheels/*mmcv-*.whl
+      has_mmcv_ops || die "mmcv was built, but its operators cannot be imported: run $python -c 'import mmcv._ext'"
     fi
   elif ! has ${prefix}mmcv; then
     # Kept out of pip's cache, which would hand it back where operators are wanted.
