@@ -71,7 +71,7 @@ EXTRAS = dict(
     det=['onedl-mmdetection>=3.5.1'],
     seg=['onedl-mmsegmentation>=1.4.2', 'ftfy', 'regex'],
     tests=requirements('tests'),
-    docs=requirements('docs'),
+    plots=requirements('plots'),
     optional=requirements('optional'))
 EXTRAS['all'] = sorted({r for group in EXTRAS.values() for r in group})
 
@@ -82,7 +82,7 @@ setup(
     long_description=(ROOT / 'README.md').read_text(encoding='utf-8'),
     long_description_content_type='text/markdown',
     license='Apache-2.0',
-    python_requires='>=3.10',
+    python_requires='>=3.11',
     packages=find_packages(include=['ibot_mm', 'ibot_mm.*']),
     install_requires=requirements('runtime'),
     extras_require=EXTRAS,

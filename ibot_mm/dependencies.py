@@ -5,7 +5,7 @@ requirement lists the distributions that may provide it.
 """
 
 from importlib import metadata
-from typing import NamedTuple, Tuple
+from typing import NamedTuple
 
 
 class Requirement(NamedTuple):
@@ -18,7 +18,7 @@ class Requirement(NamedTuple):
     """
 
     module: str
-    minimum: Tuple[Tuple[str, str], ...]
+    minimum: tuple[tuple[str, str], ...]
 
 
 REQUIREMENTS = (
@@ -38,7 +38,7 @@ _ADVICE = ('install the tested versions with "pip install -r '
            'requirements/mminstall_openmmlab.txt" (OpenMMLab releases)')
 
 
-def _release(version: str) -> Tuple[int, ...]:
+def _release(version: str) -> tuple[int, ...]:
     """Leading numeric part of a version: '2.11.0+cu130' -> (2, 11, 0)."""
     numbers = []
     for part in version.split('+')[0].split('.'):
@@ -56,7 +56,7 @@ def _installed(distribution: str):
         return None
 
 
-def check_dependencies(requirements: Tuple[Requirement, ...] = REQUIREMENTS
+def check_dependencies(requirements: tuple[Requirement, ...] = REQUIREMENTS
                        ) -> None:
     """Raise if a required package is missing or too old.
 

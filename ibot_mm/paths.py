@@ -3,10 +3,9 @@
 import importlib.util
 import os
 from pathlib import Path
-from typing import List
 
 
-def _config_roots(package: str) -> List[Path]:
+def _config_roots(package: str) -> list[Path]:
     """Folders that may hold the configs of an installed package."""
     spec = importlib.util.find_spec(package)
     if spec is None or not spec.submodule_search_locations:

@@ -26,8 +26,10 @@ FUNCTIONS = _child('function', mmengine_registry.FUNCTIONS, 'datasets')
 HOOKS = _child('hook', mmengine_registry.HOOKS, 'engine')
 EVALUATORS = _child('evaluator', mmengine_registry.EVALUATOR, 'evaluation')
 METRICS = _child('metric', mmengine_registry.METRICS, 'evaluation')
-RUNNERS = _child('runner', mmengine_registry.RUNNERS, 'engine')
-STRATEGIES = _child('strategy', mmengine_registry.STRATEGIES, 'engine')
+RUNNERS = _child('runner', mmengine_registry.RUNNERS,
+                 'distributed.sharded_runner')
+STRATEGIES = _child('strategy', mmengine_registry.STRATEGIES,
+                    'distributed.sharded_strategy')
 LOOPS = _child('loop', mmengine_registry.LOOPS, 'engine')
 OPTIM_WRAPPERS = _child('optim_wrapper', mmengine_registry.OPTIM_WRAPPERS,
                         'engine')

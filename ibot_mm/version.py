@@ -1,3 +1,3 @@
-"""Version of the package; ``setup.py`` reads this file without importing it."""
+"""Version of the package; ``setup.py`` executes this file alone."""
 
 __version__ = '0.1.0'

@@ -1,6 +1,6 @@
 """Small models and batches for the tests."""
 
-from typing import Sequence
+from collections.abc import Sequence
 
 import numpy as np
 import pytest

@@ -5,7 +5,6 @@ writes them: all tokens of all crops go through the projection head and the
 prototypes, every pair of views is visited, masks are multiplied in.
 """
 
-from typing import Dict, List
 
 import torch
 import torch.nn.functional as F
@@ -29,8 +28,8 @@ def _tokens(backbone, crop: Tensor, mask=None) -> Tensor:
     return torch.cat([cls.unsqueeze(1), patch], dim=1)
 
 
-def dense_losses(model, global_crops: List[Tensor], local_crops: List[Tensor],
-                 masks: List[Tensor]) -> Dict[str, Tensor]:
+def dense_losses(model, global_crops: list[Tensor], local_crops: list[Tensor],
+                 masks: list[Tensor]) -> dict[str, Tensor]:
     """Losses and new centres of one step.
 
     Args:

@@ -1,21 +1,20 @@
 """Access to the reference values that the official code wrote."""
 
 import json
-from functools import lru_cache
+from functools import cache
 from pathlib import Path
-from typing import Dict
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from ibot_mm.utils import from_official
+from ibot_mm.checkpoints.official.state_dict import from_official
 
 DATA = Path(__file__).parent / 'data'
 
 
-@lru_cache(maxsize=None)
-def load(name: str) -> Dict[str, np.ndarray]:
+@cache
+def load(name: str) -> dict[str, np.ndarray]:
     """All arrays of a file."""
     with np.load(DATA / f'{name}.npz', allow_pickle=False) as file:
         return {key: file[key] for key in file.files}
@@ -32,7 +31,7 @@ def tensor(name: str, key: str) -> Tensor:
     return value.float() if value.dtype == torch.float16 else value
 
 
-def weights(name: str, prefix: str) -> Dict[str, Tensor]:
+def weights(name: str, prefix: str) -> dict[str, Tensor]:
     """Official parameters below a prefix, in our names."""
     keys = [key for key in load(name) if key.startswith(prefix)]
     return from_official(
@@ -40,7 +39,7 @@ def weights(name: str, prefix: str) -> Dict[str, Tensor]:
          for key in keys})
 
 
-def model_weights(name: str, prefix: str) -> Dict[str, Tensor]:
+def model_weights(name: str, prefix: str) -> dict[str, Tensor]:
     """Backbone and head of a whole model, as ``backbone.*`` and ``neck.*``."""
     return {
         **{

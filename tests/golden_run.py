@@ -1,6 +1,5 @@
 """Three training steps of the official code, to be replayed by our Runner."""
 
-from typing import Dict
 
 import numpy as np
 import torch
@@ -147,7 +146,7 @@ def build_runner(case: str, cfg: Config, name: str, **kwargs) -> Runner:
         **kwargs)
 
 
-def start_weights(case: str) -> Dict[str, Tensor]:
+def start_weights(case: str) -> dict[str, Tensor]:
     """The student's weights before the first step."""
     student = golden.model_weights(f'train_{case}_init', 'student0/')
     if CASES[case]['shared_head']:
@@ -163,7 +162,7 @@ def load_start(case: str, model: nn.Module) -> None:
     model.init_weights = lambda: None
 
 
-def compare_parameters(case: str, state: Dict[str, Tensor],
+def compare_parameters(case: str, state: dict[str, Tensor],
                        side: str) -> None:
     """Assert that a side's parameters are those after three steps."""
     prefix = '' if side == 'student' else 'teacher.'

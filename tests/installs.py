@@ -10,7 +10,6 @@ import subprocess
 import sys
 import sysconfig
 from pathlib import Path
-from typing import Dict
 
 from tests.launched import ROOT, environment
 
@@ -93,7 +92,7 @@ class Installation:
         """The folder that has to hold whatever is used of ibot_mm."""
         return self.sources if self.kind == 'editable' else self.site
 
-    def environment(self) -> Dict[str, str]:
+    def environment(self) -> dict[str, str]:
         """Without the paths by which the tests find the repository."""
         found = environment(PYTHON=str(self.python), NO_PROXY='127.0.0.1')
         found.pop('PYTHONPATH', None)
@@ -112,7 +111,7 @@ class Installation:
         """``mim`` of this environment."""
         return self.run(self.python, '-m', 'mim', *args, code=code)
 
-    def where(self) -> Dict[str, Path]:
+    def where(self) -> dict[str, Path]:
         """What Python, pip's metadata and mim take for the package."""
         found = json.loads(self.run(self.python, '-c', WHERE))
         return {name: Path(path) for name, path in found.items()}

@@ -5,8 +5,8 @@ import os
 import socket
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Dict, Iterator, Tuple
 
 import torch
 
@@ -17,7 +17,7 @@ EPOCH = 6  # iterations of two processes
 EPOCHS = 30
 
 
-def environment(**changes) -> Dict[str, str]:
+def environment(**changes) -> dict[str, str]:
     """Environment of CPU processes that use this interpreter.
 
     A Slurm job that the tests may run in is none of theirs.
@@ -68,7 +68,7 @@ def make_images(folder: Path, train: int = 48, val: int = 24) -> Path:
     return folder / 'shapes' / 'imagenet'
 
 
-def logged(work_dir: Path) -> Iterator[Dict]:
+def logged(work_dir: Path) -> Iterator[dict]:
     """Entries of the iterations in all logs of a work dir."""
     for path in sorted(work_dir.glob('*/vis_data/scalars.json')):
         for line in path.read_text().splitlines():
@@ -100,7 +100,7 @@ default_hooks = dict(
     return path
 
 
-def losses(work_dir: Path) -> Dict[int, Tuple[float, ...]]:
+def losses(work_dir: Path) -> dict[int, tuple[float, ...]]:
     """Values of each iteration in all logs of a work dir."""
     return {
         entry['iter']: tuple(entry[k] for k in ('loss', 'lr', 'momentum'))
@@ -108,7 +108,7 @@ def losses(work_dir: Path) -> Dict[int, Tuple[float, ...]]:
     }
 
 
-def final_weights(work_dir: Path) -> Dict[str, torch.Tensor]:
+def final_weights(work_dir: Path) -> dict[str, torch.Tensor]:
     """Student, teacher and centres at the end."""
     return torch.load(
         work_dir / f'epoch_{EPOCHS}.pth', weights_only=False)['state_dict']

@@ -13,9 +13,16 @@ from ibot_mm.engine import PretrainOptimWrapper
 from ibot_mm.registry import MODELS
 
 from . import golden
-from .golden_run import (CASES, STEPS, Recorder, build_runner,
-                         compare_parameters, config, load_start,
-                         start_weights)
+from .golden_run import (
+    CASES,
+    STEPS,
+    Recorder,
+    build_runner,
+    compare_parameters,
+    config,
+    load_start,
+    start_weights,
+)
 
 
 @pytest.fixture(scope='module', params=list(CASES))

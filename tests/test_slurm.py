@@ -12,9 +12,18 @@ from pathlib import Path
 import pytest
 import torch
 
-from tests.launched import (EPOCH, EPOCHS, ROOT, assert_same_training,
-                            environment, final_weights, free_port, losses,
-                            run, write_config)
+from tests.launched import (
+    EPOCH,
+    EPOCHS,
+    ROOT,
+    assert_same_training,
+    environment,
+    final_weights,
+    free_port,
+    losses,
+    run,
+    write_config,
+)
 
 pytestmark = pytest.mark.slow
 

@@ -49,7 +49,7 @@ build_mmcv() {
   rm -rf "$venv/wheels"
   MMCV_WITH_OPS=1 MAX_JOBS=${MAX_JOBS:-$(nproc)} "$python" -m pip wheel --quiet --disable-pip-version-check \
     -c "$reference" --no-build-isolation --no-deps --wheel-dir "$venv/wheels" "$@" ${prefix}mmcv &&
-    "$python" -m zipfile --list "$venv"/wheels/*mmcv-*.whl | grep -q 'mmcv/_ext'
+    "$python" -m zipfile --list "$venv"/wheels/*mmcv-*.whl | grep 'mmcv/_ext' >/dev/null
 }
 
 # make_environment lite|full: without or with mmcv's compiled operators.

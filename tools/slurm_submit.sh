@@ -32,9 +32,9 @@ interrupted=75  # exit code of a training that was told to stop, and saved
 config=$1 work_dir=$2
 shift 2
 if [ "${SLURM_RESTART_COUNT:-0}" != 0 ]; then
-  # It starts where there is no checkpoint yet; --anew was for the first time.
+  # It starts where there is no checkpoint yet; --fresh-start was for the first time.
   args=(--resume)
-  for arg in "$@"; do [ "$arg" = --anew ] || args+=("$arg"); done
+  for arg in "$@"; do [ "$arg" = --fresh-start ] || args+=("$arg"); done
   set -- "${args[@]}"
 fi
 

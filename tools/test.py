@@ -8,9 +8,9 @@ from mmengine.config import Config, DictAction
 from mmengine.runner import Runner
 
 import ibot_mm  # noqa: F401  (checks the installation first)
-from ibot_mm.engine.launch import prepare_launch
-from ibot_mm.utils.check_config import check_config
-from ibot_mm.utils.refuse_code import refuse_code
+from ibot_mm.checkpoints.refuse_code import refuse_code
+from ibot_mm.distributed.launch import prepare_launch
+from ibot_mm.engine.config_check import check_config
 
 
 def parse_args() -> argparse.Namespace:

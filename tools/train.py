@@ -3,7 +3,6 @@
 import argparse
 import os
 from pathlib import Path
-from typing import List
 
 from mmengine.config import Config, ConfigDict, DictAction
 from mmengine.registry import RUNNERS
@@ -11,13 +10,17 @@ from mmengine.runner import Runner
 from torch.distributed.elastic.multiprocessing.errors import record
 
 import ibot_mm  # noqa: F401  (checks the installation first)
-from ibot_mm.engine.launch import prepare_launch
-from ibot_mm.utils.check_config import check_config
-from ibot_mm.utils.latest_checkpoint import (Latest, latest_checkpoint,
-                                             require_same, require_whole)
-from ibot_mm.utils.pretrained import require_checkpoint
-from ibot_mm.utils.refuse_code import refuse_code
-from ibot_mm.utils.used_work_dir import require_unused, set_aside
+from ibot_mm.checkpoints.pretrained import require_checkpoint
+from ibot_mm.checkpoints.refuse_code import refuse_code
+from ibot_mm.checkpoints.resume import (
+    ResumePoint,
+    latest_checkpoint,
+    require_same_on_all_ranks,
+    verify_checkpoint,
+)
+from ibot_mm.distributed.launch import prepare_launch
+from ibot_mm.engine.config_check import check_config
+from ibot_mm.engine.work_dir import archive_run, require_unused
 
 
 def parse_args() -> argparse.Namespace:
@@ -33,7 +36,7 @@ def parse_args() -> argparse.Namespace:
         'the latest one in the work dir that is not damaged (if there is '
         'none, start)')
     parser.add_argument(
-        '--anew',
+        '--fresh-start',
         action='store_true',
         help='begin anew in a work dir that holds a run: its checkpoints '
         'move to <work dir>/earlier_<time>')
@@ -95,7 +98,7 @@ def enable_auto_scale_lr(cfg: ConfigDict) -> None:
         base_batch_size=rule['base_batch_size'] / accumulation, enable=True)
 
 
-def pretrained_parts(cfg: ConfigDict) -> List[ConfigDict]:
+def pretrained_parts(cfg: ConfigDict) -> list[ConfigDict]:
     """Parts of a model that start from a checkpoint."""
     init = cfg.get('init_cfg')
     found = [cfg] if isinstance(init, dict) and init.get(
@@ -106,7 +109,7 @@ def pretrained_parts(cfg: ConfigDict) -> List[ConfigDict]:
     return found
 
 
-def set_resume(cfg: Config, args: argparse.Namespace) -> Latest:
+def set_resume(cfg: Config, args: argparse.Namespace) -> ResumePoint:
     """Name the checkpoint that the run goes on from, if any.
 
     Raises:
@@ -114,20 +117,20 @@ def set_resume(cfg: Config, args: argparse.Namespace) -> Latest:
         WorkDirError: The work dir holds a run, and nothing is said of it.
     """
     if not args.resume:
-        if not (args.anew or cfg.get('resume')):
+        if not (args.fresh_start or cfg.get('resume')):
             require_unused(cfg.work_dir)
-        return Latest(None)
-    if args.anew:
-        raise ValueError('--resume and --anew contradict each other: give '
-                         'one of them.')
+        return ResumePoint(None)
+    if args.fresh_start:
+        raise ValueError('--resume and --fresh-start contradict each other: '
+                         'give one of them.')
     if args.resume == 'auto':
         found = latest_checkpoint(cfg.work_dir)
     else:
         if not Path(args.resume).resolve().is_relative_to(
                 Path(cfg.work_dir).resolve()):
             require_unused(cfg.work_dir)
-        require_whole(args.resume)
-        found = Latest(args.resume)
+        verify_checkpoint(args.resume)
+        found = ResumePoint(args.resume)
     if found.path:
         cfg.resume, cfg.load_from = True, found.path
     return found
@@ -160,7 +163,7 @@ def set_pretrained(cfg: Config, args: argparse.Namespace) -> None:
             refuse_code(path)
 
 
-def merge_args(cfg: Config, args: argparse.Namespace) -> Latest:
+def merge_args(cfg: Config, args: argparse.Namespace) -> ResumePoint:
     """Apply the command line to the config, and check the settings.
 
     Returns:
@@ -198,11 +201,11 @@ def main() -> None:
     prepare_launch(cfg)
     runner = RUNNERS.build(cfg) if 'runner_type' in cfg else Runner.from_cfg(
         cfg)
-    require_same(resumed.path)
+    require_same_on_all_ranks(resumed.path)
     if resumed.warning:
         runner.logger.warning(resumed.warning)
-    if args.anew and runner.rank == 0:
-        set_aside(runner.work_dir, f'earlier_{runner.timestamp}')
+    if args.fresh_start and runner.rank == 0:
+        archive_run(runner.work_dir, f'earlier_{runner.timestamp}')
     runner.train()
 
 

@@ -14,5 +14,5 @@ _base_ = [
     '../_base_/models/ibot_vit-small-p16.py',
     '../_base_/datasets/imagenet_multicrop.py',
     '../_base_/schedules/adamw_cosine.py',
-    '../_base_/default_runtime.py',
+    '../_base_/pretrain_runtime.py',
 ]

@@ -2,12 +2,18 @@ from .checked_coco import CheckedCocoDataset
 from .checked_segmentation import CheckedSegDataset
 from .collate import multi_crop_collate
 from .inaturalist import INaturalist
-from .labelled_dataset import LabelledDataset
-from .pretrain_dataset import PretrainDataset
+from .labelled import LabelledDataset
+from .pretrain import PretrainDataset
 from .samplers import PretrainSampler
-from .transforms import (BlockMaskGenerator, CheckSegLabels, LoadImage,
-                         MaskGlobalCrops, MultiCrop, RandomMaskGenerator,
-                         RGBToBGR)
+from .transforms import (
+                         BlockMaskGenerator,
+                         CheckSegLabels,
+                         LoadImage,
+                         MaskGlobalCrops,
+                         MultiCrop,
+                         RandomMaskGenerator,
+                         RGBToBGR,
+)
 
 __all__ = [
     'BlockMaskGenerator', 'CheckSegLabels', 'CheckedCocoDataset',

@@ -2,13 +2,18 @@
 
 from typing import Any
 
+from ibot_mm.engine.config_signatures import forwards_to
 from ibot_mm.registry import DATASETS
-from ibot_mm.utils.config_signatures import forwards_to
 
 from .checked_init import Samples, checked_init
 from .coco_file import check_coco_file
-from .dataset_errors import (is_local, require, require_files, require_names,
-                             require_prefix)
+from .dataset_errors import (
+    is_local,
+    require,
+    require_files,
+    require_names,
+    require_prefix,
+)
 
 
 def _host_class(cfg: dict) -> type:

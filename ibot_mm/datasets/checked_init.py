@@ -1,10 +1,10 @@
 """A look at the samples of a host's data set before it hides them."""
 
-from typing import Callable, List
+from collections.abc import Callable
 
 from mmengine.dataset import BaseDataset
 
-Samples = List[dict]
+Samples = list[dict]
 
 
 def checked_init(dataset: BaseDataset,

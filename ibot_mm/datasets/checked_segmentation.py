@@ -2,17 +2,24 @@
 
 import logging
 import os
-from typing import Any, Optional, Sequence
+from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from mmengine.logging import print_log
 
+from ibot_mm.engine.config_signatures import forwards_to
 from ibot_mm.registry import DATASETS
-from ibot_mm.utils.config_signatures import forwards_to
 
 from .checked_init import Samples, checked_init
-from .dataset_errors import (is_local, quoted, require, require_files,
-                             require_names, require_prefix)
+from .dataset_errors import (
+    is_local,
+    quoted,
+    require,
+    require_files,
+    require_names,
+    require_prefix,
+)
 from .transforms import CheckSegLabels
 
 # Label maps that are read before the start; the others are checked as they
@@ -78,7 +85,7 @@ def _host_class(name: str) -> type:
     return found
 
 
-def _find_loader(transforms: Sequence[Any]) -> Optional[Any]:
+def _find_loader(transforms: Sequence[Any]) -> Any | None:
     """The transform that loads label maps."""
     from mmseg.datasets.transforms import LoadAnnotations
     return next(

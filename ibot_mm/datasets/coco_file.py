@@ -1,8 +1,9 @@
 """What a file of COCO annotations must hold to be read rightly."""
 
 import json
+from collections.abc import Sequence
 from math import isfinite
-from typing import Any, Dict, List, Optional, Sequence
+from typing import Any
 
 from mmengine import fileio
 
@@ -20,7 +21,7 @@ NUMBERS = ('width', 'height', 'area')
 def check_coco_file(path: str,
                     classes: Sequence[str],
                     learn: bool = True,
-                    backend_args: Optional[dict] = None) -> None:
+                    backend_args: dict | None = None) -> None:
     """Refuse annotations that the host would stumble over or misread.
 
     Args:
@@ -51,7 +52,7 @@ def check_coco_file(path: str,
                    list(classes), path)
 
 
-def _read(path: str, backend_args: Optional[dict]) -> Dict[str, Any]:
+def _read(path: str, backend_args: dict | None) -> dict[str, Any]:
     """The content of the file, an object of JSON."""
     text = fileio.get(path, backend_args=backend_args)
     try:
@@ -67,7 +68,7 @@ def _read(path: str, backend_args: Optional[dict]) -> Dict[str, Any]:
     return content
 
 
-def _check_list(content: Dict[str, Any], name: str, path: str) -> None:
+def _check_list(content: dict[str, Any], name: str, path: str) -> None:
     """One of the lists, and the keys of its entries with their types."""
     if not isinstance(content.get(name), list):
         raise ValueError(
@@ -97,9 +98,9 @@ def _check_list(content: Dict[str, Any], name: str, path: str) -> None:
                     'number.')
 
 
-def _check_images(content: Dict[str, Any], path: str) -> None:
+def _check_images(content: dict[str, Any], path: str) -> None:
     """Ids of the images, of which the host takes the last of each."""
-    names: Dict[Any, Any] = {}
+    names: dict[Any, Any] = {}
     for entry in content['images']:
         if entry['id'] in names:
             raise ValueError(
@@ -109,7 +110,7 @@ def _check_images(content: Dict[str, Any], path: str) -> None:
         names[entry['id']] = entry['file_name']
 
 
-def _check_annotations(content: Dict[str, Any], path: str) -> None:
+def _check_annotations(content: dict[str, Any], path: str) -> None:
     """What the annotations refer to and hold, if there are any."""
     known = {entry['id']: None for entry in content['categories']}
     images = {entry['id']: None for entry in content['images']}
@@ -134,7 +135,7 @@ def _check_annotations(content: Dict[str, Any], path: str) -> None:
                 'leave it out.')
 
 
-def _stray(entry: Dict[str, Any], images: List[Any], path: str) -> str:
+def _stray(entry: dict[str, Any], images: list[Any], path: str) -> str:
     """What is wrong with an annotation of no image."""
     wrong = entry['image_id']
     alike = [image for image in images if str(image) == str(wrong)]

@@ -1,6 +1,6 @@
 """Make a batch of samples with crops and masks."""
 
-from typing import Dict, List, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 import torch
@@ -9,9 +9,9 @@ from torch import Tensor
 from ibot_mm.registry import FUNCTIONS
 
 
-def _stack(samples: Sequence[dict], key: str) -> List[Tensor]:
+def _stack(samples: Sequence[dict], key: str) -> list[Tensor]:
     """Crops of equal size in one tensor, crop-major: a list over sizes."""
-    by_size: Dict[tuple, List[np.ndarray]] = {}
+    by_size: dict[tuple, list[np.ndarray]] = {}
     for crops in zip(*(sample[key] for sample in samples)):
         by_size.setdefault(crops[0].shape, []).extend(crops)
     return [

@@ -1,8 +1,9 @@
 """What data sets with labels say when something is wrong with the data."""
 
 import os
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any, Dict, Iterator, Optional, Sequence, Set
+from typing import Any
 
 
 def require(path: str, kind: str, setting: str, data_root: str = '') -> None:
@@ -35,7 +36,7 @@ def quoted(names: Sequence[str], limit: int = 5) -> str:
     return f'{text} and {more} more' if more > 0 else text
 
 
-def is_local(path: str, backend_args: Optional[dict]) -> bool:
+def is_local(path: str, backend_args: dict | None) -> bool:
     """Whether a host's data set reads a path from this machine's files."""
     return not backend_args and '://' not in path
 
@@ -65,7 +66,7 @@ def require_prefix(dataset: Any, key: str) -> None:
 
 def _missing(paths: Sequence[str]) -> Iterator[str]:
     """Paths of files that are not there; lists each folder once."""
-    names: Dict[str, Set[str]] = {}
+    names: dict[str, set[str]] = {}
     for path in paths:
         folder, name = os.path.split(path)
         folder = folder or '.'

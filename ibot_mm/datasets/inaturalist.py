@@ -2,7 +2,6 @@
 
 import json
 import os
-from typing import Dict, List
 
 from mmpretrain.datasets import BaseDataset
 
@@ -54,7 +53,7 @@ class INaturalist(BaseDataset):
         super().__init__(
             ann_file=f'{split}{year}.json', data_root=data_root, **kwargs)
 
-    def load_data_list(self) -> List[dict]:
+    def load_data_list(self) -> list[dict]:
         """List the samples.
 
         Raises:
@@ -78,7 +77,7 @@ class INaturalist(BaseDataset):
                 gt_label=labels[image['id']]) for image in content['images']
         ]
 
-    def _rank_categories(self) -> Dict[int, int]:
+    def _rank_categories(self) -> dict[int, int]:
         """Label by category id; sets the names of the classes."""
         path = os.path.join(self.data_root, f'train{self.year}.json')
         categories = sorted(
@@ -88,8 +87,8 @@ class INaturalist(BaseDataset):
             'classes', tuple(category['name'] for category in categories))
         return {category['id']: i for i, category in enumerate(categories)}
 
-    def _labels(self, annotations: List[dict],
-                ranks: Dict[int, int]) -> Dict[int, int]:
+    def _labels(self, annotations: list[dict],
+                ranks: dict[int, int]) -> dict[int, int]:
         """Label by image id."""
         ids = {note['category_id'] for note in annotations}
         unknown = sorted(ids - ranks.keys())

@@ -1,7 +1,7 @@
 """Sampler whose indices say which epoch they belong to."""
 
+from collections.abc import Iterator
 from itertools import islice
-from typing import Iterator, Optional
 
 from mmengine.dataset import DefaultSampler
 
@@ -51,7 +51,7 @@ class PretrainSampler(DefaultSampler):
     def __init__(self,
                  dataset,
                  shuffle: bool = True,
-                 seed: Optional[int] = None,
+                 seed: int | None = None,
                  round_up: bool = True) -> None:
         super().__init__(dataset, shuffle, seed, round_up)
         self._skipped = 0

@@ -1,18 +1,18 @@
 """Unsupervised classification: clusters against classes."""
 
-from typing import Dict, Optional
 
 import numpy as np
 import torch
+from mmpretrain.utils import require
 
 from ibot_mm.registry import EVALUATORS
 
 from .features import Features
-from .optional import optional
 
 
+@require('scikit-learn')
 def clustering_scores(labels: np.ndarray,
-                      clusters: np.ndarray) -> Dict[str, float]:
+                      clusters: np.ndarray) -> dict[str, float]:
     """Agreement of clusters with classes (paper, unsupervised learning).
 
     Args:
@@ -25,8 +25,8 @@ def clustering_scores(labels: np.ndarray,
         to classes (Hungarian algorithm; samples of unassigned clusters count
         as wrong), ``ari``, ``nmi`` and ``fmi``, all as shares of 1.
     """
-    optimize = optional('scipy.optimize', 'scipy', 'clustering')
-    metrics = optional('sklearn.metrics', 'scikit-learn', 'clustering')
+    from scipy import optimize
+    from sklearn import metrics
     classes, label_rank = np.unique(labels, return_inverse=True)
     names, cluster_rank = np.unique(clusters, return_inverse=True)
     counts = np.zeros((len(names), len(classes)), dtype=np.int64)
@@ -45,8 +45,8 @@ class PrototypeClustering:
 
     needs_bank = False
 
-    def __call__(self, queries: Features, bank: Optional[Features],
-                 device: torch.device) -> Dict[str, float]:
+    def __call__(self, queries: Features, bank: Features | None,
+                 device: torch.device) -> dict[str, float]:
         """Compare the likeliest prototypes with the classes.
 
         Args:

@@ -4,7 +4,6 @@ import hashlib
 import logging
 import os
 from pathlib import Path
-from typing import Optional
 
 import numpy as np
 import torch
@@ -65,7 +64,7 @@ class FeatureCache:
         add_samples(digest, dataset)
         return self.folder / f'features_{digest.hexdigest()[:24]}.pt'
 
-    def load(self, path: Path) -> Optional[Features]:
+    def load(self, path: Path) -> Features | None:
         """Features in a file, or None if not all ranks see it."""
         everywhere = torch.tensor(int(path.is_file()))
         all_reduce(everywhere, 'min')

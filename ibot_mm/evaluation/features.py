@@ -2,7 +2,8 @@
 
 import logging
 import time
-from typing import Callable, List, NamedTuple
+from collections.abc import Callable
+from typing import NamedTuple
 
 import torch
 from mmengine.dist import all_gather, all_reduce, get_world_size
@@ -52,7 +53,7 @@ def gather_rows(tensor: Tensor, chunk_size: int = 65536) -> Tensor:
     return result
 
 
-def _joined(vectors: List[Tensor]) -> Tensor:
+def _joined(vectors: list[Tensor]) -> Tensor:
     """One tensor; of the right width on a rank that has no images."""
     width = torch.tensor(vectors[0].shape[1] if vectors else 0)
     all_reduce(width, 'max')

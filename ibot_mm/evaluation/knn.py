@@ -1,6 +1,6 @@
 """Weighted k-NN classifier (Wu et al., arXiv 1805.01978), as iBOT uses it."""
 
-from typing import Dict, Optional, Sequence, Tuple
+from collections.abc import Sequence
 
 import torch
 import torch.nn.functional as F
@@ -13,7 +13,7 @@ from .features import Features
 
 
 def _nearest(queries: Tensor, bank: Tensor, k: int,
-             chunk_size: int) -> Tuple[Tensor, Tensor]:
+             chunk_size: int) -> tuple[Tensor, Tensor]:
     """Similarities and indices (M, k) of the k most similar, best first."""
     best, index = queries.new_zeros(len(queries), 0), None
     for start in range(0, len(bank), chunk_size):
@@ -38,7 +38,7 @@ def knn_predict(bank: Tensor,
                 topn: int = 5,
                 chunk_size: int = 1024,
                 bank_chunk_size: int = 65536,
-                device: Optional[torch.device] = None) -> Dict[int, Tensor]:
+                device: torch.device | None = None) -> dict[int, Tensor]:
     """Classes of the queries, best first, for several k in one pass.
 
     A class scores the sum of exp(similarity / temperature) over those of the
@@ -79,7 +79,7 @@ def knn_predict(bank: Tensor,
     device = device or queries.device
     bank, labels = bank.to(device), bank_labels.to(device)
     topn = min(topn, num_classes)
-    rankings: Dict[int, list] = {k: [] for k in ks}
+    rankings: dict[int, list] = {k: [] for k in ks}
     for chunk in queries.split(chunk_size):
         chunk = chunk.to(device)
         similarity, neighbours = _nearest(chunk, bank, max(ks),
@@ -120,7 +120,7 @@ class KNNClassification:
             chunk_size=chunk_size, bank_chunk_size=bank_chunk_size)
 
     def __call__(self, queries: Features, bank: Features,
-                 device: torch.device) -> Dict[str, float]:
+                 device: torch.device) -> dict[str, float]:
         """Classify the queries.
 
         Args:

@@ -1,7 +1,7 @@
 """Accuracy of every learning rate of a linear probe."""
 
 import logging
-from typing import Dict, List, Sequence
+from collections.abc import Sequence
 
 import torch
 from mmengine.evaluator import BaseMetric
@@ -37,7 +37,7 @@ class LinearProbeMetric(BaseMetric):
         """Keep the counts of a batch."""
         self.results.extend(data_samples)
 
-    def compute_metrics(self, results: List[dict]) -> Dict[str, float]:
+    def compute_metrics(self, results: list[dict]) -> dict[str, float]:
         """Accuracies of the data set.
 
         Args:

@@ -1,16 +1,16 @@
 """Logistic regression on frozen features."""
 
 import warnings
-from typing import Dict, Sequence
+from collections.abc import Sequence
 
 import torch
 import torch.nn.functional as F
 from mmengine.dist import broadcast, is_main_process
+from mmpretrain.utils import require
 
 from ibot_mm.registry import EVALUATORS
 
 from .features import Features
-from .optional import optional
 
 
 @EVALUATORS.register_module()
@@ -44,7 +44,7 @@ class LogisticRegression:
         self.tol = tol
 
     def __call__(self, queries: Features, bank: Features,
-                 device: torch.device) -> Dict[str, float]:
+                 device: torch.device) -> dict[str, float]:
         """Fit on the bank, classify the queries; one rank does it.
 
         Args:
@@ -77,6 +77,7 @@ class LogisticRegression:
         metrics['logistic/lambda'] = self.lambdas[best]
         return metrics
 
+    @require('scikit-learn')
     def fit(self, bank: Features, strength: float):
         """The fitted classifier of scikit-learn.
 
@@ -87,22 +88,20 @@ class LogisticRegression:
         Raises:
             RuntimeError: The solver did not converge.
         """
-        purpose = 'logistic regression'
-        warning = optional('sklearn.exceptions', 'scikit-learn',
-                           purpose).ConvergenceWarning
-        solver = optional('sklearn.linear_model', 'scikit-learn',
-                          purpose).LogisticRegression(
+        from sklearn.exceptions import ConvergenceWarning
+        from sklearn.linear_model import LogisticRegression as Solver
+        solver = Solver(
             C=1 / strength,
             fit_intercept=False,
             max_iter=self.max_iter,
             tol=self.tol * 2 / len(bank.labels.unique()))
         with warnings.catch_warnings():
-            warnings.simplefilter('error', warning)
+            warnings.simplefilter('error', ConvergenceWarning)
             try:
                 solver.fit(
                     F.normalize(bank.vectors, dim=-1).numpy(),
                     bank.labels.numpy())
-            except warning as error:
+            except ConvergenceWarning as error:
                 reason = str(error).splitlines()[0]
                 raise RuntimeError(
                     f'logistic regression with lambda = {strength:g} did not '

@@ -1,14 +1,13 @@
 from .algorithms import IBOT
 from .backbones import IBOTSwin, IBOTViT
-from .classifiers import FrozenFeatures, LinearProbe
+from .classifiers import FeatureExtractor, LinearProbe
 from .data_preprocessors import MultiCropDataPreprocessor
 from .heads import IBOTHead
 from .losses import KoLeoLoss
-from .necks import (IBOTNeck, ProjectionNeck, SimpleFeaturePyramid,
-                    ViTPyramid)
+from .necks import IBOTNeck, ProjectionNeck, SimpleFeaturePyramid, ViTPyramid
 
 __all__ = [
-    'FrozenFeatures', 'IBOT', 'IBOTHead', 'IBOTNeck', 'IBOTSwin', 'IBOTViT',
+    'FeatureExtractor', 'IBOT', 'IBOTHead', 'IBOTNeck', 'IBOTSwin', 'IBOTViT',
     'KoLeoLoss', 'LinearProbe', 'MultiCropDataPreprocessor', 'ProjectionNeck',
     'SimpleFeaturePyramid', 'ViTPyramid'
 ]

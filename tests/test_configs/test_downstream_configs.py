@@ -8,7 +8,7 @@ too. A published figure is the paper's.
 import re
 import textwrap
 from copy import deepcopy
-from functools import lru_cache
+from functools import cache
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -21,8 +21,15 @@ import yaml
 from mmengine.config import Config
 from mmengine.model import MMDistributedDataParallel
 from mmengine.optim import build_optim_wrapper
-from mmengine.registry import (DATA_SAMPLERS, DATASETS, HOOKS, METRICS,
-                               MODELS, TRANSFORMS, DefaultScope)
+from mmengine.registry import (
+    DATA_SAMPLERS,
+    DATASETS,
+    HOOKS,
+    METRICS,
+    MODELS,
+    TRANSFORMS,
+    DefaultScope,
+)
 
 import ibot_mm  # noqa: F401
 
@@ -108,7 +115,7 @@ SWIN_DECAY = dict(custom_keys={
 SOFTMAX = dict(type='CrossEntropyLoss', use_sigmoid=False, loss_weight=1.0)
 
 
-@lru_cache(maxsize=None)
+@cache
 def _load(path):
     return Config.fromfile(path)
 

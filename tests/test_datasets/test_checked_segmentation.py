@@ -8,8 +8,11 @@ from mmengine.registry import DATASETS, DefaultScope
 from PIL import Image
 from torch.utils.data import DataLoader
 
-from ibot_mm.datasets import (CheckedSegDataset, CheckSegLabels,
-                              checked_segmentation)
+from ibot_mm.datasets import (
+    CheckedSegDataset,
+    CheckSegLabels,
+    checked_segmentation,
+)
 
 mmseg = pytest.importorskip('mmseg.datasets')
 

@@ -7,8 +7,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from ibot_mm.datasets.transforms import (ImageDecodeError, LoadImage,
-                                         decode_image)
+from ibot_mm.datasets.transforms import (
+    ImageDecodeError,
+    LoadImage,
+    decode_image,
+)
 
 RED = (200, 40, 20)
 

@@ -5,8 +5,11 @@ import random
 import numpy as np
 import pytest
 
-from ibot_mm.datasets import (BlockMaskGenerator, MaskGlobalCrops,
-                              RandomMaskGenerator)
+from ibot_mm.datasets import (
+    BlockMaskGenerator,
+    MaskGlobalCrops,
+    RandomMaskGenerator,
+)
 from tests import golden
 
 CASES = golden.meta('masks')['cases']

@@ -13,8 +13,7 @@ from torchvision.transforms import functional as TF
 
 from ibot_mm.datasets import MultiCrop
 from ibot_mm.datasets.transforms import photometric
-from ibot_mm.datasets.transforms.multi_crop import (CropView, resize,
-                                                    sample_box)
+from ibot_mm.datasets.transforms.multi_crop import CropView, resize, sample_box
 
 
 def photo(seed=0, height=150, width=200):

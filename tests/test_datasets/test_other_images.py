@@ -16,9 +16,12 @@ from scipy.ndimage import gaussian_filter
 from ibot_mm.datasets import LoadImage, MultiCrop, multi_crop_collate
 from ibot_mm.datasets.transforms import ImageDecodeError, decode_unchanged
 from ibot_mm.datasets.transforms.multi_crop import resize
-from ibot_mm.datasets.transforms.photometric import (adjust_brightness,
-                                                     adjust_contrast,
-                                                     gaussian_blur, solarize)
+from ibot_mm.datasets.transforms.photometric import (
+    adjust_brightness,
+    adjust_contrast,
+    gaussian_blur,
+    solarize,
+)
 from ibot_mm.models import MultiCropDataPreprocessor
 
 RNG = np.random.default_rng(0)

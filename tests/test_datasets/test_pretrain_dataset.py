@@ -9,8 +9,11 @@ from mmengine.dataset import worker_init_fn
 from PIL import Image
 from torch.utils.data import DataLoader
 
-from ibot_mm.datasets import (PretrainDataset, PretrainSampler,
-                              multi_crop_collate)
+from ibot_mm.datasets import (
+    PretrainDataset,
+    PretrainSampler,
+    multi_crop_collate,
+)
 from ibot_mm.datasets.samplers import SampleIndex
 from ibot_mm.engine import BadFileHook
 

@@ -3,8 +3,11 @@
 import torch
 from mmengine.logging import MessageHub
 
-from ibot_mm.engine import (FreezeLastLayerHook, PretrainRuntimeInfoHook,
-                            TeacherTemperatureHook)
+from ibot_mm.engine import (
+    FreezeLastLayerHook,
+    PretrainRuntimeInfoHook,
+    TeacherTemperatureHook,
+)
 from tests.builders import build_model
 
 

@@ -13,10 +13,10 @@ import pytest
 import torch
 import torch.distributed as dist
 
+from ibot_mm.checkpoints.resume import latest_checkpoint
 from ibot_mm.engine import InterruptionHook
+from ibot_mm.engine.dataloader_workers import _shielded
 from ibot_mm.engine.hooks import interruption_hook
-from ibot_mm.engine.worker_signals import _shielded
-from ibot_mm.utils.latest_checkpoint import latest_checkpoint
 from tests.tiny_run import EPOCH, At, build_runner, checkpoints, log_of
 
 ROOT = Path(__file__).parents[2]

@@ -10,12 +10,12 @@ from mmengine.utils import digit_version
 
 from ibot_mm.datasets import multi_crop_collate
 from ibot_mm.engine import PretrainOptimWrapper, TeacherEMAHook
-from ibot_mm.engine.optimizers.pretrain_optim_wrapper import \
-    clip_grads_per_parameter
+from ibot_mm.engine.optimizers.pretrain_optim_wrapper import (
+    clip_grads_per_parameter,
+)
 from ibot_mm.engine.optimizers.wrapper_constructor import fused_by_default
 from tests import golden
-from tests.builders import (batch, build_model, needs_cpu_float16,
-                            samples)
+from tests.builders import batch, build_model, needs_cpu_float16, samples
 
 
 def wrap(model, **kwargs):

@@ -10,10 +10,9 @@ from pathlib import Path
 
 import pytest
 import torch
-from mmengine.fileio import (BaseStorageBackend, FileClient,
-                             register_backend)
+from mmengine.fileio import BaseStorageBackend, FileClient, register_backend
 
-from ibot_mm.utils.latest_checkpoint import latest_checkpoint
+from ibot_mm.checkpoints.resume import latest_checkpoint
 from tests.tiny_run import At, build_runner, checkpoints, log_of
 
 ROOT = Path(__file__).parents[2]
@@ -221,15 +220,16 @@ def test_last_checkpoint_cannot_be_written(tmp_path):
 
 KILLED_WHILE_WRITING = '''
 import os, signal, sys
-from ibot_mm.utils import whole_file
+
+from ibot_mm.checkpoints import atomic_write
 from tests.tiny_run import build_runner
-sync, synced = whole_file._sync, []
+sync, synced = atomic_write._sync, []
 def kill(path):
     synced.append(path)
     if 'epoch_2.pth' in path.name:
         os.kill(os.getpid(), signal.SIGKILL)
     sync(path)
-whole_file._sync = kill
+atomic_write._sync = kill
 build_runner(sys.argv[1], checkpoint=dict(max_keep_ckpts=1)).train()
 '''
 

@@ -7,10 +7,14 @@ import pytest
 import torch
 from mmengine.optim import OptimWrapper
 
-from ibot_mm.engine import (CosineWeightDecay, EpochCosineLR,
-                            PretrainOptimWrapper,
-                            TeacherEMAHook, TeacherTemperatureHook,
-                            WarmupCosineLR)
+from ibot_mm.engine import (
+    CosineWeightDecay,
+    EpochCosineLR,
+    PretrainOptimWrapper,
+    TeacherEMAHook,
+    TeacherTemperatureHook,
+    WarmupCosineLR,
+)
 from ibot_mm.engine.hooks.teacher_temperature_hook import warmup_values
 from tests import golden
 

@@ -11,9 +11,13 @@ from mmengine.logging import MessageHub
 from mmengine.optim import OptimWrapper, build_optim_wrapper
 
 from ibot_mm import config_path
-from ibot_mm.engine import (PretrainOptimWrapper, SkippedStepHook,
-                            TeacherEMAHook, TrainingHealthError)
-from ibot_mm.engine.optimizers.loss_guard import LossGuard
+from ibot_mm.engine import (
+    PretrainOptimWrapper,
+    SkippedStepHook,
+    TeacherEMAHook,
+    TrainingHealthError,
+)
+from ibot_mm.engine.optimizers.nonfinite_check import LossGuard
 from tests.builders import batch, build_model, needs_cpu_float16
 
 GPU = (pytest.mark.cuda,

@@ -8,8 +8,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from ibot_mm.engine import FeatureTestLoop
 from ibot_mm.evaluation import FeatureCache, Features, extract_features
-
-from ibot_mm.models import FrozenFeatures
+from ibot_mm.models import FeatureExtractor
 from tests.builders import ARCH
 
 
@@ -104,7 +103,7 @@ def frozen(**changes):
     backbone = dict(type='ibot_mm.IBOTViT', arch=dict(ARCH), img_size=32,
                     patch_size=8)
     backbone.update(changes.pop('backbone', {}))
-    return FrozenFeatures(backbone, **changes)
+    return FeatureExtractor(backbone, **changes)
 
 
 def test_settings_tell_models_of_equal_weights_apart():

@@ -6,7 +6,7 @@ import torch
 from mmpretrain.models import SwinTransformer, VisionTransformer
 
 from ibot_mm.models import IBOTSwin, IBOTViT
-from ibot_mm.models.backbones.ibot_vit import interpolate_positions
+from ibot_mm.models.layers.pos_embed import interpolate_positions
 from tests import golden
 
 VIT = dict(

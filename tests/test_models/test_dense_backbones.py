@@ -4,8 +4,8 @@ import pytest
 import torch
 import torch.nn.functional as F
 
+from ibot_mm.checkpoints.load import CheckpointError
 from ibot_mm.models import IBOTSwin, IBOTViT
-from ibot_mm.utils.safe_load import CheckpointError
 
 VIT = dict(
     arch=dict(

@@ -8,8 +8,14 @@ from hypothesis import strategies as st
 
 from ibot_mm.datasets import multi_crop_collate
 from ibot_mm.registry import MODELS
-from tests.builders import (batch, build_model, head_losses, model_config,
-                            needs_cpu_float16, samples)
+from tests.builders import (
+    batch,
+    build_model,
+    head_losses,
+    model_config,
+    needs_cpu_float16,
+    samples,
+)
 from tests.dense import dense_losses
 
 

@@ -7,7 +7,7 @@ from mmpretrain.structures import DataSample
 
 from ibot_mm.evaluation import LinearProbeMetric
 from ibot_mm.models import IBOTSwin, LinearProbe
-from ibot_mm.models.classifiers.frozen_features import pooled_tokens
+from ibot_mm.models.classifiers.feature_extractor import pooled_tokens
 from ibot_mm.models.classifiers.linear_probe import LEARNING_RATES
 from tests import golden
 from tests.builders import ARCH

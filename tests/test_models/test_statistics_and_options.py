@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from ibot_mm.models import IBOTHead, KoLeoLoss
-from ibot_mm.models.heads.sinkhorn import sinkhorn_knopp
+from ibot_mm.models.losses.sinkhorn_knopp import sinkhorn_knopp
 from tests.builders import batch, build_model, head_losses
 
 

@@ -5,7 +5,7 @@ import torch
 from mmengine.utils import digit_version
 
 from ibot_mm.models import IBOTSwin, MultiCropDataPreprocessor
-from ibot_mm.models.backbones.stochastic_depth import add_subset_residual
+from ibot_mm.models.layers.drop_path import add_subset_residual
 from tests.builders import batch, build_model, needs_cpu_float16
 
 # Older compilers stop at a decorator of the host's FFN.
@@ -99,7 +99,7 @@ def test_passes_of_the_student(dtype, views):
     """Against one graph, with scaled losses of two micro-batches."""
     settings = dict(neck=dict(shared_head=False), koleo=dict(min_batch=2))
     early = build_model(views_per_pass=views, **settings)
-    late = build_model(early_gradients=False, **settings)
+    late = build_model(accumulate_passes=False, **settings)
     early.head.monitor = late.head.monitor = True
     for seed in (1, 2):
         losses = []
@@ -141,7 +141,7 @@ def graph_nodes(loss):
 
 def test_early_gradients_free_the_graph_of_the_local_views():
     calls, attention = {}, {}
-    for name, settings in (('whole', dict(early_gradients=False)),
+    for name, settings in (('whole', dict(accumulate_passes=False)),
                            ('kinds', dict()),
                            ('views', dict(views_per_pass=(1, 1)))):
         model = build_model(**settings)
@@ -161,7 +161,7 @@ def test_float16_keeps_local_gradients_for_the_scaled_backward_pass():
     for dtype, early in ((torch.float16, False), (torch.bfloat16, True)):
         with torch.autocast('cpu', dtype=dtype):
             names = graph_nodes(model.loss(batch(4)['inputs'])['loss_cls'])
-        assert any('EarlyGradients' in name for name in names) == early
+        assert any('AccumulatedPasses' in name for name in names) == early
 
 
 @pytest.mark.parametrize('backend', [

@@ -15,16 +15,22 @@ import torch
 import torch.nn.functional as F
 from mmengine.config import Config
 from PIL import Image
-from torchvision.transforms.functional import (InterpolationMode, normalize,
-                                               pil_to_tensor, resize)
+from torchvision.transforms.functional import (
+    InterpolationMode,
+    normalize,
+    pil_to_tensor,
+    resize,
+)
 
 import ibot_mm
-from ibot_mm.evaluation.protocol_configs import protocol_config
+from ibot_mm.checkpoints.load import CheckpointError
 from ibot_mm.models import IBOT
-from ibot_mm.utils.safe_load import CheckpointError
 from tests.builders import TINY_MODEL
 
 ROOT = Path(__file__).parents[2]
+sys.path.append(str(ROOT / 'tools'))
+from protocol_configs import protocol_config  # noqa: E402
+
 CLASSES = ['disc', 'ring', 'square']  # names do not matter
 PROTOCOLS = ['knn', 'logistic', 'unsupervised', 'linear', 'finetune',
              'transfer', 'semi']
@@ -81,7 +87,7 @@ def pretrained(tmp_path_factory):
 @pytest.fixture(scope='module')
 def results(data, pretrained, tmp_path_factory):
     out = tmp_path_factory.mktemp('results')
-    shown = run('benchmarks/evaluate.py', pretrained[0], '--data-root', data,
+    shown = run('evaluate.py', pretrained[0], '--data-root', data,
                 '--protocols', ','.join(PROTOCOLS), '--subset',
                 data / 'half.txt', '--out', out, '--batch-size', 12,
                 '--epochs', 2, '--workers', 0, '--cfg-options',
@@ -187,7 +193,7 @@ def test_semi_supervised_starts_from_the_projection(results, pretrained):
 def test_finished_protocols_are_not_run_again(results, data, pretrained):
     out, rows, _ = results
     before = (out / 'epoch_7' / 'knn' / 'log.txt').stat().st_mtime_ns
-    run('benchmarks/evaluate.py', pretrained[0], '--data-root', data,
+    run('evaluate.py', pretrained[0], '--data-root', data,
         '--protocols', 'knn', '--subset', data / 'half.txt', '--out', out,
         '--batch-size', 12, '--epochs', 2, '--workers', 0)
     assert (out / 'epoch_7' / 'knn' / 'log.txt').stat().st_mtime_ns == before
@@ -199,7 +205,7 @@ def test_other_settings_train_anew_in_the_same_folder(results, data,
                                                       pretrained, tmp_path):
     out = tmp_path / 'out'
     shutil.copytree(results[0], out)
-    run('benchmarks/evaluate.py', pretrained[0], '--data-root', data,
+    run('evaluate.py', pretrained[0], '--data-root', data,
         '--protocols', 'linear', '--subset', data / 'half.txt', '--out', out,
         '--batch-size', 12, '--epochs', 1, '--workers', 0)
     folder = out / 'epoch_7' / 'linear'
@@ -214,13 +220,13 @@ def test_another_list_is_another_result(results, data, pretrained, tmp_path):
     out, rows, _ = results
     arguments = ['--data-root', data, '--protocols', 'knn', '--batch-size',
                  12, '--workers', 0]
-    run('benchmarks/evaluate.py', pretrained[0], *arguments, '--subset',
+    run('evaluate.py', pretrained[0], *arguments, '--subset',
         data / 'half.txt', '--out', tmp_path, '--processes', 2)
     two = json.loads((tmp_path / 'results.json').read_text())['epoch_7']['knn']
     assert two['metrics'] == pytest.approx(rows['knn']['metrics'])
     short = data / 'half_again.txt'
     short.write_text('\n'.join((data / 'half.txt').read_text().split()[:20]))
-    run('benchmarks/evaluate.py', pretrained[0], *arguments, '--subset', short,
+    run('evaluate.py', pretrained[0], *arguments, '--subset', short,
         '--out', tmp_path)
     one = json.loads((tmp_path / 'results.json').read_text())['epoch_7']['knn']
     assert one['digest'] != two['digest']
@@ -247,7 +253,7 @@ def test_a_protocol_that_fails_is_named(data, pretrained, tmp_path):
         target.write_bytes(path.read_bytes())
     bad = broken / 'train' / 'disc' / 'train_disc_0.png'
     bad.write_bytes(bad.read_bytes()[:200])
-    result = run('benchmarks/evaluate.py', pretrained[0], '--data-root',
+    result = run('evaluate.py', pretrained[0], '--data-root',
                  broken, '--protocols', 'knn,unsupervised', '--out',
                  tmp_path / 'out', '--batch-size', 6, '--workers', 0,
                  check=False)
@@ -262,7 +268,7 @@ def test_a_protocol_that_fails_is_named(data, pretrained, tmp_path):
 def in_process(monkeypatch, *args):
     """The tool's main function, for what fails before anything runs."""
     monkeypatch.setattr(sys, 'argv', ['evaluate.py', *map(str, args)])
-    runpy.run_path(str(ROOT / 'tools' / 'benchmarks' / 'evaluate.py'),
+    runpy.run_path(str(ROOT / 'tools' / 'evaluate.py'),
                    run_name='tool')['main']()
 
 

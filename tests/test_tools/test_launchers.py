@@ -8,8 +8,14 @@ import sys
 
 import pytest
 
-from tests.launched import (ROOT, assert_same_training, free_port, run,
-                            start, write_config)
+from tests.launched import (
+    ROOT,
+    assert_same_training,
+    free_port,
+    run,
+    start,
+    write_config,
+)
 
 TRAIN = ('slurm_train.sh', 'part', 'job', 'my config.py', 'work dir')
 TEST = ('slurm_test.sh', 'part', 'job', 'my config.py', 'a b.pth')

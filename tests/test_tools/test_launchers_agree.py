@@ -46,7 +46,7 @@ default_hooks = dict(
 ''')
     work_dir = folder / f'{processes}-{batch}-{accumulation}'
     launched.run('bash', 'tools/dist_train.sh', config, processes,
-                 '--work-dir', work_dir, '--anew')
+                 '--work-dir', work_dir, '--fresh-start')
     checkpoint = torch.load(
         work_dir / f'epoch_{STEPS // EPOCH}.pth', weights_only=False)
     assert checkpoint['meta']['iter'] == STEPS * accumulation

@@ -8,9 +8,9 @@ import pytest
 import torch
 from timm.models.vision_transformer import VisionTransformer
 
+from ibot_mm.checkpoints.load import CheckpointError
+from ibot_mm.checkpoints.timm import to_timm
 from ibot_mm.models import IBOTSwin
-from ibot_mm.utils.safe_load import CheckpointError
-from ibot_mm.utils.timm_names import to_timm
 from tests.builders import build_model
 
 SCRIPTS = Path(__file__).parents[2] / 'tools' / 'model_converters'

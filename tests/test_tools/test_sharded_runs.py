@@ -10,8 +10,15 @@ import pytest
 import torch
 
 from tests import launched
-from tests.test_tools.test_resume import (EPOCH, STOP, launch, losses, same,
-                                          start, write_config)
+from tests.test_tools.test_resume import (
+    EPOCH,
+    STOP,
+    launch,
+    losses,
+    same,
+    start,
+    write_config,
+)
 
 SHARDED = ('--cfg-options', 'runner_type=ibot_mm.ShardedRunner',
            'strategy.type=ibot_mm.ShardedStrategy')

@@ -300,14 +300,14 @@ def test_a_work_dir_is_not_shared_by_runs(config, trained, tmp_path):
     (work_dir / 'epoch_7.pth').write_text('of another run')
     result = run('train.py', config, '--work-dir', work_dir, check=False)
     last = result.stderr.splitlines()[-1]
-    assert 'holds a run already (its last checkpoint: epoch_7.pth)' in last
+    assert 'already holds a run (its last checkpoint: epoch_7.pth)' in last
     result = run('train.py', config, '--work-dir', work_dir, '--resume',
                  trained / 'epoch_2.pth', check=False)
-    assert 'holds a run already' in result.stderr.splitlines()[-1]
+    assert 'already holds a run' in result.stderr.splitlines()[-1]
     result = run('train.py', config, '--work-dir', work_dir, '--resume',
-                 '--anew', check=False)
+                 '--fresh-start', check=False)
     assert 'contradict each other' in result.stderr.splitlines()[-1]
-    run('train.py', config, '--work-dir', work_dir, '--anew',
+    run('train.py', config, '--work-dir', work_dir, '--fresh-start',
         '--no-validate', '--cfg-options', 'train_cfg.max_epochs=2')
     earlier, = work_dir.glob('earlier_*')
     assert (earlier / 'epoch_7.pth').read_text() == 'of another run'

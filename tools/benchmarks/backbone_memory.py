@@ -21,9 +21,8 @@ import statistics
 import time
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
-from typing import ContextManager
 
 MIB = 2**20
 # glibc keeps freed memory or returns it as it likes; returning all of it makes
@@ -125,7 +124,7 @@ class Case:
         self.images = torch.randn(
             args.batch, 3, size, size, device=args.device)
 
-    def precision(self) -> ContextManager:
+    def precision(self) -> AbstractContextManager:
         """Autocast to the type asked for."""
         if self.args.dtype == 'float32':
             return nullcontext()

@@ -15,9 +15,9 @@ import random
 import tempfile
 import time
 from collections import defaultdict
+from collections.abc import Callable
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Callable, Dict, List
 
 import cv2
 import numpy as np
@@ -26,10 +26,14 @@ from PIL import Image, ImageFilter, ImageOps
 from torchvision import transforms
 from torchvision.transforms import InterpolationMode
 
-from ibot_mm.datasets.transforms import (BlockMaskGenerator, LoadImage,
-                                         MaskGlobalCrops, MultiCrop)
+from ibot_mm.datasets.transforms import (
+    BlockMaskGenerator,
+    LoadImage,
+    MaskGlobalCrops,
+    MultiCrop,
+    photometric,
+)
 from ibot_mm.datasets.transforms import multi_crop as multi_crop_module
-from ibot_mm.datasets.transforms import photometric
 
 GLOBAL = dict(size=224, scale=(0.25, 1.0))
 LOCAL = dict(size=96, scale=(0.05, 0.25))
@@ -41,7 +45,7 @@ class Clock:
     """Seconds spent in each named operation."""
 
     def __init__(self) -> None:
-        self.seconds: Dict[str, float] = defaultdict(float)
+        self.seconds: dict[str, float] = defaultdict(float)
 
     @contextmanager
     def measure(self, name: str):
@@ -60,7 +64,7 @@ class Clock:
         return timed
 
 
-def make_images(folder: Path, count: int) -> List[Path]:
+def make_images(folder: Path, count: int) -> list[Path]:
     """Photograph-like 500 x 375 JPEG files of about 83 kB (quality 90)."""
     rng = np.random.default_rng(0)
     paths = []

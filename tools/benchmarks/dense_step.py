@@ -6,7 +6,6 @@ through the projection head and the prototypes in student and teacher, the
 centres from all those logits, and a log-softmax for each pair of views.
 """
 
-from typing import Dict, Tuple
 
 import torch
 import torch.nn.functional as F
@@ -14,13 +13,13 @@ from torch import Tensor, nn
 
 
 @torch.no_grad()
-def teacher_outputs(model: nn.Module, crops: Tensor) -> Tuple[Tensor, Tensor]:
+def teacher_outputs(model: nn.Module, crops: Tensor) -> tuple[Tensor, Tensor]:
     """Logits of all tokens of the global views."""
     teacher = model.teacher
     return teacher.neck(*teacher.backbone.extract_tokens(crops))
 
 
-def student_outputs(model: nn.Module, inputs: Dict) -> Tuple[Tensor, Tensor]:
+def student_outputs(model: nn.Module, inputs: dict) -> tuple[Tensor, Tensor]:
     """Logits of the CLS tokens of all views, and of all global patches."""
     cls, patch = model.neck(*model.backbone.extract_tokens(
         inputs['global_crops'], inputs['mask']))
@@ -38,7 +37,7 @@ def move_centers(head: nn.Module, cls: Tensor, patch: Tensor) -> None:
                             1 - head.patch_center_momentum)
 
 
-def dense_loss(model: nn.Module, inputs: Dict) -> Dict[str, Tensor]:
+def dense_loss(model: nn.Module, inputs: dict) -> dict[str, Tensor]:
     """Losses of ``IBOT.loss``; moves the centres too.
 
     Args:

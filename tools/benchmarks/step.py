@@ -20,10 +20,10 @@ import statistics
 import sys
 import time
 from collections import defaultdict
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
-from typing import Callable, Dict, Iterator, List
 
 sys.path.insert(0, str(Path(__file__).parent))
 DEFAULT = 'ibot/ibot_vit-small-p16_16xb64-multicrop-800e_in1k.py'
@@ -102,7 +102,7 @@ class Step:
         if self.device == 'cuda':
             self.torch.cuda.synchronize()
 
-    def losses(self) -> Dict[str, float]:
+    def losses(self) -> dict[str, float]:
         """Losses of the batch without drop path."""
         with self.torch.no_grad(), self.wrapper.optim_context(self.model):
             data = self.model.data_preprocessor(self.batch)
@@ -130,7 +130,7 @@ class Step:
             return self.torch.cuda.max_memory_allocated() / MIB
         return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
-    def parts(self) -> Dict[str, float]:
+    def parts(self) -> dict[str, float]:
         """Seconds of the parts of one step, each with a wait at its end."""
         with timed_parts(self) as seconds:
             whole = self.run()
@@ -152,7 +152,7 @@ class Step:
         return float(counter.get_total_flops())
 
 
-def parse_options(action, options: List[str]) -> Dict:
+def parse_options(action, options: list[str]) -> dict:
     """KEY=VALUE pairs as MMEngine's command lines read them."""
     parser = argparse.ArgumentParser()
     parser.add_argument('--cfg-options', nargs='+', action=action)
@@ -189,10 +189,10 @@ def make_batch(cfg, size: int) -> dict:
 
 
 @contextmanager
-def timed_parts(step: Step) -> Iterator[Dict[str, float]]:
+def timed_parts(step: Step) -> Iterator[dict[str, float]]:
     """Time the parts of a step while the block runs."""
-    from ibot_mm.models.algorithms.early_gradients import EarlyGradients
-    seconds: Dict[str, float] = defaultdict(float)
+    from ibot_mm.models.algorithms.pass_accumulator import PassAccumulator
+    seconds: dict[str, float] = defaultdict(float)
     model, wrapper = step.model, step.wrapper
     restore = []
 
@@ -224,7 +224,7 @@ def timed_parts(step: Step) -> Iterator[Dict[str, float]]:
             wrap(neck, method, lambda *_, who=who: f'{who} neck')
     for method in ('cls_loss', 'patch_loss'):  # the dense step has its own
         wrap(model.head, method, lambda *_: 'loss')
-    wrap(EarlyGradients, 'add', lambda *_: 'backward, first passes')
+    wrap(PassAccumulator, 'add', lambda *_: 'backward, first passes')
     wrap(wrapper, 'backward', lambda *_: 'backward')
     wrap(wrapper, 'step', lambda *_: 'clipping and optimizer')
     wrap(model, 'update_teacher', lambda *_: 'teacher update')
@@ -286,12 +286,12 @@ def device_name(device: str) -> str:
     return f'{len(os.sched_getaffinity(0))} cores of {cpu[0]}'
 
 
-def report(args: argparse.Namespace, results: Dict[str, dict]) -> None:
+def report(args: argparse.Namespace, results: dict[str, dict]) -> None:
     """Print the tables."""
     names = list(results)
     print(f'\n{"":28}' + ''.join(f'{n:>12}' for n in names))
 
-    def row(label: str, values: List[str]) -> None:
+    def row(label: str, values: list[str]) -> None:
         print(f'{label:28}' + ''.join(f'{v:>12}' for v in values))
 
     row('seconds a step', [f'{r["seconds"]:.3f}' for r in results.values()])
@@ -324,8 +324,8 @@ def report(args: argparse.Namespace, results: Dict[str, dict]) -> None:
               f'and takes {ours["peak"] / dense["peak"]:.2f}x the memory')
 
 
-def measure(args: argparse.Namespace, workers: Dict[str, Worker]
-            ) -> Dict[str, dict]:
+def measure(args: argparse.Namespace, workers: dict[str, Worker]
+            ) -> dict[str, dict]:
     """Time all variants in turns.
 
     Raises:
@@ -341,7 +341,7 @@ def measure(args: argparse.Namespace, workers: Dict[str, Worker]
         if any(abs(values[k] - v) > tolerance * abs(v)
                for k, v in first.items()):
             raise SystemExit(f'the losses of "{name}" differ: {losses}')
-    seconds: Dict[str, List[float]] = {name: [] for name in workers}
+    seconds: dict[str, list[float]] = {name: [] for name in workers}
     for turn in range(args.warmup + args.steps):
         for name, worker in workers.items():
             taken = worker('run')

@@ -8,18 +8,17 @@ units of the files:
 
 import argparse
 import random
+from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Iterable, Iterator, Tuple
 
 import numpy as np
 
-from ibot_mm.datasets.pretrain_dataset import IMAGE_EXTENSIONS
+from ibot_mm.datasets.pretrain import IMAGE_EXTENSIONS
 from ibot_mm.datasets.transforms import ImageDecodeError, decode_unchanged
 
 
-
 def channel_statistics(images: Iterable[np.ndarray]
-                       ) -> Tuple[np.ndarray, np.ndarray]:
+                       ) -> tuple[np.ndarray, np.ndarray]:
     """Statistics over all pixels of all images.
 
     Args:

@@ -12,10 +12,10 @@ same bytes.
 import argparse
 import json
 import sys
+from collections.abc import Sequence
 from functools import partial
 from multiprocessing import get_context
 from pathlib import Path
-from typing import Dict, List, Sequence, Tuple
 
 import cv2
 import numpy as np
@@ -32,7 +32,7 @@ MIN_PIXELS = 16
 VERSION = 1
 
 
-def rle(mask: np.ndarray) -> Dict:
+def rle(mask: np.ndarray) -> dict:
     """Uncompressed run lengths of COCO: columns first, zeros first."""
     flat = mask.flatten(order='F')
     edges = np.flatnonzero(np.diff(flat)) + 1
@@ -41,7 +41,7 @@ def rle(mask: np.ndarray) -> Dict:
         counts=[0] + runs if flat[0] else runs, size=list(mask.shape))
 
 
-def polygons(mask: np.ndarray) -> List[List[float]]:
+def polygons(mask: np.ndarray) -> list[list[float]]:
     """Outlines of a mask along the edges of its pixels, as COCO's flat lists.
 
     They decode to exactly this mask: a part with holes, which COCO's polygons
@@ -62,7 +62,7 @@ def polygons(mask: np.ndarray) -> List[List[float]]:
     return [c.reshape(-1).astype(float).tolist() for c in corners]
 
 
-def annotation(instance: Instance) -> Dict:
+def annotation(instance: Instance) -> dict:
     """COCO annotation without its identifiers."""
     x, y, w, h = cv2.boundingRect(instance.mask.astype(np.uint8))
     segmentation = rle(instance.mask) if instance.is_crowd else polygons(
@@ -76,7 +76,7 @@ def annotation(instance: Instance) -> Dict:
 
 
 def write_scene(index: int, out: Path, seed: int, split: int,
-                num_classes: int, layouts: Sequence[str]) -> Dict:
+                num_classes: int, layouts: Sequence[str]) -> dict:
     """Draw a scene and write its files.
 
     Args:
@@ -134,7 +134,7 @@ def make_folders(out: Path, num_classes: int,
                 (out / layout / folder).mkdir(parents=True, exist_ok=True)
 
 
-def write_lists(out: Path, split: int, scenes: List[Dict],
+def write_lists(out: Path, split: int, scenes: list[dict],
                 num_classes: int, layouts: Sequence[str]) -> None:
     """Write the list of ImageNet and the annotation file of COCO."""
     imagenet, coco, _ = SPLITS[split]
@@ -172,7 +172,7 @@ def write_lists(out: Path, split: int, scenes: List[Dict],
          f'instances_{coco}.json').write_text(json.dumps(content))
 
 
-def _is_json(path: Path, content: Dict) -> bool:
+def _is_json(path: Path, content: dict) -> bool:
     try:
         return json.loads(path.read_text()) == content
     except ValueError:
@@ -180,7 +180,7 @@ def _is_json(path: Path, content: Dict) -> bool:
 
 
 def make_shapes(out: Path,
-                counts: Tuple[int, int] = (2400, 600),
+                counts: tuple[int, int] = (2400, 600),
                 num_classes: int = MAX_CLASSES,
                 seed: int = 0,
                 layouts: Sequence[str] = LAYOUTS,

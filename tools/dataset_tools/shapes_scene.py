@@ -7,8 +7,9 @@ Hues are shared between classes, so mean colour says little.
 """
 
 import colorsys
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Callable, List, NamedTuple, Optional, Tuple
+from typing import NamedTuple
 
 import cv2
 import numpy as np
@@ -31,7 +32,7 @@ HUE_JITTER = 0.02
 # Share of images with a crowd of tiny objects, and how many there are.
 CROWD_SHARE, CROWD_SIZE = 0.2, (8, 14)
 
-Coords = Tuple[ndarray, ndarray]
+Coords = tuple[ndarray, ndarray]
 
 
 def _wave(x: ndarray) -> ndarray:
@@ -45,7 +46,7 @@ def _cell(x: ndarray) -> ndarray:
 
 # Each maps coordinates in periods to a value above 0 where the second colour
 # of the class shows.
-TEXTURES: List[Tuple[str, Callable[[ndarray, ndarray], ndarray]]] = [
+TEXTURES: list[tuple[str, Callable[[ndarray, ndarray], ndarray]]] = [
     ('striped', lambda u, v: _wave(u)),
     ('dotted', lambda u, v: 0.38 - np.hypot(_cell(u), _cell(v))),
     ('ringed', lambda u, v: _wave(np.hypot(u, v))),
@@ -69,7 +70,7 @@ TEXTURES: List[Tuple[str, Callable[[ndarray, ndarray], ndarray]]] = [
 ]
 
 # Outlines in polar form: radius at an angle, in radii.
-OUTLINES: List[Tuple[str, Callable[[ndarray], ndarray]]] = [
+OUTLINES: list[tuple[str, Callable[[ndarray], ndarray]]] = [
     ('disc', lambda t: np.ones_like(t)),
     ('star', lambda t: 0.72 + 0.28 * _triangle(5 * t)),
     ('square', lambda t: 0.8 / np.maximum(np.abs(np.cos(t)),
@@ -132,11 +133,11 @@ class Scene(NamedTuple):
 
     image: ndarray
     label: int
-    instances: List[Instance]
+    instances: list[Instance]
 
 
 def _colours(rng: np.random.Generator,
-             hue: Optional[float]) -> List[ndarray]:
+             hue: float | None) -> list[ndarray]:
     """Both BGR colours of a palette, 0 to 1; hue None is black and white."""
     if hue is None:
         dark = rng.uniform(0.05, 0.15)
@@ -219,7 +220,7 @@ def _light(rng: np.random.Generator, image: ndarray) -> ndarray:
 
 
 def _plan(rng: np.random.Generator, label: int, num_classes: int,
-          size: ndarray) -> List[Tuple[int, ndarray, float, int]]:
+          size: ndarray) -> list[tuple[int, ndarray, float, int]]:
     """Objects from back to front: (label, centre, radius, group)."""
     short = size.min()
     plan, group = [], 0

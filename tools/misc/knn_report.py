@@ -11,7 +11,6 @@ import argparse
 import json
 import logging
 from pathlib import Path
-from typing import Dict, List
 
 from mmengine.config import Config, DictAction
 from mmengine.registry import MODELS, init_default_scope
@@ -21,8 +20,8 @@ import ibot_mm  # noqa: F401  (checks the installation first)
 from ibot_mm.evaluation import KNNClassification, extract_features
 
 
-def accuracies(encode, preprocessor, loaders, ks: List[int],
-               temperature: float) -> List[float]:
+def accuracies(encode, preprocessor, loaders, ks: list[int],
+               temperature: float) -> list[float]:
     """Top-1 accuracy in percent for each k."""
     bank, queries = (
         extract_features(encode, preprocessor, loader) for loader in loaders)
@@ -30,7 +29,7 @@ def accuracies(encode, preprocessor, loaders, ks: List[int],
     return [metrics[f'knn/k{k}_top1'] for k in ks]
 
 
-def report(cfg: Config, checkpoint: str) -> Dict[str, List[float]]:
+def report(cfg: Config, checkpoint: str) -> dict[str, list[float]]:
     """Accuracies of pixels, the untrained network and the teacher."""
     init_default_scope(cfg.get('default_scope', 'mmpretrain'))
     logging.disable(logging.WARNING)
@@ -54,7 +53,7 @@ def report(cfg: Config, checkpoint: str) -> Dict[str, List[float]]:
     return rows
 
 
-def plot_curves(work_dir: Path, rows: Dict[str, List[float]],
+def plot_curves(work_dir: Path, rows: dict[str, list[float]],
                 out: Path) -> None:
     """Losses and k-NN accuracy over the iterations of the latest log."""
     import matplotlib

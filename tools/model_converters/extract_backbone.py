@@ -14,16 +14,15 @@ same architecture loads it:
 import argparse
 import hashlib
 from pathlib import Path
-from typing import Dict
 
 import torch
 from torch import Tensor
 
-from ibot_mm.utils.pretrained import require_neck, select_side
-from ibot_mm.utils.safe_load import load_checkpoint
+from ibot_mm.checkpoints.load import load_checkpoint
+from ibot_mm.checkpoints.pretrained import require_neck, select_side
 
 
-def publish(state: Dict[str, Tensor], target: Path) -> Path:
+def publish(state: dict[str, Tensor], target: Path) -> Path:
     """Save with the hash of the file in its name; returns the path."""
     temporary = target.with_suffix('.tmp')
     torch.save(dict(state_dict=state, meta={}), temporary)

@@ -18,14 +18,14 @@ total batch.
 """
 
 import argparse
-from typing import Any, Dict
+from typing import Any
 
 import torch
 from mmengine.config import Config, DictAction
 
-from ibot_mm.utils.official_checkpoint import from_official_checkpoint
-from ibot_mm.utils.official_resume import Continuation, continue_official
-from ibot_mm.utils.safe_load import load_checkpoint
+from ibot_mm.checkpoints.load import load_checkpoint
+from ibot_mm.checkpoints.official.resume import Continuation, continue_official
+from ibot_mm.checkpoints.official.state_dict import from_official_checkpoint
 
 
 def parse_args() -> argparse.Namespace:
@@ -78,7 +78,7 @@ def describe(result: Continuation, args: argparse.Namespace) -> str:
     return '\n'.join(lines)
 
 
-def weights_only(checkpoint: Dict[str, Any], args) -> Dict[str, Any]:
+def weights_only(checkpoint: dict[str, Any], args) -> dict[str, Any]:
     """A checkpoint to load from."""
     meta = dict(source='official iBOT')
     if 'epoch' in checkpoint:

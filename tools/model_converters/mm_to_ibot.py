@@ -7,18 +7,18 @@ and ``optimizer``, ``epoch`` and ``fp16_scaler`` where the checkpoint has them.
 """
 
 import argparse
-from typing import Any, Dict
+from typing import Any
 
 import torch
 
-from ibot_mm.utils.official_checkpoint import to_official_checkpoint
-from ibot_mm.utils.official_optimizer import to_official_optimizer
-from ibot_mm.utils.safe_load import CheckpointError, load_checkpoint
+from ibot_mm.checkpoints.load import CheckpointError, load_checkpoint
+from ibot_mm.checkpoints.official.optimizer import to_official_optimizer
+from ibot_mm.checkpoints.official.state_dict import to_official_checkpoint
 
 
-def training_state(checkpoint: Dict[str, Any]) -> Dict[str, Any]:
+def training_state(checkpoint: dict[str, Any]) -> dict[str, Any]:
     """Epoch and optimizer; without the latter if it is not AdamW of ours."""
-    result: Dict[str, Any] = {}
+    result: dict[str, Any] = {}
     if 'epoch' in checkpoint.get('meta', {}):
         result['epoch'] = checkpoint['meta']['epoch']
     if 'optimizer' not in checkpoint:

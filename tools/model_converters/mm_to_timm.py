@@ -16,10 +16,10 @@ import argparse
 
 import torch
 
-from ibot_mm.utils.official_checkpoint import add_prefix, strip
-from ibot_mm.utils.pretrained import select_side
-from ibot_mm.utils.safe_load import load_checkpoint
-from ibot_mm.utils.timm_names import to_timm
+from ibot_mm.checkpoints.load import load_checkpoint
+from ibot_mm.checkpoints.official.state_dict import add_prefix, strip
+from ibot_mm.checkpoints.pretrained import select_side
+from ibot_mm.checkpoints.timm import to_timm
 
 
 def main() -> None:

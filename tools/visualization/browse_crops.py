@@ -7,7 +7,6 @@ One row an image: the whole image, then each crop. Masked patches are hatched.
 
 import argparse
 from pathlib import Path
-from typing import List
 
 import cv2
 import numpy as np
@@ -55,7 +54,7 @@ def enlarge(image: np.ndarray, height: int) -> np.ndarray:
         interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_NEAREST)
 
 
-def draw_row(panels: List[np.ndarray]) -> np.ndarray:
+def draw_row(panels: list[np.ndarray]) -> np.ndarray:
     """Panels side by side on white."""
     gap = np.full((HEIGHT, GAP, 3), 255, np.uint8)
     return np.hstack([part for panel in panels for part in (panel, gap)])

@@ -15,9 +15,10 @@ image less with ``--cfg-options visualizer.alpha=0.5``.
 
 import argparse
 import sys
+from collections.abc import Sequence
 from itertools import product
 from pathlib import Path
-from typing import Any, Dict, List, Optional, Sequence, Tuple
+from typing import Any
 
 import cv2
 import numpy as np
@@ -25,29 +26,28 @@ import torch
 from mmengine.config import Config, DictAction
 from mmengine.dataset import BaseDataset, pseudo_collate
 from mmengine.model import revert_sync_batchnorm
-from mmengine.registry import (DATASETS, MODELS, VISUALIZERS,
-                               init_default_scope)
+from mmengine.registry import DATASETS, MODELS, VISUALIZERS, init_default_scope
 from mmengine.visualization import Visualizer
 from torch import nn
 
 import ibot_mm  # noqa: F401  (checks the installation first)
-from ibot_mm.datasets.pretrain_dataset import IMAGE_EXTENSIONS
+from ibot_mm.checkpoints.load import load_checkpoint
+from ibot_mm.checkpoints.pretrained import check_keys, fit_to_model, weights_of
+from ibot_mm.datasets.pretrain import IMAGE_EXTENSIONS
 from ibot_mm.datasets.transforms import ImageDecodeError, decode_image
-from ibot_mm.utils.pretrained import check_keys, fit_to_model, weights_of
-from ibot_mm.utils.safe_load import load_checkpoint
 
 WIDTH, GAP = 800, 6
 SHEET = 'predictions.png'
 
 
-def spaced(items: Sequence, count: int) -> List:
+def spaced(items: Sequence, count: int) -> list:
     """At most so many items, evenly spaced from the first to the last."""
     count = min(count, len(items))
     indices = np.linspace(0, len(items) - 1, count).round().astype(int)
     return [items[int(i)] for i in indices]
 
 
-def find_images(paths: Sequence[str], count: int) -> List[Path]:
+def find_images(paths: Sequence[str], count: int) -> list[Path]:
     """Files that are named, and some images of each folder that is named.
 
     Args:
@@ -137,7 +137,7 @@ def build_dataset(cfg: Config, annotated: bool) -> BaseDataset:
     return DATASETS.build(settings)
 
 
-def distinct_colours(count: int) -> List[Tuple[int, int, int]]:
+def distinct_colours(count: int) -> list[tuple[int, int, int]]:
     """Colours (R, G, B) that are far apart, always the same ones.
 
     Each is the colour of a grid, without the dark and grey ones, that differs
@@ -156,7 +156,7 @@ def distinct_colours(count: int) -> List[Tuple[int, int, int]]:
     return [grid[chosen[i % len(grid)]] for i in range(count)]
 
 
-def with_palette(dataset: BaseDataset, settings: Dict) -> Dict[str, Any]:
+def with_palette(dataset: BaseDataset, settings: dict) -> dict[str, Any]:
     """Metainfo of a data set with a colour for each class.
 
     The hosts make up colours where there are none, and keep those of COCO
@@ -184,7 +184,7 @@ def build_visualizer(cfg: Config, dataset: BaseDataset) -> Visualizer:
 
 
 @torch.no_grad()
-def draw_image(model: nn.Module, dataset: BaseDataset, info: Dict,
+def draw_image(model: nn.Module, dataset: BaseDataset, info: dict,
                visualizer: Visualizer, score_thr: float, draw_gt: bool,
                out: Path) -> np.ndarray:
     """Predict and draw one image.
@@ -233,7 +233,7 @@ def contact_sheet(pictures: Sequence[np.ndarray]) -> np.ndarray:
 
 def draw_predictions(cfg: Config, checkpoint: str, out: Path, num: int = 8,
                      score_thr: float = 0.3,
-                     images: Optional[Sequence[str]] = None,
+                     images: Sequence[str] | None = None,
                      device: str = 'cpu') -> int:
     """Draw predictions on images of the test set, or on others.
 

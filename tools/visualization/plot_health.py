@@ -10,7 +10,6 @@ Reads the scalars that training wrote to ``WORK_DIR/*/vis_data/scalars.json``
 import argparse
 import json
 from pathlib import Path
-from typing import Dict, List, Tuple
 
 PANELS = (
     ('loss_cls', 'CLS loss'),
@@ -26,7 +25,7 @@ PANELS = (
 )
 
 
-def read_scalars(work_dir: Path) -> Dict[str, List[Tuple[int, float]]]:
+def read_scalars(work_dir: Path) -> dict[str, list[tuple[int, float]]]:
     """Logged values by name: (iteration, value), the latest of each.
 
     Raises:
@@ -37,7 +36,7 @@ def read_scalars(work_dir: Path) -> Dict[str, List[Tuple[int, float]]]:
         raise FileNotFoundError(
             f'"{work_dir}" holds no */vis_data/scalars.json: it is not the '
             'work directory of a training.')
-    values: Dict[str, Dict[int, float]] = {}
+    values: dict[str, dict[int, float]] = {}
     for file in files:
         for line in file.read_text().splitlines():
             entry = json.loads(line)
@@ -47,7 +46,7 @@ def read_scalars(work_dir: Path) -> Dict[str, List[Tuple[int, float]]]:
     return {name: sorted(points.items()) for name, points in values.items()}
 
 
-def plot(runs: Dict[str, Dict], out: Path) -> None:
+def plot(runs: dict[str, dict], out: Path) -> None:
     """Draw all panels.
 
     Args:

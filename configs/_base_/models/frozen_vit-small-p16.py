@@ -1,7 +1,7 @@
 # The backbone as the frozen protocols use it; tools/test.py gives it the
 # checkpoint.
 model = dict(
-    type='ibot_mm.FrozenFeatures',
+    type='ibot_mm.FeatureExtractor',
     data_preprocessor=dict(
         type='mmpretrain.ClsDataPreprocessor',
         mean=[123.675, 116.28, 103.53],

@@ -1,6 +1,6 @@
 """Refuse label maps with values that are no class."""
 
-from typing import Sequence
+from collections.abc import Sequence
 
 import numpy as np
 from mmcv.transforms import BaseTransform

@@ -1,7 +1,7 @@
 """Turn the bytes of an image file into an array, or say why not."""
 
 import io
-from typing import Callable
+from collections.abc import Callable
 
 import cv2
 import numpy as np

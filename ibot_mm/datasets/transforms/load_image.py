@@ -1,7 +1,6 @@
 """Read and decode the image of a sample."""
 
 from pathlib import Path
-from typing import Optional
 
 import numpy as np
 from mmcv.transforms import BaseTransform
@@ -35,7 +34,7 @@ class LoadImage(BaseTransform):
 
     def __init__(self,
                  color: str = 'color',
-                 channels: Optional[int] = None,
+                 channels: int | None = None,
                  to_float32: bool = False) -> None:
         if color not in ('color', 'unchanged'):
             raise ValueError("LoadImage: color must be 'color' or "

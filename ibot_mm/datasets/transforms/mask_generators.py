@@ -6,7 +6,8 @@ a patch: a rectangle is then one multiplication and a count one instruction.
 
 import math
 import random
-from typing import List, Sequence, Tuple, Union
+from collections.abc import Sequence
+from typing import Union
 
 import numpy as np
 
@@ -73,7 +74,7 @@ class BlockMaskGenerator:
     def __init__(self,
                  ratio: Ratio = (0., 0.3),
                  ratio_var: Ratio = (0., 0.2),
-                 aspect_ratio: Tuple[float, float] = (0.3, 1 / 0.3)) -> None:
+                 aspect_ratio: tuple[float, float] = (0.3, 1 / 0.3)) -> None:
         self.ratio = RatioSampler(ratio, ratio_var)
         if not 0 < aspect_ratio[0] <= aspect_ratio[1]:
             raise ValueError('BlockMaskGenerator: aspect_ratio must be '
@@ -81,7 +82,7 @@ class BlockMaskGenerator:
         self.log_aspect = tuple(math.log(a) for a in aspect_ratio)
         self._tables = {}
 
-    def _corner_blocks(self, height: int, width: int) -> List[List[int]]:
+    def _corner_blocks(self, height: int, width: int) -> list[list[int]]:
         """Block [h][w] in the first corner, for h < height and w < width."""
         if (height, width) not in self._tables:
             rows = [(1 << w) - 1 for w in range(width)]
@@ -94,7 +95,7 @@ class BlockMaskGenerator:
                                            for column in columns]
         return self._tables[height, width]
 
-    def draw(self, grid: Tuple[int, int], rng: random.Random) -> np.ndarray:
+    def draw(self, grid: tuple[int, int], rng: random.Random) -> np.ndarray:
         """One mask.
 
         Args:
@@ -149,7 +150,7 @@ class RandomMaskGenerator:
                  ratio_var: Ratio = (0., 0.05)) -> None:
         self.ratio = RatioSampler(ratio, ratio_var)
 
-    def draw(self, grid: Tuple[int, int], rng: random.Random) -> np.ndarray:
+    def draw(self, grid: tuple[int, int], rng: random.Random) -> np.ndarray:
         """One mask of int(ratio x H x W) patches; see BlockMaskGenerator."""
         height, width = grid
         size = height * width

@@ -1,6 +1,5 @@
 """Draw the masks of a sample's global crops."""
 
-from typing import Tuple, Union
 
 import numpy as np
 from mmcv.transforms import BaseTransform
@@ -25,8 +24,7 @@ class MaskGlobalCrops(BaseTransform):
     """
 
     def __init__(self,
-                 generator: Union[dict, BlockMaskGenerator,
-                                  RandomMaskGenerator],
+                 generator: dict | BlockMaskGenerator | RandomMaskGenerator,
                  patch_size: int = 16,
                  start_epoch: int = 0) -> None:
         self.generator = TRANSFORMS.build(generator) if isinstance(
@@ -34,7 +32,7 @@ class MaskGlobalCrops(BaseTransform):
         self.patch_size = patch_size
         self.start_epoch = start_epoch
 
-    def _grid(self, crop: np.ndarray) -> Tuple[int, int]:
+    def _grid(self, crop: np.ndarray) -> tuple[int, int]:
         height, width = (-(-side // self.patch_size)
                          for side in crop.shape[:2])
         return height, width

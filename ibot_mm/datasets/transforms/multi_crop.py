@@ -2,7 +2,7 @@
 
 import math
 import random
-from typing import List, Optional, Sequence, Tuple, Union
+from collections.abc import Sequence
 
 import cv2
 import numpy as np
@@ -13,13 +13,12 @@ from numpy import ndarray
 
 from ibot_mm.registry import TRANSFORMS
 
-from .photometric import (ColorJitter, gaussian_blur, is_bgr, solarize,
-                          to_grey)
+from .photometric import ColorJitter, gaussian_blur, is_bgr, solarize, to_grey
 
 
 def sample_box(height: int, width: int, scale: Sequence[float],
                ratio: Sequence[float],
-               rng: random.Random) -> Tuple[int, int, int, int]:
+               rng: random.Random) -> tuple[int, int, int, int]:
     """Box of a random resized crop, drawn as torchvision does.
 
     Args:
@@ -52,7 +51,7 @@ def sample_box(height: int, width: int, scale: Sequence[float],
     return (height - h) // 2, (width - w) // 2, h, w
 
 
-def resize(image: ndarray, size: Tuple[int, int]) -> ndarray:
+def resize(image: ndarray, size: tuple[int, int]) -> ndarray:
     """Bicubic resize with antialiasing, equal to Pillow's within 1 level.
 
     Args:
@@ -102,16 +101,16 @@ class CropView:
     """
 
     def __init__(self,
-                 size: Union[int, Tuple[int, int]],
-                 scale: Tuple[float, float],
+                 size: int | tuple[int, int],
+                 scale: tuple[float, float],
                  num: int = 1,
-                 ratio: Tuple[float, float] = (3 / 4, 4 / 3),
+                 ratio: tuple[float, float] = (3 / 4, 4 / 3),
                  flip: float = 0.5,
-                 jitter: Optional[Sequence[float]] = (0.4, 0.4, 0.2, 0.1),
+                 jitter: Sequence[float] | None = (0.4, 0.4, 0.2, 0.1),
                  jitter_prob: float = 0.8,
                  grey_prob: float = 0.2,
                  blur_prob: float = 0.,
-                 blur_sigma: Tuple[float, float] = (0.1, 2.0),
+                 blur_sigma: tuple[float, float] = (0.1, 2.0),
                  solarize_prob: float = 0.) -> None:
         if not 0 < scale[0] <= scale[1] <= 1:
             raise ValueError(
@@ -186,7 +185,7 @@ class MultiCrop(BaseTransform):
 
     @staticmethod
     def _cut(image: ndarray, views: Sequence[CropView],
-             rng: random.Random) -> List[ndarray]:
+             rng: random.Random) -> list[ndarray]:
         return [view(image, rng) for view in views for _ in range(view.num)]
 
     def transform(self, results: dict) -> dict:

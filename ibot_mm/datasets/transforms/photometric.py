@@ -25,7 +25,7 @@ def is_bgr(image: ndarray) -> bool:
 
 
 def _scaled_about(image: ndarray, factor: float, origin: float) -> ndarray:
-    """origin + factor * (image - origin), clipped."""
+    """Origin + factor * (image - origin), clipped."""
     # The second image has weight 0; this is OpenCV's fastest affine map.
     result = cv2.addWeighted(image, factor, image, 0., (1 - factor) * origin)
     return result.reshape(image.shape)  # OpenCV drops a single channel

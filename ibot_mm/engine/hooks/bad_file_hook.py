@@ -1,7 +1,6 @@
 """Report files that could not be read, and stop when there are too many."""
 
 from pathlib import Path
-from typing import Dict, Set
 
 from mmengine.dist import all_gather_object
 from mmengine.hooks import Hook
@@ -34,8 +33,8 @@ class BadFileHook(Hook):
         self.min_images = min_images
         self.num_read = 0
         self.num_bad = 0
-        self.bad_files: Dict[str, str] = {}
-        self._listed: Set[str] = set()
+        self.bad_files: dict[str, str] = {}
+        self._listed: set[str] = set()
 
     def before_train(self, runner) -> None:
         """Read what a run that is resumed has listed."""

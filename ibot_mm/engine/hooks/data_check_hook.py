@@ -1,7 +1,8 @@
 """Refuse a model that does not fit its data, before the first iteration."""
 
 import os
-from typing import Any, Dict, Iterator, Optional, Set, Tuple
+from collections.abc import Iterator
+from typing import Any
 
 import torch
 from mmengine.hooks import Hook
@@ -9,7 +10,7 @@ from mmengine.runner import BaseLoop
 from torch import nn
 
 from ibot_mm.datasets.dataset_errors import is_local, require_names
-from ibot_mm.engine.unwrapped import unwrapped_model
+from ibot_mm.distributed.unwrap import unwrapped_model
 from ibot_mm.registry import HOOKS
 
 # Heads of MMDetection and MMSegmentation whose outputs are the classes. The
@@ -74,9 +75,9 @@ def _check_classes(model: nn.Module, dataset: Any, loader: str) -> None:
                 f'of a list), or change metainfo.classes of {place}.')
 
 
-def _head_classes(model: nn.Module) -> Dict[str, Set[int]]:
+def _head_classes(model: nn.Module) -> dict[str, set[int]]:
     """Numbers of classes by config key; the heads of a list share one."""
-    found: Dict[str, Set[int]] = {}
+    found: dict[str, set[int]] = {}
     for name, module in model.named_modules():
         parts = [part for part in name.split('.') if not part.isdigit()]
         count = getattr(module, 'num_classes', None)
@@ -88,7 +89,7 @@ def _head_classes(model: nn.Module) -> Dict[str, Set[int]]:
     return found
 
 
-def _class_names(dataset: Any, place: str) -> Iterator[Tuple[str, Any]]:
+def _class_names(dataset: Any, place: str) -> Iterator[tuple[str, Any]]:
     """Config key and class names of a data set, or of those inside it."""
     metainfo = getattr(dataset, 'metainfo', None)
     # MMDetection has a list of them where those of the parts differ.
@@ -151,7 +152,7 @@ def _check_ann_file(loop: BaseLoop, name: str, evaluator: Any) -> None:
                 f'"{wanted}".')
 
 
-def _metric_cfgs(evaluator: Any, key: str) -> Iterator[Tuple[str, dict]]:
+def _metric_cfgs(evaluator: Any, key: str) -> Iterator[tuple[str, dict]]:
     """Configs of the metrics, with their keys."""
     if isinstance(evaluator, dict) and 'metrics' in evaluator:
         yield from _metric_cfgs(evaluator['metrics'], f'{key}.metrics')
@@ -192,7 +193,7 @@ def _check_size(model: nn.Module, dataset: Any) -> None:
             f'{where}.size to {crop}, or change crop_size.')
 
 
-def _last_crop(dataset: Any) -> Optional[tuple]:
+def _last_crop(dataset: Any) -> tuple | None:
     """(height, width) of the RandomCrop, if it is what gives the size."""
     last = None
     for transform in _transforms(dataset):

@@ -4,16 +4,17 @@ import os
 import signal
 import threading
 import time
-from typing import Any, Dict, Optional
+from typing import Any
 
 import torch
 from mmengine.dist import all_reduce, barrier, get_world_size
 from mmengine.hooks import Hook
 from mmengine.runner import IterBasedTrainLoop
 
-from ibot_mm.engine.hooks.safe_checkpoint_hook import SafeCheckpointHook
-from ibot_mm.engine.worker_signals import shield_workers
+from ibot_mm.engine.dataloader_workers import shield_workers
 from ibot_mm.registry import HOOKS
+
+from .safe_checkpoint_hook import SafeCheckpointHook
 
 SIGNALS = (signal.SIGTERM, signal.SIGUSR1, signal.SIGINT)
 # EX_TEMPFAIL of sysexits.h: start the same command again.
@@ -53,9 +54,9 @@ class InterruptionHook(Hook):
             raise ValueError('InterruptionHook: interval must be positive, '
                              f'got {interval}.')
         self.interval = interval
-        self.checkpoints: Optional[SafeCheckpointHook] = None
+        self.checkpoints: SafeCheckpointHook | None = None
         self._group: Any = None
-        self._handlers: Dict[int, Any] = {}
+        self._handlers: dict[int, Any] = {}
         self._received = self._agreed = 0
         self._time = 0.
 

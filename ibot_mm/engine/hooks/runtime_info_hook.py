@@ -2,7 +2,6 @@
 
 import resource
 import time
-from typing import List, Optional, Tuple
 
 import torch
 from mmengine.dist import get_world_size
@@ -28,9 +27,9 @@ class PretrainRuntimeInfoHook(RuntimeInfoHook):
 
     def __init__(self, interval: int = 10) -> None:
         self.interval = interval
-        self._waiting: List[Tuple[List[str], Tensor]] = []
+        self._waiting: list[tuple[list[str], Tensor]] = []
         self._images = 0
-        self._since: Optional[float] = None
+        self._since: float | None = None
 
     def before_train_epoch(self, runner) -> None:
         """Start the clock anew: validation does not count."""
@@ -41,7 +40,7 @@ class PretrainRuntimeInfoHook(RuntimeInfoHook):
                          runner,
                          batch_idx: int,
                          data_batch=None,
-                         outputs: Optional[dict] = None) -> None:
+                         outputs: dict | None = None) -> None:
         """Keep the outputs; fetch them at the interval."""
         outputs = dict(outputs or {})
         norm = getattr(runner.optim_wrapper, 'grad_norm', None)

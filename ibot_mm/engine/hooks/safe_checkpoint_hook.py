@@ -1,18 +1,21 @@
 """Save checkpoints so that a kill or a full disk costs none."""
 
 from collections import deque
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Dict, Iterator, List, Optional
 
 from mmengine.dist import is_main_process
 from mmengine.fileio import LocalBackend, get_file_backend
 from mmengine.hooks import CheckpointHook
 
+from ibot_mm.checkpoints.atomic_write import (
+    ATOMIC_BACKEND,
+    atomic_write,
+    remove_incomplete,
+)
+from ibot_mm.engine.work_dir import require_unused
 from ibot_mm.registry import HOOKS
-from ibot_mm.utils.used_work_dir import require_unused
-from ibot_mm.utils.whole_file import (WHOLE_FILES, remove_incomplete,
-                                      whole_file)
 
 # Where checkpoints have the path of one that the next one replaces.
 INTERIM = 'interim_ckpt'
@@ -48,15 +51,15 @@ class SafeCheckpointHook(CheckpointHook):
                 self.out_dir or runner.work_dir,
                 backend_args=self.backend_args)
             if type(backend) is LocalBackend:
-                self.backend_args = dict(backend=WHOLE_FILES)
+                self.backend_args = dict(backend=ATOMIC_BACKEND)
         super().before_train(runner)
         if is_main_process():
             for folder in {str(self.out_dir), runner.work_dir}:
                 remove_incomplete(folder)
         # (epoch, iter) of the last checkpoint that could be saved.
-        self._saved: Optional[tuple] = None
-        self._failure: Optional[OSError] = None
-        self._outdated: List[str] = []
+        self._saved: tuple | None = None
+        self._failure: OSError | None = None
+        self._outdated: list[str] = []
 
     def save_now(self, runner, epoch: int, iteration: int) -> bool:
         """Save a checkpoint between the intervals; the next one replaces it.
@@ -125,7 +128,7 @@ class SafeCheckpointHook(CheckpointHook):
             self._remove(runner, _others(before, self._best))
 
     @property
-    def _best(self) -> Dict[str, Optional[str]]:
+    def _best(self) -> dict[str, str | None]:
         """Best checkpoints by metric, or that of the only one."""
         if len(self.key_indicators) == 1:
             return {'': self.best_ckpt_path}
@@ -133,13 +136,13 @@ class SafeCheckpointHook(CheckpointHook):
                 for key in self.key_indicators}
 
     @_best.setter
-    def _best(self, paths: Dict[str, Optional[str]]) -> None:
+    def _best(self, paths: dict[str, str | None]) -> None:
         if len(self.key_indicators) == 1:
             self.best_ckpt_path = paths['']
         else:
             self.best_ckpt_path_dict = paths
 
-    def _too_many(self, runner, step: int) -> List[str]:
+    def _too_many(self, runner, step: int) -> list[str]:
         """Count a checkpoint; paths beyond ``max_keep_ckpts``."""
         if self.max_keep_ckpts <= 0:
             return []
@@ -153,7 +156,7 @@ class SafeCheckpointHook(CheckpointHook):
         ]
 
     @staticmethod
-    def _interim(runner) -> List[str]:
+    def _interim(runner) -> list[str]:
         """Path of the checkpoint that the next one replaces, if any."""
         info = runner.message_hub.runtime_info
         return [info[INTERIM]] if info.get(INTERIM) else []
@@ -162,7 +165,7 @@ class SafeCheckpointHook(CheckpointHook):
         return self.file_backend.join_path(self.out_dir, name)
 
     def _save(self, runner, name: str, meta: dict,
-              outdated: List[str]) -> None:
+              outdated: list[str]) -> None:
         """Save a checkpoint, point to it, remove those that it replaces."""
         self.last_ckpt = self._path(name)
         runner.message_hub.update_info('last_ckpt', self.last_ckpt)
@@ -188,14 +191,15 @@ class SafeCheckpointHook(CheckpointHook):
     def _point(self, runner) -> bool:
         """Let ``last_checkpoint`` name the new file; whether it does."""
         try:
-            with whole_file(Path(runner.work_dir, 'last_checkpoint')) as part:
+            with atomic_write(Path(runner.work_dir,
+                                   'last_checkpoint')) as part:
                 part.write_text(str(self.last_ckpt))
         except OSError as error:
             _report(runner, error)
             return False
         return True
 
-    def _remove(self, runner, paths: List[str]) -> List[str]:
+    def _remove(self, runner, paths: list[str]) -> list[str]:
         """Remove checkpoints on rank 0; those that could not be."""
         failed = []
         for path in paths if is_main_process() else ():
@@ -226,8 +230,8 @@ class SafeCheckpointHook(CheckpointHook):
             _report(runner, error)
 
 
-def _others(paths: Dict[str, Optional[str]],
-            than: Dict[str, Optional[str]]) -> List[str]:
+def _others(paths: dict[str, str | None],
+            than: dict[str, str | None]) -> list[str]:
     """Paths that are not among the values of ``than``."""
     return [p for p in paths.values() if p and p not in than.values()]
 

@@ -1,14 +1,13 @@
 """Count, explain and limit the optimizer steps that were skipped."""
 
 from pathlib import Path
-from typing import List, Optional, Tuple
 
 from mmengine.dist import broadcast_object_list
 from mmengine.hooks import Hook
 
-from ibot_mm.engine.training_failure import stop_training
+from ibot_mm.checkpoints.atomic_write import ATOMIC_BACKEND
+from ibot_mm.engine.errors import stop_training
 from ibot_mm.registry import HOOKS
-from ibot_mm.utils.whole_file import WHOLE_FILES
 
 FOLDER, STATE = 'nonfinite', 'state.pth'
 COUNT = 'skipped_steps'
@@ -54,7 +53,7 @@ class SkippedStepHook(Hook):
         self._bad_gradients = 0
         self._has_state = False
         # (iteration, losses, files) since the last step.
-        self._batches: List[Tuple[int, dict, List[str]]] = []
+        self._batches: list[tuple[int, dict, list[str]]] = []
 
     def before_train(self, runner) -> None:
         """Look for the state that an earlier start has saved."""
@@ -66,7 +65,7 @@ class SkippedStepHook(Hook):
                          runner,
                          batch_idx: int,
                          data_batch=None,
-                         outputs: Optional[dict] = None) -> None:
+                         outputs: dict | None = None) -> None:
         """Look at the step that has just been made or not.
 
         Raises:
@@ -123,7 +122,7 @@ class SkippedStepHook(Hook):
                 str(folder),
                 STATE,
                 meta=dict(epoch=runner.epoch, iter=runner.iter),
-                backend_args=dict(backend=WHOLE_FILES))
+                backend_args=dict(backend=ATOMIC_BACKEND))
         except OSError as error:
             runner.logger.error(f'{folder / STATE} could not be saved: '
                                 f'{error}')
@@ -143,7 +142,7 @@ class SkippedStepHook(Hook):
                 f'the last {in_a_row} gradients were not finite')
 
 
-def files_of(batch: dict) -> List[str]:
+def files_of(batch: dict) -> list[str]:
     """Files of a batch, of this package's collate function or a host's."""
     if 'img_paths' in batch:
         return batch['img_paths']
@@ -151,7 +150,7 @@ def files_of(batch: dict) -> List[str]:
             for sample in batch.get('data_samples') or []]
 
 
-def describe(iteration: int, losses: dict, files: List[str]) -> str:
+def describe(iteration: int, losses: dict, files: list[str]) -> str:
     """Losses and files of an iteration, a line each."""
     values = ', '.join(f'{name} {float(value):g}'
                        for name, value in losses.items() if 'loss' in name)

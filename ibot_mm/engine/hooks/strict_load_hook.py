@@ -1,16 +1,16 @@
 """Refuse checkpoints that are not exactly what the model needs."""
 
-from typing import Any, Dict, Sequence
+from collections.abc import Sequence
+from typing import Any
 
 from mmengine.hooks import Hook
 from mmengine.runner import find_latest_checkpoint
 
-from ibot_mm.engine.unwrapped import unwrapped_model
+from ibot_mm.checkpoints.load import CheckpointError
+from ibot_mm.checkpoints.pretrained import check_keys, fit_to_model, weights_of
+from ibot_mm.checkpoints.refuse_code import refuse_code
+from ibot_mm.distributed.unwrap import unwrapped_model
 from ibot_mm.registry import HOOKS
-from ibot_mm.utils.pretrained import (check_keys, fit_to_model,
-                                      weights_of)
-from ibot_mm.utils.refuse_code import refuse_code
-from ibot_mm.utils.safe_load import CheckpointError
 
 
 @HOOKS.register_module()
@@ -23,13 +23,13 @@ class StrictLoadHook(Hook):
     reads a file it is looked at, and refused if it holds code.
 
     Args:
-        start_anew: Beginnings of names that are not taken from
+        skip_prefixes: Beginnings of names that are not taken from
             ``load_from``, such as heads for other classes. A resumed run
             takes all.
     """
 
-    def __init__(self, start_anew: Sequence[str] = ()) -> None:
-        self.start_anew = tuple(start_anew)
+    def __init__(self, skip_prefixes: Sequence[str] = ()) -> None:
+        self.skip_prefixes = tuple(skip_prefixes)
 
     def before_run(self, runner) -> None:
         """Look at the checkpoint that MMEngine is about to read.
@@ -44,7 +44,7 @@ class StrictLoadHook(Hook):
             refuse_code(str(path))
 
     def after_load_checkpoint(self, runner,
-                              checkpoint: Dict[str, Any]) -> None:
+                              checkpoint: dict[str, Any]) -> None:
         """Check and replace the weights before they are loaded.
 
         Raises:
@@ -63,10 +63,10 @@ class StrictLoadHook(Hook):
                 'it with tools/model_converters/ibot_to_mm.py.')
         else:
             state = fit_to_model(model, weights_of(checkpoint))
-        if self.start_anew and not runner._resume:
+        if self.skip_prefixes and not runner._resume:
             state = {k: v for k, v in state.items()
-                     if not k.startswith(self.start_anew)}
+                     if not k.startswith(self.skip_prefixes)}
             state.update((k, v) for k, v in model.state_dict().items()
-                         if k.startswith(self.start_anew))
+                         if k.startswith(self.skip_prefixes))
         check_keys(model.state_dict(), state, source)
         checkpoint['state_dict'] = state

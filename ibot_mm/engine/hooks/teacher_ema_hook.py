@@ -4,8 +4,8 @@ import math
 
 from mmengine.hooks import Hook
 
+from ibot_mm.distributed.unwrap import unwrapped_model
 from ibot_mm.engine.schedulers.cosine import cosine_between
-from ibot_mm.engine.unwrapped import unwrapped_model
 from ibot_mm.registry import HOOKS
 
 

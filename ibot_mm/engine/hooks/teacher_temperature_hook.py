@@ -1,16 +1,15 @@
 """Warm up the teacher's temperatures."""
 
-from typing import List
 
 import numpy as np
 from mmengine.hooks import Hook
 
-from ibot_mm.engine.unwrapped import unwrapped_model
+from ibot_mm.distributed.unwrap import unwrapped_model
 from ibot_mm.registry import HOOKS
 
 
 def warmup_values(start: float, end: float, warmup: int, epochs: int,
-                  delay: int = 0) -> List[float]:
+                  delay: int = 0) -> list[float]:
     """Value for each epoch: ``start`` while delayed, linear, then ``end``.
 
     Args:
@@ -60,8 +59,8 @@ class TeacherTemperatureHook(Hook):
         self.patch_range = warmup_teacher_patch_temp, teacher_patch_temp
         self.warmup_epochs = warmup_epochs
         self.patch_start_epoch = patch_start_epoch
-        self.cls_values: List[float] = []
-        self.patch_values: List[float] = []
+        self.cls_values: list[float] = []
+        self.patch_values: list[float] = []
 
     def before_train(self, runner) -> None:
         """Compute the values of all epochs."""

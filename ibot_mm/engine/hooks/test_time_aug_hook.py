@@ -3,7 +3,7 @@
 from mmengine.hooks import Hook
 from mmengine.registry import MODELS
 
-from ibot_mm.engine.unwrapped import unwrapped_model
+from ibot_mm.distributed.unwrap import unwrapped_model
 from ibot_mm.registry import HOOKS
 
 

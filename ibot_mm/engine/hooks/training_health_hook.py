@@ -4,24 +4,23 @@ import math
 import os
 import shutil
 from pathlib import Path
-from typing import Dict, List, Optional
 
 import torch
 from mmengine.dist import all_reduce
 from mmengine.hooks import Hook
 from torch import Tensor
 
-from ibot_mm.engine.training_failure import LAST_GOOD, stop_training
-from ibot_mm.engine.unwrapped import unwrapped_model
+from ibot_mm.checkpoints.atomic_write import atomic_write
+from ibot_mm.checkpoints.resume import saved_last
+from ibot_mm.distributed.dtensor import to_local
+from ibot_mm.distributed.unwrap import unwrapped_model
+from ibot_mm.engine.errors import LAST_GOOD, stop_training
 from ibot_mm.registry import HOOKS
-from ibot_mm.utils.latest_checkpoint import saved_last
-from ibot_mm.utils.sharded import local
-from ibot_mm.utils.whole_file import whole_file
 
 
 def keep(source: Path, target: Path) -> None:
     """Make ``target`` a second name of a file (a copy where that fails)."""
-    with whole_file(target) as new:
+    with atomic_write(target) as new:
         new.unlink(missing_ok=True)  # a second name of an older one
         try:
             os.link(source, new)
@@ -62,7 +61,7 @@ class TrainingHealthHook(Hook):
     def __init__(self,
                  interval: int = 50,
                  samples: int = 5,
-                 patience: Optional[int] = 10000,
+                 patience: int | None = 10000,
                  tolerance: float = 0.01) -> None:
         if not 1 <= samples <= interval:
             raise ValueError('TrainingHealthHook: samples must be 1 to '
@@ -75,9 +74,9 @@ class TrainingHealthHook(Hook):
         self.patience = math.inf if patience is None else patience
         self.tolerance = tolerance
         self.bad_weights = 0
-        self.collapsed: Dict[str, int] = dict(uniform=0, one_hot=0)
-        self._entropies: List[Tensor] = []
-        self._judged_checkpoint: Optional[Path] = None
+        self.collapsed: dict[str, int] = dict(uniform=0, one_hot=0)
+        self._entropies: list[Tensor] = []
+        self._judged_checkpoint: Path | None = None
 
     def before_train(self, runner) -> None:
         """A checkpoint from before this process says nothing about it."""
@@ -95,7 +94,7 @@ class TrainingHealthHook(Hook):
                          runner,
                          batch_idx: int,
                          data_batch=None,
-                         outputs: Optional[dict] = None) -> None:
+                         outputs: dict | None = None) -> None:
         """Keep what is to be judged; judge at the interval.
 
         Raises:
@@ -125,7 +124,7 @@ class TrainingHealthHook(Hook):
     @torch.no_grad()
     def _update_counts(self, model: torch.nn.Module) -> None:
         """Lengths in iterations of what goes on, the worst of all ranks."""
-        norms = torch._foreach_norm(local(model.parameters()))
+        norms = torch._foreach_norm(to_local(model.parameters()))
         lowest, highest, norm = torch.cat([
             # A skipped step may have left some that are not finite.
             torch.stack(self._entropies).nanmean(0),

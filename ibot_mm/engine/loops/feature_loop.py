@@ -1,13 +1,12 @@
 """Protocols on frozen features, as validation and as test."""
 
-from typing import Dict, Optional, Union
 
 import torch
 from mmengine.config import ConfigDict
 from mmengine.runner import BaseLoop
 from torch.utils.data import DataLoader
 
-from ibot_mm.engine.unwrapped import unwrapped_model, whole_model
+from ibot_mm.distributed.unwrap import unsharded_model, unwrapped_model
 from ibot_mm.evaluation import FeatureCache, Features, extract_features
 from ibot_mm.registry import EVALUATORS, LOOPS
 
@@ -35,11 +34,11 @@ class FeatureTestLoop(BaseLoop):
 
     def __init__(self,
                  runner,
-                 dataloader: Union[DataLoader, Dict],
-                 protocol: Dict,
-                 bank_dataloader: Optional[Dict] = None,
+                 dataloader: DataLoader | dict,
+                 protocol: dict,
+                 bank_dataloader: dict | None = None,
                  evaluator=None,
-                 cache_dir: Optional[str] = None,
+                 cache_dir: str | None = None,
                  log_interval: int = 50) -> None:
         self.recipes = [
             self._recipe(config) for config in (dataloader, bank_dataloader)
@@ -57,7 +56,7 @@ class FeatureTestLoop(BaseLoop):
         self.log_interval = log_interval
 
     @staticmethod
-    def _recipe(dataloader) -> Optional[str]:
+    def _recipe(dataloader) -> str | None:
         """How a data loader's samples are made, as text, if it is known."""
         if not isinstance(dataloader, dict):
             return None
@@ -66,7 +65,7 @@ class FeatureTestLoop(BaseLoop):
             dataset, dict) else None
 
     def extract(self, dataloader: DataLoader,
-                recipe: Optional[str]) -> Features:
+                recipe: str | None) -> Features:
         """Features of a data set, from the cache if it has them."""
         model = unwrapped_model(self.runner)
         path = None
@@ -77,7 +76,7 @@ class FeatureTestLoop(BaseLoop):
             features = self.cache.load(path)
             if features is not None:
                 return features
-        with whole_model(self.runner) as whole:
+        with unsharded_model(self.runner) as whole:
             features = extract_features(whole.extract_feat,
                                         model.data_preprocessor, dataloader,
                                         self.log_interval)
@@ -85,7 +84,7 @@ class FeatureTestLoop(BaseLoop):
             self.cache.save(path, features)
         return features
 
-    def run(self) -> Dict[str, float]:
+    def run(self) -> dict[str, float]:
         """Run the protocol.
 
         Returns:

@@ -1,6 +1,6 @@
 """k-NN classification with the teacher's features during pre-training."""
 
-from typing import Dict, Sequence, Union
+from collections.abc import Sequence
 
 from torch.utils.data import DataLoader
 
@@ -27,8 +27,8 @@ class KNNValLoop(FeatureTestLoop):
 
     def __init__(self,
                  runner,
-                 dataloader: Union[DataLoader, Dict],
-                 bank_dataloader: Dict,
+                 dataloader: DataLoader | dict,
+                 bank_dataloader: dict,
                  evaluator=None,
                  k: Sequence[int] = (10, 20, 100, 200),
                  temperature: float = 0.07,

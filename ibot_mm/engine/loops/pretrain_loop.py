@@ -1,14 +1,14 @@
 """Training by epochs that a restart does not change."""
 
 import logging
-from typing import Sequence
+from collections.abc import Sequence
 
 import torch
 from mmengine.dist import get_rank
 from mmengine.logging import print_log
 from mmengine.runner import EpochBasedTrainLoop
 
-from ibot_mm.engine.worker_death import explained_worker_death
+from ibot_mm.engine.dataloader_workers import explained_worker_death
 from ibot_mm.registry import LOOPS
 
 # Where checkpoints have the epoch, its first iteration and its length.

@@ -1,7 +1,7 @@
 """Learning rates that fall with the depth of a layer."""
 
+from collections.abc import Sequence
 from copy import deepcopy
-from typing import Dict, Optional, Sequence, Tuple
 
 from mmengine.model import is_model_wrapper
 from torch import nn
@@ -41,7 +41,7 @@ class LayerDecayOptimWrapperConstructor:
 
     def __init__(self,
                  optim_wrapper_cfg: dict,
-                 paramwise_cfg: Optional[dict] = None) -> None:
+                 paramwise_cfg: dict | None = None) -> None:
         settings = dict(paramwise_cfg or {})
         self.rate = settings.pop('layer_decay_rate', 1.)
         self.no_decay = tuple(settings.pop('no_decay_names', ()))
@@ -62,7 +62,7 @@ class LayerDecayOptimWrapperConstructor:
 
     def groups(self, model: nn.Module) -> Sequence[dict]:
         """Parameter groups with ``lr`` and ``weight_decay``, head first."""
-        found: Dict[Tuple[int, bool], dict] = {}
+        found: dict[tuple[int, bool], dict] = {}
         for name, parameter in model.named_parameters():
             if not parameter.requires_grad:
                 continue

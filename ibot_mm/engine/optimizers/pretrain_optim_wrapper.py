@@ -1,22 +1,21 @@
 """Optimizer step of the pre-training."""
 
 from contextlib import contextmanager
-from typing import List, Optional, Union
 
 import torch
 from mmengine.optim import OptimWrapper
 from torch import Tensor, nn
 
+from ibot_mm.distributed.dtensor import full_norms, to_local
 from ibot_mm.registry import OPTIM_WRAPPERS
-from ibot_mm.utils.sharded import full_norms, local
 
-from .loss_guard import LossGuard
+from .nonfinite_check import LossGuard
 
 # torch.amp.GradScaler, which knows devices, came with torch 2.3.
 _GradScaler = getattr(torch.amp, 'GradScaler', torch.cuda.amp.GradScaler)
 
 
-def clip_grads_per_parameter(grads: List[Tensor], max_norm: float) -> Tensor:
+def clip_grads_per_parameter(grads: list[Tensor], max_norm: float) -> Tensor:
     """Scale each gradient to a norm of at most ``max_norm``, in place.
 
     Each is multiplied by min(1, max_norm / (norm + 1e-6)), as in the official
@@ -31,7 +30,7 @@ def clip_grads_per_parameter(grads: List[Tensor], max_norm: float) -> Tensor:
     """
     norms = full_norms(grads)
     scale = (max_norm / (norms + 1e-6)).clamp(max=1)
-    torch._foreach_mul_(local(grads), list(scale.unbind()))
+    torch._foreach_mul_(to_local(grads), list(scale.unbind()))
     return norms.norm()
 
 
@@ -74,12 +73,12 @@ class PretrainOptimWrapper(OptimWrapper):
     def __init__(self,
                  optimizer: torch.optim.Optimizer,
                  accumulative_counts: int = 1,
-                 clip_grad: Optional[dict] = None,
-                 dtype: Optional[str] = None,
-                 loss_scale: Union[str, float, dict] = 'dynamic',
+                 clip_grad: dict | None = None,
+                 dtype: str | None = None,
+                 loss_scale: str | float | dict = 'dynamic',
                  skip_nonfinite: bool = True) -> None:
         clip_grad = dict(clip_grad) if clip_grad else None
-        self.max_norm_per_parameter: Optional[float] = None
+        self.max_norm_per_parameter: float | None = None
         if clip_grad and clip_grad.get('type') == 'per_parameter':
             self.max_norm_per_parameter = clip_grad['max_norm']
             clip_grad = None
@@ -104,11 +103,11 @@ class PretrainOptimWrapper(OptimWrapper):
             elif loss_scale != 'dynamic':
                 args.update(init_scale=float(loss_scale))
             self.loss_scaler = _GradScaler(**args)
-        self.last_layer: List[nn.Parameter] = []
+        self.last_layer: list[nn.Parameter] = []
         self.freeze_last_layer = False
         self.stepped = self.skipped = False
-        self.grad_norm: Optional[Tensor] = None
-        self.bad_gradients: Optional[Tensor] = None
+        self.grad_norm: Tensor | None = None
+        self.bad_gradients: Tensor | None = None
         self.backed_off = 0
         self._guard = LossGuard() if skip_nonfinite else None
 

@@ -2,7 +2,6 @@
 
 import inspect
 from copy import deepcopy
-from typing import List, Optional
 
 import torch
 from mmengine.optim import OptimWrapper
@@ -34,7 +33,7 @@ def fused_by_default(optimizer_cfg: dict, device: torch.device) -> bool:
         and digit_version(torch.__version__) >= digit_version('2.4'))
 
 
-def build_wrapper(wrapper_cfg: dict, optimizer_cfg: dict, groups: List[dict],
+def build_wrapper(wrapper_cfg: dict, optimizer_cfg: dict, groups: list[dict],
                   device: torch.device) -> OptimWrapper:
     """Build an optimizer for groups of parameters, and its wrapper.
 
@@ -70,7 +69,7 @@ class PretrainOptimWrapperConstructor:
 
     def __init__(self,
                  optim_wrapper_cfg: dict,
-                 paramwise_cfg: Optional[dict] = None) -> None:
+                 paramwise_cfg: dict | None = None) -> None:
         if paramwise_cfg:
             raise ValueError(
                 'PretrainOptimWrapperConstructor does not take '

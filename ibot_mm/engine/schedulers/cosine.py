@@ -6,7 +6,6 @@ allow. A cosine of n values ends one short of its end value.
 """
 
 import math
-from typing import Dict, List, Optional
 
 from mmengine.optim import _ParamScheduler
 
@@ -57,7 +56,7 @@ class StepScheduler(_ParamScheduler):
         """Optimizer step that the current iteration belongs to."""
         return self.last_step // self.accumulation
 
-    def position(self, count: int) -> Dict[str, int]:
+    def position(self, count: int) -> dict[str, int]:
         """The part of the state that says where the schedule is.
 
         Args:
@@ -106,7 +105,7 @@ class WarmupCosineLR(StepScheduler):
                  optimizer,
                  end: int,
                  eta_min: float = 1e-6,
-                 eta_min_ratio: Optional[float] = None,
+                 eta_min_ratio: float | None = None,
                  warmup: int = 0,
                  **kwargs) -> None:
         if warmup > end:
@@ -121,7 +120,7 @@ class WarmupCosineLR(StepScheduler):
         return self.eta_min if self.eta_min_ratio is None else (
             base * self.eta_min_ratio)
 
-    def _get_value(self) -> List[float]:
+    def _get_value(self) -> list[float]:
         step = self.current_step
         warmup = self.warmup // self.accumulation
         if step < warmup:
@@ -170,7 +169,7 @@ class EpochCosineLR(StepScheduler):
             return start + (peak - start) * epoch / self.warmup
         return cosine_between(peak, min(self.eta_min, peak), epoch, self.end)
 
-    def _get_value(self) -> List[float]:
+    def _get_value(self) -> list[float]:
         return [self._value(peak) for peak in self.base_values]
 
 
@@ -190,7 +189,7 @@ class CosineWeightDecay(StepScheduler):
         self.eta_end = eta_end
         super().__init__(optimizer, 'weight_decay', end, **kwargs)
 
-    def _get_value(self) -> List[float]:
+    def _get_value(self) -> list[float]:
         return [
             cosine_between(base, self.eta_end, self.current_step,
                            self.num_steps) if base else 0.

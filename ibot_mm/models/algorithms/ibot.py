@@ -1,8 +1,8 @@
 """iBOT: image BERT pre-training with an online tokenizer."""
 
+from collections.abc import Callable
 from copy import deepcopy
 from functools import partial
-from typing import Callable, Dict, List, Optional, Tuple, Union
 
 import torch
 from mmengine.model import BaseModule
@@ -10,12 +10,12 @@ from mmpretrain.models.selfsup import BaseSelfSupervisor
 from mmpretrain.structures import DataSample
 from torch import Tensor, nn
 
+from ibot_mm.distributed.dtensor import to_local
+from ibot_mm.models.layers.precision import autocast_dtype
 from ibot_mm.models.losses import KoLeoLoss
 from ibot_mm.registry import MODELS
-from ibot_mm.utils import autocast_dtype
-from ibot_mm.utils.sharded import local
 
-from .early_gradients import EarlyGradients
+from .pass_accumulator import PassAccumulator
 
 
 class Teacher(BaseModule):
@@ -59,7 +59,7 @@ class IBOT(BaseSelfSupervisor):
             activations of one pass exist at a time. Losses and gradients do
             not depend on it. Global views stay together when the neck has
             batch statistics.
-        early_gradients: Whether to differentiate so. In float16 it is not
+        accumulate_passes: Whether to differentiate so. In float16 it is not
             done, because the gradients would miss the loss scale;
             ``ShardedStrategy`` switches it off.
         compile_blocks: Arguments of ``torch.compile`` for the transformer
@@ -78,14 +78,14 @@ class IBOT(BaseSelfSupervisor):
                  backbone: dict,
                  neck: dict,
                  head: dict,
-                 teacher_neck: Optional[dict] = None,
-                 teacher_backbone: Optional[dict] = None,
-                 koleo: Optional[dict] = None,
-                 views_per_pass: Optional[Tuple[int, int]] = None,
-                 early_gradients: bool = True,
-                 compile_blocks: Optional[dict] = None,
-                 data_preprocessor: Optional[Union[dict, nn.Module]] = None,
-                 init_cfg: Optional[dict] = None) -> None:
+                 teacher_neck: dict | None = None,
+                 teacher_backbone: dict | None = None,
+                 koleo: dict | None = None,
+                 views_per_pass: tuple[int, int] | None = None,
+                 accumulate_passes: bool = True,
+                 compile_blocks: dict | None = None,
+                 data_preprocessor: dict | nn.Module | None = None,
+                 init_cfg: dict | None = None) -> None:
         if data_preprocessor is None:
             data_preprocessor = dict(type='ibot_mm.MultiCropDataPreprocessor')
         super().__init__(
@@ -106,7 +106,7 @@ class IBOT(BaseSelfSupervisor):
             raise ValueError('IBOT: views_per_pass must be two numbers of 1 '
                              f'or more, got {views_per_pass}.')
         self.views_per_pass = views_per_pass
-        self.early_gradients = early_gradients
+        self.accumulate_passes = accumulate_passes
         self.teacher = Teacher(
             deepcopy({
                 **backbone, 'with_mask_token': False,
@@ -155,7 +155,7 @@ class IBOT(BaseSelfSupervisor):
                     f'and {tuple(value.shape)} in the teacher.')
             value.copy_(student[name])
 
-    def ema_pairs(self) -> Tuple[List[Tensor], List[Tensor]]:
+    def ema_pairs(self) -> tuple[list[Tensor], list[Tensor]]:
         """Teacher parameters and the student parameters of the same names.
 
         Names without a twin stay as they are: the student's mask token, and a
@@ -176,7 +176,8 @@ class IBOT(BaseSelfSupervisor):
             momentum: m.
         """
         teacher, student = self.ema_pairs()
-        torch._foreach_lerp_(local(teacher), local(student), 1 - momentum)
+        torch._foreach_lerp_(
+            to_local(teacher), to_local(student), 1 - momentum)
 
     def extract_feat(self, inputs: Tensor) -> Tensor:
         """Features of whole images: the teacher's CLS tokens.
@@ -190,8 +191,8 @@ class IBOT(BaseSelfSupervisor):
         return self.teacher.backbone.extract_cls(inputs)
 
     def forward(self,
-                inputs: Union[Tensor, Dict],
-                data_samples: Optional[List[DataSample]] = None,
+                inputs: Tensor | dict,
+                data_samples: list[DataSample] | None = None,
                 mode: str = 'tensor'):
         """Losses of a batch of crops, or features of a batch of images.
 
@@ -208,7 +209,7 @@ class IBOT(BaseSelfSupervisor):
 
     @torch.no_grad()
     def _teacher_targets(self, crops: Tensor,
-                         mask_index: Tensor) -> Dict[str, Tensor]:
+                         mask_index: Tensor) -> dict[str, Tensor]:
         """Distributions of CLS tokens (M, K) and masked patches (P, K)."""
         neck = self.teacher.neck
         cls, patch = self.teacher.backbone.extract_tokens(crops)
@@ -223,7 +224,7 @@ class IBOT(BaseSelfSupervisor):
         return self.head.teacher_distributions(cls_logits, patch_logits[:-1])
 
     def _local_losses(self, crops: Tensor, teacher_cls: Tensor,
-                      num_views: int) -> Dict[str, Tensor]:
+                      num_views: int) -> dict[str, Tensor]:
         """What some local views (W B, C_in, h, w) add to the CLS loss."""
         cls = self.backbone.extract_cls(crops)
         logits = self.neck.cls_logits(self.neck.project(cls))
@@ -231,8 +232,8 @@ class IBOT(BaseSelfSupervisor):
             logits.unflatten(0, (-1, teacher_cls.shape[1])), teacher_cls,
             num_views)
 
-    def _global_losses(self, inputs: Dict, target: Dict[str, Tensor],
-                       views: slice, num_views: int) -> Dict[str, Tensor]:
+    def _global_losses(self, inputs: dict, target: dict[str, Tensor],
+                       views: slice, num_views: int) -> dict[str, Tensor]:
         """CLS loss of some global views, their patch loss and regulariser."""
         batch, grid = inputs['batch_size'], inputs['mask'].shape[1:].numel()
         images = slice(views.start * batch, views.stop * batch)
@@ -264,8 +265,8 @@ class IBOT(BaseSelfSupervisor):
                 cls.unflatten(0, (-1, batch)))
         return losses
 
-    def _passes(self, inputs: Dict, target: Dict[str, Tensor]
-                ) -> List[Callable[[], Dict[str, Tensor]]]:
+    def _passes(self, inputs: dict, target: dict[str, Tensor]
+                ) -> list[Callable[[], dict[str, Tensor]]]:
         """Functions that compute what the student's passes add."""
         batch, num_global = inputs['batch_size'], len(target['cls'])
         at_once, local_at_once = self.views_per_pass or (num_global, None)
@@ -278,7 +279,7 @@ class IBOT(BaseSelfSupervisor):
         num_views = num_global + sum(map(len, inputs['local_crops'])) // batch
         # The global views, which have the most activations, come last: the
         # gradients of the others take little room.
-        passes: List[Callable] = [
+        passes: list[Callable] = [
             partial(self._local_losses, crops, target['cls'], num_views)
             for crops in local
         ]
@@ -290,9 +291,9 @@ class IBOT(BaseSelfSupervisor):
         return passes
 
     def loss(self,
-             inputs: Dict,
-             data_samples: Optional[List[DataSample]] = None
-             ) -> Dict[str, Tensor]:
+             inputs: dict,
+             data_samples: list[DataSample] | None = None
+             ) -> dict[str, Tensor]:
         """One training step's losses.
 
         Args:
@@ -308,12 +309,12 @@ class IBOT(BaseSelfSupervisor):
         target['cls'] = target['cls'].unflatten(0, (-1, inputs['batch_size']))
         device = inputs['global_crops'].device.type
         early = None
-        if (self.early_gradients and torch.is_grad_enabled()
+        if (self.accumulate_passes and torch.is_grad_enabled()
                 and autocast_dtype(device) != torch.float16):
-            early = EarlyGradients(
+            early = PassAccumulator(
                 [*self.backbone.parameters(), *self.neck.parameters()])
         *first, last = self._passes(inputs, target)
-        losses: Dict[str, Tensor] = {}
+        losses: dict[str, Tensor] = {}
         for student_pass in first:
             part = student_pass()
             if early is not None:
@@ -327,7 +328,7 @@ class IBOT(BaseSelfSupervisor):
         return losses
 
 
-def add_up(total: Dict[str, Tensor], part: Dict[str, Tensor]) -> None:
+def add_up(total: dict[str, Tensor], part: dict[str, Tensor]) -> None:
     """Add values to those of the same names, in place."""
     for name, value in part.items():
         total[name] = total[name] + value if name in total else value

@@ -1,36 +1,18 @@
 """Swin transformer with a mask token."""
 
-import math
-from typing import Dict, List, Optional, Sequence, Tuple, Union
+from collections.abc import Sequence
 
 import torch
-import torch.nn.functional as F
 from mmpretrain.models.backbones import SwinTransformer
 from mmpretrain.models.utils import to_2tuple
 from torch import Tensor, nn
 
+from ibot_mm.checkpoints.pretrained import init_from_checkpoint
+from ibot_mm.models.layers.activation_checkpointing import use_checkpointing
+from ibot_mm.models.layers.drop_path import plain_drop_rates
+from ibot_mm.models.layers.freezing import check_frozen_stages, freeze
+from ibot_mm.models.layers.pos_embed import resize_bias_table
 from ibot_mm.registry import MODELS
-from ibot_mm.utils.pretrained import init_from_checkpoint
-
-from .checkpointing import use_checkpointing
-from .freezing import check_frozen_stages, freeze
-from .stochastic_depth import plain_drop_rates
-
-
-def resize_bias_table(table: Tensor, length: int) -> Tensor:
-    """Relative position biases for another window, by bicubic interpolation.
-
-    Args:
-        table: Biases of a window of side w, ((2 w - 1) ** 2, heads).
-        length: Rows wanted, (2 w' - 1) ** 2.
-
-    Returns:
-        (length, heads), same dtype.
-    """
-    source, target = math.isqrt(len(table)), math.isqrt(length)
-    grid = table.T.reshape(1, -1, source, source).float()
-    grid = F.interpolate(grid, size=(target, target), mode='bicubic')
-    return grid.flatten(2)[0].T.to(table.dtype)
 
 
 @MODELS.register_module()
@@ -60,7 +42,7 @@ class IBOTSwin(SwinTransformer):
         norm_cfg: Norm of the outputs.
         init_cfg: As in the host; ``dict(type='Pretrained', checkpoint=...)``
             takes any checkpoint and the arguments of
-            :func:`ibot_mm.utils.pretrained.load_pretrained`. Without one,
+            :func:`ibot_mm.checkpoints.pretrained.load_pretrained`. Without one,
             weights are initialised as in the official code.
         **kwargs: Passed to the host backbone.
 
@@ -70,17 +52,17 @@ class IBOTSwin(SwinTransformer):
     """
 
     def __init__(self,
-                 arch: Union[str, dict] = 'tiny',
+                 arch: str | dict = 'tiny',
                  *,
-                 img_size: Union[int, Tuple[int, int]] = 224,
+                 img_size: int | tuple[int, int] = 224,
                  patch_size: int = 4,
                  window_size: int = 7,
                  out_indices: Sequence[int] = (3, ),
                  with_mask_token: bool = False,
                  with_cp: bool = False,
                  frozen_stages: int = -1,
-                 norm_cfg: Optional[dict] = dict(type='LN', eps=1e-6),
-                 init_cfg: Optional[dict] = None,
+                 norm_cfg: dict | None = dict(type='LN', eps=1e-6),
+                 init_cfg: dict | None = None,
                  **kwargs) -> None:
         depths = (self.arch_zoo[arch.lower()]
                   if isinstance(arch, str) else arch)['depths']
@@ -154,7 +136,7 @@ class IBOTSwin(SwinTransformer):
             nn.init.zeros_(self.mask_token)
 
     def _prepare_relative_position_bias_table(
-            self, state_dict: Dict[str, Tensor], prefix: str, *args,
+            self, state_dict: dict[str, Tensor], prefix: str, *args,
             **kwargs) -> None:
         """Fit the windows when weights are loaded (hook of the host).
 
@@ -178,8 +160,8 @@ class IBOTSwin(SwinTransformer):
                   and given.shape[1:] == own.shape[1:]):
                 state_dict[name] = resize_bias_table(given, len(own))
 
-    def _embed(self, x: Tensor, mask: Optional[Tensor]
-               ) -> Tuple[Tensor, Tuple[int, int]]:
+    def _embed(self, x: Tensor, mask: Tensor | None
+               ) -> tuple[Tensor, tuple[int, int]]:
         """Patch embedding and masking: tokens (B, N, C), grid."""
         x, grid = self.patch_embed(x)
         if mask is not None:
@@ -196,7 +178,7 @@ class IBOTSwin(SwinTransformer):
         return self.drop_after_pos(x), grid
 
     @property
-    def names_not_pretrained(self) -> List[str]:
+    def newly_initialized(self) -> list[str]:
         """Norms of the earlier stages' outputs, which start anew.
 
         Pre-training has the norm of the last stage only.
@@ -213,14 +195,14 @@ class IBOTSwin(SwinTransformer):
         return [block for stage in self.stages for block in stage.blocks]
 
     @property
-    def block_widths(self) -> List[int]:
+    def block_widths(self) -> list[int]:
         """Width of the tokens after each block."""
         return [
             stage.embed_dims for stage in self.stages for _ in stage.blocks
         ]
 
-    def extract_tokens(self, x: Tensor, mask: Optional[Tensor] = None
-                       ) -> Tuple[Tensor, Tensor]:
+    def extract_tokens(self, x: Tensor, mask: Tensor | None = None
+                       ) -> tuple[Tensor, Tensor]:
         """Tokens of the last stage after its norm.
 
         Args:
@@ -243,7 +225,7 @@ class IBOTSwin(SwinTransformer):
         return self.extract_tokens(x)[0]
 
     def extract_last_blocks(self, x: Tensor, num_blocks: int
-                            ) -> List[Tuple[Tensor, Tensor]]:
+                            ) -> list[tuple[Tensor, Tensor]]:
         """Tokens of the last blocks; those of the last stage normed.
 
         Earlier stages have no norm of their own in pre-training, so their
@@ -268,8 +250,8 @@ class IBOTSwin(SwinTransformer):
                 x, grid = stage.downsample(x, grid)
         return outs[-num_blocks:]
 
-    def forward(self, x: Tensor, mask: Optional[Tensor] = None
-                ) -> Tuple[Tensor, ...]:
+    def forward(self, x: Tensor, mask: Tensor | None = None
+                ) -> tuple[Tensor, ...]:
         """Feature maps of ``out_indices``, as the host.
 
         Args:

@@ -1,63 +1,21 @@
 """Vision transformer with a mask token."""
 
 import math
-from typing import Dict, List, Optional, Sequence, Tuple, Union
+from collections.abc import Sequence
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from mmpretrain.models.backbones import VisionTransformer
 from mmpretrain.models.utils import to_2tuple
 from torch import Tensor, nn
 
+from ibot_mm.checkpoints.load import CheckpointError
+from ibot_mm.checkpoints.pretrained import init_from_checkpoint
+from ibot_mm.models.layers.activation_checkpointing import use_checkpointing
+from ibot_mm.models.layers.drop_path import plain_drop_rates, use_subset_depth
+from ibot_mm.models.layers.freezing import check_frozen_stages, freeze
+from ibot_mm.models.layers.pos_embed import interpolate_positions
 from ibot_mm.registry import MODELS
-from ibot_mm.utils.pretrained import init_from_checkpoint
-from ibot_mm.utils.safe_load import CheckpointError
-
-from .checkpointing import use_checkpointing
-from .freezing import check_frozen_stages, freeze
-from .output_norms import OutWithNorm, norm_flags, norms_by_layer
-from .stochastic_depth import plain_drop_rates, use_subset_depth
-
-
-def interpolate_positions(pos_embed: Tensor,
-                          source: Tuple[int, int],
-                          target: Tuple[int, int],
-                          num_extra_tokens: int = 1,
-                          mode: str = 'bicubic',
-                          offset: float = 0.1) -> Tensor:
-    """Resize position embeddings to another grid.
-
-    The official code passes ``scale_factor = (n + 0.1) / source`` to the
-    interpolation (the offset keeps the output from being one short); the
-    factor, not the output size, then sets the sampling positions.
-
-    Args:
-        pos_embed: Embeddings, (1, extra + source_h * source_w, C).
-        source: Grid (h, w) that ``pos_embed`` covers.
-        target: Grid (h, w) wanted.
-        num_extra_tokens: Leading tokens without a position on the grid.
-        mode: Interpolation mode of ``torch.nn.functional.interpolate``.
-        offset: Added to the target grid in the scale factor; 0 resizes by
-            ``size``, as the host backbone does.
-
-    Returns:
-        Embeddings (1, extra + target_h * target_w, C), same dtype.
-    """
-    if tuple(source) == tuple(target):
-        return pos_embed
-    extra, grid = pos_embed.split(
-        [num_extra_tokens, pos_embed.shape[1] - num_extra_tokens], dim=1)
-    channels = grid.shape[-1]
-    grid = grid.reshape(1, *source, channels).permute(0, 3, 1, 2).float()
-    if offset:
-        scale = [(t + offset) / s for t, s in zip(target, source)]
-        grid = F.interpolate(grid, scale_factor=scale, mode=mode)
-    else:
-        grid = F.interpolate(grid, size=tuple(target), mode=mode)
-    assert grid.shape[-2:] == tuple(target)
-    grid = grid.flatten(2).transpose(1, 2).to(extra.dtype)
-    return torch.cat([extra, grid], dim=1)
 
 
 @MODELS.register_module()
@@ -101,7 +59,7 @@ class IBOTViT(VisionTransformer):
             ``train()``. -1 freezes nothing.
         init_cfg: As in the host; ``dict(type='Pretrained', checkpoint=...)``
             takes any checkpoint and the arguments of
-            :func:`ibot_mm.utils.pretrained.load_pretrained`. Without one,
+            :func:`ibot_mm.checkpoints.pretrained.load_pretrained`. Without one,
             weights are initialised as in the official code: truncated normal
             (std 0.02) for linear layers, position embedding and CLS token,
             zero for biases and the mask token.
@@ -120,18 +78,18 @@ class IBOTViT(VisionTransformer):
     }
 
     def __init__(self,
-                 arch: Union[str, dict] = 'small',
+                 arch: str | dict = 'small',
                  *,
                  with_mask_token: bool = False,
                  interpolate_offset: float = 0.1,
                  drop_path_rate: float = 0.,
                  drop_path_type: str = 'image',
                  with_cp: bool = False,
-                 out_indices: Union[int, Sequence[int]] = -1,
-                 out_with_norm: OutWithNorm = None,
+                 out_indices: int | Sequence[int] = -1,
+                 out_with_norm: bool | Sequence[bool] | None = None,
                  final_norm: bool = True,
                  frozen_stages: int = -1,
-                 init_cfg: Optional[dict] = None,
+                 init_cfg: dict | None = None,
                  **kwargs) -> None:
         if drop_path_type not in ('image', 'batch'):
             raise ValueError("IBOTViT: drop_path_type must be 'image' or "
@@ -140,16 +98,20 @@ class IBOTViT(VisionTransformer):
         # The host resolves negative indices in place.
         out_indices = ([out_indices] if isinstance(out_indices, int) else
                        list(out_indices))
-        flags = norm_flags(out_with_norm, len(out_indices), final_norm)
+        if isinstance(out_with_norm, bool):
+            out_with_norm = [out_with_norm] * len(out_indices)
+        if out_with_norm is not None and any(out_with_norm) > final_norm:
+            raise ValueError('IBOTViT: out_with_norm asks for the final norm, '
+                             'which final_norm=False removes.')
         super().__init__(
             arch=arch,
             out_indices=out_indices,
-            final_norm=final_norm if flags is None else any(flags),
+            final_norm=(final_norm
+                        if out_with_norm is None else any(out_with_norm)),
             drop_path_rate=0. if by_batch else drop_path_rate,
             init_cfg=init_cfg,
             **kwargs)
-        self.output_norms = norms_by_layer(self.out_indices, flags,
-                                           self.num_layers, self.final_norm)
+        self.output_norms = self._norms_of_outputs(out_with_norm)
         self._register_load_state_dict_pre_hook(self._drop_absent_norm)
         plain_drop_rates(self)
         if by_batch:
@@ -165,6 +127,21 @@ class IBOTViT(VisionTransformer):
         check_frozen_stages('IBOTViT', frozen_stages, self.num_layers)
         self.frozen_stages = frozen_stages
         self._freeze_stages()
+
+    def _norms_of_outputs(
+            self, flags: Sequence[bool] | None) -> dict[int, bool]:
+        """Whether the output of each layer in ``out_indices`` is normed."""
+        last = self.num_layers - 1
+        indices = list(self.out_indices)
+        if indices != sorted(set(indices)) or max(indices) > last:
+            raise ValueError('IBOTViT: out_indices must ascend and name layers'
+                             f' from 0 to {last}, got {indices}.')
+        if flags is None:
+            flags = [self.final_norm and i == last for i in indices]
+        if len(flags) != len(indices):
+            raise ValueError(f'IBOTViT: out_with_norm has {len(flags)} flags '
+                             f'for {len(indices)} out_indices.')
+        return dict(zip(indices, map(bool, flags)))
 
     def _freeze_stages(self) -> None:
         if self.frozen_stages < 0:
@@ -193,7 +170,7 @@ class IBOTViT(VisionTransformer):
 
     def fit_positions(self,
                       pos_embed: Tensor,
-                      img_size: Optional[Union[int, Tuple[int, int]]] = None
+                      img_size: int | tuple[int, int] | None = None
                       ) -> Tensor:
         """Position embeddings of a checkpoint, for this model's grid.
 
@@ -234,22 +211,22 @@ class IBOTViT(VisionTransformer):
                                      self.interpolate_mode,
                                      self.interpolate_offset)
 
-    def _prepare_pos_embed(self, state_dict: Dict[str, Tensor], prefix: str,
+    def _prepare_pos_embed(self, state_dict: dict[str, Tensor], prefix: str,
                            *args, **kwargs) -> None:
         """Resize positions when weights are loaded (hook of the host)."""
         name = f'{prefix}pos_embed'
         if name in state_dict:
             state_dict[name] = self.fit_positions(state_dict[name])
 
-    def _drop_absent_norm(self, state_dict: Dict[str, Tensor], prefix: str,
+    def _drop_absent_norm(self, state_dict: dict[str, Tensor], prefix: str,
                           *args, **kwargs) -> None:
         """Leave out a final norm that this model does without (hook)."""
         if not self.final_norm:
             for name in ('weight', 'bias'):
                 state_dict.pop(f'{prefix}ln1.{name}', None)
 
-    def _embed(self, x: Tensor, mask: Optional[Tensor]
-               ) -> Tuple[Tensor, Tuple[int, int]]:
+    def _embed(self, x: Tensor, mask: Tensor | None
+               ) -> tuple[Tensor, tuple[int, int]]:
         """Patch, CLS and position embedding: tokens (B, 1 + N, C), grid."""
         x, grid = self.patch_embed(x)
         if mask is not None:
@@ -273,12 +250,12 @@ class IBOTViT(VisionTransformer):
         return self.layers
 
     @property
-    def block_widths(self) -> List[int]:
+    def block_widths(self) -> list[int]:
         """Width of the tokens after each block."""
         return [self.embed_dims] * self.num_layers
 
-    def extract_tokens(self, x: Tensor, mask: Optional[Tensor] = None
-                       ) -> Tuple[Tensor, Tensor]:
+    def extract_tokens(self, x: Tensor, mask: Tensor | None = None
+                       ) -> tuple[Tensor, Tensor]:
         """Tokens after the last norm, if there is one.
 
         Args:
@@ -319,7 +296,7 @@ class IBOTViT(VisionTransformer):
         return (self.ln1(x) if self.final_norm else x)[:, 0]
 
     def extract_last_blocks(self, x: Tensor, num_blocks: int
-                            ) -> List[Tuple[Tensor, Tensor]]:
+                            ) -> list[tuple[Tensor, Tensor]]:
         """Tokens of the last blocks, each after the final norm.
 
         Args:
@@ -338,8 +315,8 @@ class IBOTViT(VisionTransformer):
                 outs.append((tokens[:, 0], tokens[:, self.num_extra_tokens:]))
         return outs
 
-    def forward(self, x: Tensor, mask: Optional[Tensor] = None
-                ) -> Tuple[Tensor, ...]:
+    def forward(self, x: Tensor, mask: Tensor | None = None
+                ) -> tuple[Tensor, ...]:
         """Outputs of ``out_indices`` in the form ``out_type``, as the host.
 
         Args:

@@ -1,4 +1,4 @@
-from .frozen_features import FrozenFeatures
+from .feature_extractor import FeatureExtractor
 from .linear_probe import LinearProbe
 
-__all__ = ['FrozenFeatures', 'LinearProbe']
+__all__ = ['FeatureExtractor', 'LinearProbe']

@@ -1,18 +1,19 @@
 """Linear classifiers on a frozen backbone, one for each learning rate."""
 
-from typing import Any, Dict, List, Optional, Sequence
+from collections.abc import Sequence
+from typing import Any
 
 import torch
 import torch.nn.functional as F
 from mmpretrain.structures import DataSample
 from torch import Tensor, nn
 
+from ibot_mm.checkpoints.official.state_dict import State
+from ibot_mm.checkpoints.pretrained import fit_to_model, weights_of
+from ibot_mm.models.layers.precision import at_least_float32
 from ibot_mm.registry import MODELS
-from ibot_mm.utils import at_least_float32
-from ibot_mm.utils.official_checkpoint import State
-from ibot_mm.utils.pretrained import fit_to_model, weights_of
 
-from .frozen_features import FrozenFeatures
+from .feature_extractor import FeatureExtractor
 
 # {1..9} x 10^{-4..0}, for a batch of 256 (official release).
 LEARNING_RATES = tuple(
@@ -20,7 +21,7 @@ LEARNING_RATES = tuple(
 
 
 @MODELS.register_module()
-class LinearProbe(FrozenFeatures):
+class LinearProbe(FeatureExtractor):
     """All learning rates of the linear protocol in one training.
 
     The classifiers are the rows of one weight, so one product serves all of
@@ -35,7 +36,7 @@ class LinearProbe(FrozenFeatures):
             names the checkpoint. It is frozen and stays in evaluation mode.
         num_classes: Number of classes.
         learning_rates: Peak rates, for a batch of 256.
-        **kwargs: As in :class:`FrozenFeatures`.
+        **kwargs: As in :class:`FeatureExtractor`.
     """
 
     def __init__(self,
@@ -64,7 +65,7 @@ class LinearProbe(FrozenFeatures):
         self.backbone.eval()
         return self
 
-    def adapt_checkpoint(self, checkpoint: Dict[str, Any]) -> State:
+    def adapt_checkpoint(self, checkpoint: dict[str, Any]) -> State:
         """A checkpoint of this model; the backbone's comes by init_cfg."""
         return fit_to_model(self, weights_of(checkpoint))
 
@@ -78,7 +79,7 @@ class LinearProbe(FrozenFeatures):
 
     def forward(self,
                 inputs: Tensor,
-                data_samples: Optional[List[DataSample]] = None,
+                data_samples: list[DataSample] | None = None,
                 mode: str = 'tensor'):
         """Loss or counts of a batch, or logits.
 
@@ -101,7 +102,7 @@ class LinearProbe(FrozenFeatures):
             return self._loss(logits, labels)
         return [self._counts(logits, labels)]
 
-    def _loss(self, logits: Tensor, labels: Tensor) -> Dict[str, Tensor]:
+    def _loss(self, logits: Tensor, labels: Tensor) -> dict[str, Tensor]:
         rates = logits.new_tensor(self.learning_rates)
         losses = F.cross_entropy(
             logits.flatten(0, 1),
@@ -113,7 +114,7 @@ class LinearProbe(FrozenFeatures):
             cross_entropy=best,
             lr_best=rates[index])
 
-    def _counts(self, logits: Tensor, labels: Tensor) -> Dict[str, Any]:
+    def _counts(self, logits: Tensor, labels: Tensor) -> dict[str, Any]:
         ranking = logits.topk(min(5, self.num_classes), dim=-1).indices
         hits = ranking == labels.view(-1, 1, 1)
         return dict(

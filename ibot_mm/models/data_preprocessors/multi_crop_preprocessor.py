@@ -1,6 +1,6 @@
 """Normalisation on the device, for crops and for whole images."""
 
-from typing import Dict, Optional, Sequence
+from collections.abc import Sequence
 
 import torch
 from mmengine.model import BaseDataPreprocessor, stack_batch
@@ -23,8 +23,8 @@ class MultiCropDataPreprocessor(BaseDataPreprocessor):
     """
 
     def __init__(self,
-                 mean: Optional[Sequence[float]] = None,
-                 std: Optional[Sequence[float]] = None,
+                 mean: Sequence[float] | None = None,
+                 std: Sequence[float] | None = None,
                  to_rgb: bool = False,
                  non_blocking: bool = True) -> None:
         super().__init__(non_blocking=non_blocking)
@@ -55,7 +55,7 @@ class MultiCropDataPreprocessor(BaseDataPreprocessor):
             images = images.sub_(self.mean).div_(self.std)
         return images
 
-    def forward(self, data: Dict, training: bool = False) -> Dict:
+    def forward(self, data: dict, training: bool = False) -> dict:
         """Prepare a batch of crops or of images.
 
         Args:

@@ -1,17 +1,18 @@
 """Losses of iBOT: centring, temperatures and both cross-entropies."""
 
-from typing import Dict, Optional
 
 import torch
 from mmengine.dist import all_reduce
 from mmengine.model import BaseModule
 from torch import Tensor
 
+from ibot_mm.models.losses.sinkhorn_knopp import sinkhorn_knopp
+from ibot_mm.models.losses.token_statistics import (
+    PrototypeUsage,
+    cls_statistics,
+    patch_statistics,
+)
 from ibot_mm.registry import MODELS
-
-from .sinkhorn import sinkhorn_knopp
-from .token_statistics import (PrototypeUsage, cls_statistics,
-                               patch_statistics)
 
 
 @MODELS.register_module()
@@ -47,7 +48,7 @@ class IBOTHead(BaseModule):
 
     def __init__(self,
                  num_prototypes: int = 8192,
-                 num_patch_prototypes: Optional[int] = None,
+                 num_patch_prototypes: int | None = None,
                  student_temp: float = 0.1,
                  teacher_temp: float = 0.04,
                  teacher_patch_temp: float = 0.04,
@@ -56,7 +57,7 @@ class IBOTHead(BaseModule):
                  loss_weight_cls: float = 1.0,
                  loss_weight_patch: float = 1.0,
                  centering: str = 'centering',
-                 init_cfg: Optional[dict] = None) -> None:
+                 init_cfg: dict | None = None) -> None:
         super().__init__(init_cfg)
         if centering not in ('centering', 'sinkhorn_knopp'):
             raise ValueError("IBOTHead: centering must be 'centering' or "
@@ -75,14 +76,14 @@ class IBOTHead(BaseModule):
             torch.zeros(num_patch_prototypes or num_prototypes))
         # Sums of the logits seen since the last commit, and their counts: not
         # buffers, because a wrapper must neither save nor broadcast them.
-        self._pending: Optional[Tensor] = None
+        self._pending: Tensor | None = None
         self.monitor = False
         self.usage = dict(
             cls=PrototypeUsage(len(self.center)),
             patch=PrototypeUsage(len(self.patch_center)))
 
     def teacher_distributions(self, cls_logits: Tensor,
-                              patch_logits: Tensor) -> Dict[str, Tensor]:
+                              patch_logits: Tensor) -> dict[str, Tensor]:
         """Centred and sharpened distributions of the teacher.
 
         Args:
@@ -109,7 +110,7 @@ class IBOTHead(BaseModule):
                  student: Tensor,
                  teacher: Tensor,
                  num_views: int,
-                 views: Optional[slice] = None) -> Dict[str, Tensor]:
+                 views: slice | None = None) -> dict[str, Tensor]:
         """What some of the student's views add to L_[CLS].
 
         Args:
@@ -145,7 +146,7 @@ class IBOTHead(BaseModule):
         return losses
 
     def patch_loss(self, student: Tensor, teacher: Tensor,
-                   weight: Tensor) -> Dict[str, Tensor]:
+                   weight: Tensor) -> dict[str, Tensor]:
         """L_MIM.
 
         Args:
@@ -171,7 +172,7 @@ class IBOTHead(BaseModule):
         return losses
 
     @staticmethod
-    def finish_statistics(losses: Dict[str, Tensor]) -> None:
+    def finish_statistics(losses: dict[str, Tensor]) -> None:
         """Turn the sums over masked patches into means, in place."""
         weight = losses.pop('weight_patch', None)
         if weight is not None:

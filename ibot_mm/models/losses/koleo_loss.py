@@ -4,8 +4,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from ibot_mm.models.layers.precision import at_least_float32
 from ibot_mm.registry import MODELS
-from ibot_mm.utils import at_least_float32
 
 
 @MODELS.register_module()

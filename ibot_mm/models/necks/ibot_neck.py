@@ -1,6 +1,5 @@
 """Projection head h of iBOT (paper, section 3.2 and appendix A)."""
 
-from typing import Optional, Tuple
 
 import torch
 import torch.nn.functional as F
@@ -8,38 +7,9 @@ from mmcv.cnn import build_activation_layer, build_norm_layer
 from mmengine.model import BaseModule
 from torch import Tensor, nn
 
+from ibot_mm.models.layers.precision import at_least_float32
+from ibot_mm.models.layers.prototypes import Prototypes
 from ibot_mm.registry import MODELS
-from ibot_mm.utils import at_least_float32
-
-
-class Prototypes(nn.Module):
-    """Weight-normalised linear layer without bias: one row a prototype.
-
-    It runs in float32 whatever the autocast state. The parameters have the
-    names of ``torch.nn.utils.weight_norm``, so official weights load in it.
-
-    Args:
-        in_dim: Width of the input D.
-        num_prototypes: Number of outputs K.
-        learn_gain: Whether the gain ``weight_g`` is trained
-            (``norm_last_layer=False``); it starts at 1 in any case.
-    """
-
-    def __init__(self, in_dim: int, num_prototypes: int,
-                 learn_gain: bool) -> None:
-        super().__init__()
-        # The direction starts as nn.Linear's default, as in the official code.
-        self.weight_v = nn.Parameter(
-            nn.Linear(in_dim, num_prototypes, bias=False).weight.detach())
-        self.weight_g = nn.Parameter(
-            torch.ones(num_prototypes, 1), requires_grad=learn_gain)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Logits (..., K), float32, of bottleneck vectors (..., D)."""
-        with torch.autocast(x.device.type, enabled=False):
-            v, g = map(at_least_float32, (self.weight_v, self.weight_g))
-            weight = v * (g / v.norm(dim=1, keepdim=True))
-            return F.linear(at_least_float32(x), weight)
 
 
 @MODELS.register_module()
@@ -71,12 +41,12 @@ class IBOTNeck(BaseModule):
                  bottleneck_channels: int = 256,
                  num_layers: int = 3,
                  num_prototypes: int = 8192,
-                 num_patch_prototypes: Optional[int] = None,
+                 num_patch_prototypes: int | None = None,
                  shared_head: bool = True,
                  norm_last_layer: bool = True,
-                 norm_cfg: Optional[dict] = None,
+                 norm_cfg: dict | None = None,
                  act_cfg: dict = dict(type='GELU'),
-                 init_cfg: Optional[dict] = None) -> None:
+                 init_cfg: dict | None = None) -> None:
         super().__init__(init_cfg)
         if num_layers < 2:
             raise ValueError(
@@ -138,7 +108,7 @@ class IBOTNeck(BaseModule):
         return self.last_layer(z)
 
     def logits(self, z_cls: Tensor,
-               z_patch: Tensor) -> Tuple[Tensor, Tensor]:
+               z_patch: Tensor) -> tuple[Tensor, Tensor]:
         """Logits of both token kinds, in one product where they share.
 
         Args:

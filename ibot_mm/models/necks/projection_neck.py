@@ -1,13 +1,12 @@
 """First layer of the projection head, for semi-supervised fine-tuning."""
 
-from typing import Optional, Tuple
 
 from mmcv.cnn import build_activation_layer
 from mmengine.model import BaseModule
 from torch import Tensor, nn
 
+from ibot_mm.checkpoints.pretrained import init_from_checkpoint
 from ibot_mm.registry import MODELS
-from ibot_mm.utils.pretrained import init_from_checkpoint
 
 
 @MODELS.register_module()
@@ -24,14 +23,14 @@ class ProjectionNeck(BaseModule):
         act_cfg: Activation.
         init_cfg: ``dict(type='Pretrained', checkpoint=...)`` of a checkpoint
             with its projection head; see
-            :func:`ibot_mm.utils.pretrained.load_pretrained`.
+            :func:`ibot_mm.checkpoints.pretrained.load_pretrained`.
     """
 
     def __init__(self,
                  in_channels: int,
                  hidden_channels: int = 2048,
                  act_cfg: dict = dict(type='GELU'),
-                 init_cfg: Optional[dict] = None) -> None:
+                 init_cfg: dict | None = None) -> None:
         super().__init__(init_cfg)
         self.mlp = nn.Sequential(
             nn.Linear(in_channels, hidden_channels),
@@ -45,6 +44,6 @@ class ProjectionNeck(BaseModule):
         nn.init.trunc_normal_(self.mlp[0].weight, std=0.02)
         nn.init.zeros_(self.mlp[0].bias)
 
-    def forward(self, feats: Tuple[Tensor, ...]) -> Tuple[Tensor]:
+    def forward(self, feats: tuple[Tensor, ...]) -> tuple[Tensor]:
         """Hidden vectors (B, D) of the CLS tokens (B, C) that come last."""
         return (self.mlp(feats[-1]), )

@@ -1,26 +1,25 @@
 """Simple feature pyramid of ViTDet (arXiv 2203.16527, section 3)."""
 
-from typing import List, Optional, Sequence, Tuple
+from collections.abc import Sequence
 
 import torch.nn.functional as F
 from mmengine.model import BaseModule
+from mmpretrain.models.utils import LayerNorm2d
 from torch import Tensor, nn
 
 from ibot_mm.registry import MODELS
-
-from .channel_norm import ChannelLayerNorm
 
 # Strides 4, 8, 16 and 32 from a map of stride 16.
 SCALES = (4, 2, 1, 0.5)
 
 
-def _resize(scale: float, channels: int) -> Tuple[List[nn.Module], int]:
+def _resize(scale: float, channels: int) -> tuple[list[nn.Module], int]:
     """Layers that resize a map by a scale, and the channels they leave."""
     half, quarter = channels // 2, channels // 4
     if scale == 4:
         return [
             nn.ConvTranspose2d(channels, half, 2, stride=2),
-            ChannelLayerNorm(half),
+            LayerNorm2d(half, eps=1e-6),
             nn.GELU(),
             nn.ConvTranspose2d(half, quarter, 2, stride=2)
         ], quarter
@@ -56,7 +55,7 @@ class SimpleFeaturePyramid(BaseModule):
                  in_channels: int,
                  out_channels: int = 256,
                  num_outs: int = 5,
-                 init_cfg: Optional[dict] = None) -> None:
+                 init_cfg: dict | None = None) -> None:
         super().__init__(init_cfg)
         if in_channels % 4:
             raise ValueError('SimpleFeaturePyramid: in_channels must be a '
@@ -75,11 +74,11 @@ class SimpleFeaturePyramid(BaseModule):
         return nn.Sequential(
             *layers,
             nn.Conv2d(width, out_channels, 1, bias=False),
-            ChannelLayerNorm(out_channels),
+            LayerNorm2d(out_channels, eps=1e-6),
             nn.Conv2d(out_channels, out_channels, 3, padding=1, bias=False),
-            ChannelLayerNorm(out_channels))
+            LayerNorm2d(out_channels, eps=1e-6))
 
-    def forward(self, maps: Sequence[Tensor]) -> Tuple[Tensor, ...]:
+    def forward(self, maps: Sequence[Tensor]) -> tuple[Tensor, ...]:
         """Pyramid of the last map.
 
         Args:

@@ -1,6 +1,6 @@
 """Maps of four strides from four layers of a plain ViT."""
 
-from typing import Optional, Sequence, Tuple
+from collections.abc import Sequence
 
 from mmcv.cnn import build_activation_layer, build_norm_layer
 from mmengine.model import BaseModule
@@ -47,7 +47,7 @@ class ViTPyramid(BaseModule):
                  scales: Sequence[float] = (4, 2, 1, 0.5),
                  norm_cfg: dict = dict(type='SyncBN'),
                  act_cfg: dict = dict(type='GELU'),
-                 init_cfg: Optional[dict] = None) -> None:
+                 init_cfg: dict | None = None) -> None:
         super().__init__(init_cfg)
         self.branches = nn.ModuleList(
             self._branch(scale, in_channels, norm_cfg, act_cfg)
@@ -73,7 +73,7 @@ class ViTPyramid(BaseModule):
         raise ValueError(
             f'ViTPyramid: scales must be of 4, 2, 1 and 0.5, got {scale}.')
 
-    def forward(self, maps: Sequence[Tensor]) -> Tuple[Tensor, ...]:
+    def forward(self, maps: Sequence[Tensor]) -> tuple[Tensor, ...]:
         """Resize each map by its scale.
 
         Args:

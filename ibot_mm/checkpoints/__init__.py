@@ -1,0 +1,1 @@
+"""Read, check, convert and write checkpoints."""

@@ -1,0 +1,1 @@
+"""Start processes, look behind wrappers, shard networks."""

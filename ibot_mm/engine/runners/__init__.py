@@ -1,3 +1,0 @@
-from .sharded_runner import ShardedRunner
-
-__all__ = ['ShardedRunner']

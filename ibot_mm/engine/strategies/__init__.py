@@ -1,3 +1,0 @@
-from .sharded_strategy import ShardedStrategy
-
-__all__ = ['ShardedStrategy']

@@ -1,0 +1,51 @@
+"""Keep runs apart that would share a work directory."""
+
+from pathlib import Path
+
+from ibot_mm.checkpoints.resume import saved_last
+
+
+class WorkDirError(ValueError):
+    """A work directory that belongs to another run."""
+
+
+def _last_checkpoint(work_dir: str) -> Path | None:
+    """The last checkpoint that a run left there, if any did."""
+    paths = [path for pattern in ('epoch_*.pth', 'iter_*.pth')
+             for path in Path(work_dir).glob(pattern) if path.is_file()]
+    return saved_last(work_dir) or max(
+        paths, key=lambda path: path.stat().st_mtime_ns, default=None)
+
+
+def require_unused(work_dir: str) -> None:
+    """Refuse a directory with checkpoints of a run that is not continued.
+
+    A new run would write over some of them, and a restart might go on from
+    another's.
+
+    Raises:
+        WorkDirError: There are some.
+    """
+    last = _last_checkpoint(work_dir)
+    if last is not None:
+        raise WorkDirError(
+            f'"{work_dir}" already holds a run (its last checkpoint: '
+            f'{last.name}): continue it with --resume, name another '
+            '--work-dir, or start over with --fresh-start of tools/train.py, '
+            'which moves its checkpoints to a folder in the work dir.')
+
+
+def archive_run(work_dir: str, name: str) -> None:
+    """Move what the restart of a run would look at to a folder in it.
+
+    Args:
+        work_dir: The directory.
+        name: Name of the new folder; it is made if there is something to
+            move.
+    """
+    source, target = Path(work_dir), Path(work_dir) / name
+    for path in (*source.glob('*.pth'), source / 'last_checkpoint',
+                 source / 'bad_files.txt', source / 'nonfinite'):
+        if path.exists():
+            target.mkdir(exist_ok=True)
+            path.rename(target / path.name)

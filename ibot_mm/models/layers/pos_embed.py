@@ -1,0 +1,63 @@
+"""Resize position embeddings and relative position biases."""
+
+import math
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+
+def interpolate_positions(pos_embed: Tensor,
+                          source: tuple[int, int],
+                          target: tuple[int, int],
+                          num_extra_tokens: int = 1,
+                          mode: str = 'bicubic',
+                          offset: float = 0.1) -> Tensor:
+    """Resize position embeddings to another grid.
+
+    The official code passes ``scale_factor = (n + 0.1) / source`` to the
+    interpolation (the offset keeps the output from being one short); the
+    factor, not the output size, then sets the sampling positions.
+
+    Args:
+        pos_embed: Embeddings, (1, extra + source_h * source_w, C).
+        source: Grid (h, w) that ``pos_embed`` covers.
+        target: Grid (h, w) wanted.
+        num_extra_tokens: Leading tokens without a position on the grid.
+        mode: Interpolation mode of ``torch.nn.functional.interpolate``.
+        offset: Added to the target grid in the scale factor; 0 resizes by
+            ``size``, as the host backbone does.
+
+    Returns:
+        Embeddings (1, extra + target_h * target_w, C), same dtype.
+    """
+    if tuple(source) == tuple(target):
+        return pos_embed
+    extra, grid = pos_embed.split(
+        [num_extra_tokens, pos_embed.shape[1] - num_extra_tokens], dim=1)
+    channels = grid.shape[-1]
+    grid = grid.reshape(1, *source, channels).permute(0, 3, 1, 2).float()
+    if offset:
+        scale = [(t + offset) / s for t, s in zip(target, source)]
+        grid = F.interpolate(grid, scale_factor=scale, mode=mode)
+    else:
+        grid = F.interpolate(grid, size=tuple(target), mode=mode)
+    assert grid.shape[-2:] == tuple(target)
+    grid = grid.flatten(2).transpose(1, 2).to(extra.dtype)
+    return torch.cat([extra, grid], dim=1)
+
+
+def resize_bias_table(table: Tensor, length: int) -> Tensor:
+    """Relative position biases for another window, by bicubic interpolation.
+
+    Args:
+        table: Biases of a window of side w, ((2 w - 1) ** 2, heads).
+        length: Rows wanted, (2 w' - 1) ** 2.
+
+    Returns:
+        (length, heads), same dtype.
+    """
+    source, target = math.isqrt(len(table)), math.isqrt(length)
+    grid = table.T.reshape(1, -1, source, source).float()
+    grid = F.interpolate(grid, size=(target, target), mode='bicubic')
+    return grid.flatten(2)[0].T.to(table.dtype)

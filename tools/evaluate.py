@@ -1,0 +1,368 @@
+"""Evaluate a checkpoint with several classification protocols.
+
+    python tools/evaluate.py epoch_800.pth \
+        --data-root data/imagenet --protocols knn,logistic,linear
+    python tools/evaluate.py CKPT --config PRETRAINING_CONFIG \
+        --data-root data/mine --protocols knn,linear --untrained
+
+DATA_ROOT holds train/ and val/ with class folders. Each protocol runs as
+tools/test.py or tools/train.py would run it, in a process of its own, with
+its log in OUT/PROTOCOL/log.txt; one that failed does not stop the others, and
+one that is done is not run again. The table goes to the screen, to
+OUT/results.md and to OUT/results.json.
+
+Protocols: knn, logistic, unsupervised (frozen features); linear (frozen
+backbone); finetune (layer decay), transfer, semi (from the first projection
+layer; needs --subset). With --subset the training images of every protocol
+are those of the list. --cfg-options take a protocol in front:
+finetune.optim_wrapper.optimizer.lr=5e-4.
+"""
+
+import argparse
+import hashlib
+import json
+import logging
+import os
+import re
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import torch
+from mmengine.config import Config, DictAction
+from mmengine.registry import MODELS, init_default_scope
+from mmengine.runner import set_random_seed
+from protocol_configs import FROZEN, protocol_config
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+
+from ibot_mm.checkpoints.literal_config import literal_config
+from ibot_mm.checkpoints.load import CheckpointError, load_checkpoint
+from ibot_mm.datasets import LabelledDataset
+from ibot_mm.evaluation.feature_cache import add_samples
+
+TOOLS = Path(__file__).resolve().parents[0]
+# The figure of each protocol that stands in the table.
+METRICS = dict(
+    knn='knn/top1', logistic='logistic/top1', unsupervised='unsupervised/acc',
+    linear='linear/top1', finetune='accuracy/top1', transfer='accuracy/top1',
+    semi='accuracy/top1')
+STEP = re.compile(r'Epoch\(train\) +\[(\d+)\]\[ *(\d+)/(\d+)\]')
+# Also behind the rank that torchrun puts in front.
+ERROR = re.compile(
+    r'(\[\w+\]:)? *((?:\w+\.)*\w*(?:Error|Exception|Interrupt): \S.*)')
+BATCH = re.compile(r'features \[(\d+)/(\d+)\]')
+
+
+def parse_args() -> argparse.Namespace:
+    """Command line."""
+    parser = argparse.ArgumentParser(
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument('checkpoint', help='checkpoint to evaluate')
+    parser.add_argument('--config', help='config of the pre-training; read '
+                        'from the checkpoint if it holds it')
+    parser.add_argument('--data-root', required=True,
+                        help='folder with train/ and val/')
+    parser.add_argument('--protocols', default='knn',
+                        help='comma-separated (default: knn)')
+    parser.add_argument('--out', type=Path,
+                        help='folder of the results (default: work_dirs/'
+                        'evaluation/CHECKPOINT)')
+    parser.add_argument('--subset', default='',
+                        help='list file of the training images to use')
+    parser.add_argument('--untrained', action='store_true',
+                        help='also evaluate the same network untrained')
+    parser.add_argument('--batch-size', type=int,
+                        help="images of each process (default: the recipe's)")
+    parser.add_argument('--epochs', type=int,
+                        help='length of trainings (default: the recipe\'s)')
+    parser.add_argument('--workers', type=int, default=2,
+                        help='processes that load images (default: 2)')
+    parser.add_argument('--processes', type=int, default=1,
+                        help='GPUs, or CPU processes (default: 1)')
+    parser.add_argument('--seed', type=int, default=0)
+    parser.add_argument('--cfg-options', nargs='+', action=DictAction,
+                        default={}, metavar='PROTOCOL.KEY=VALUE')
+    return parser.parse_args()
+
+
+def pretraining_config(path: str | None,
+                       checkpoint: dict[str, Any]) -> Config:
+    """Config of the pre-training, from a file or from the checkpoint.
+
+    Raises:
+        CheckpointError: Neither has it.
+    """
+    if path:
+        return Config.fromfile(path)
+    text = checkpoint.get('meta', {}).get('cfg')
+    if not isinstance(text, str):
+        raise CheckpointError('the checkpoint does not hold its config: give '
+                              '--config, the config of its pre-training.')
+    return literal_config(text)
+
+
+def options_of(settings: dict[str, Any],
+               protocols: list[str]) -> dict[str, dict[str, Any]]:
+    """Settings of each protocol, from keys that begin with its name.
+
+    Raises:
+        ValueError: A key begins with something else.
+    """
+    found: dict[str, dict[str, Any]] = {name: {} for name in protocols}
+    for key, value in settings.items():
+        name, _, rest = key.partition('.')
+        if name not in found or not rest:
+            raise ValueError(
+                f'--cfg-options: "{key}" does not begin with a protocol of '
+                f'this run ({", ".join(protocols)}) and a dot.')
+        found[name][rest] = value
+    return found
+
+
+def save_untrained(cfg: Config, path: Path, seed: int) -> None:
+    """Write the network as a pre-training with this seed would begin."""
+    init_default_scope(cfg.get('default_scope', 'mmpretrain'))
+    set_random_seed(seed)
+    model = MODELS.build(cfg.model)
+    logging.disable(logging.INFO)  # MMEngine lists every parameter
+    model.init_weights()
+    logging.disable(logging.NOTSET)
+    torch.save(dict(state_dict=model.state_dict(), meta={}), path)
+
+
+class Data(NamedTuple):
+    """What is known of the images before anything runs."""
+
+    num_classes: int
+    num_train: int
+    digest: str
+
+
+def look_at(data_root: str, subset: str) -> Data:
+    """List the images; complains about the data first."""
+    train = LabelledDataset(
+        data_root=data_root, data_prefix='train', subset=subset)
+    val = LabelledDataset(
+        data_root=data_root, data_prefix='val', classes_prefix='train')
+    digest = hashlib.sha256()
+    for dataset in (train, val):
+        add_samples(digest, dataset)
+    return Data(len(train.metainfo['classes']), len(train),
+                digest.hexdigest())
+
+
+def command(protocol: str, config: Path, checkpoint: str, folder: Path,
+            processes: int) -> list[str]:
+    """Command line of one protocol."""
+    stage = 'test' if protocol in FROZEN else 'train'
+    head = [sys.executable, str(TOOLS / f'{stage}.py'), str(config)]
+    if processes > 1:
+        head = ['bash', str(TOOLS / f'dist_{stage}.sh'), str(config)]
+        processes_arg = [str(processes)]
+    else:
+        processes_arg = []
+    if stage == 'test':
+        return head + [checkpoint] + processes_arg + [
+            '--work-dir', str(folder), '--out', str(folder / 'metrics.json')]
+    return head + processes_arg + [
+        '--pretrained', checkpoint, '--work-dir', str(folder),
+        '--auto-scale-lr', '--fresh-start'
+    ]
+
+
+def progress_of(line: str, epochs: int) -> float | None:
+    """Share of a protocol that is done, if a line of its log says so."""
+    match = STEP.search(line)
+    if match:
+        epoch, step, length = map(int, match.groups())
+        return (epoch - 1 + step / length) / epochs
+    match = BATCH.search(line)
+    return int(match[1]) / int(match[2]) if match else None
+
+
+def run(line: list[str], log: Path, epochs: int, update) -> tuple[int, int]:
+    """Run a protocol; returns its exit status and peak memory in MiB."""
+    environment = dict(os.environ)
+    environment['PYTHON'] = sys.executable  # for dist_train.sh, dist_test.sh
+    environment['PYTHONPATH'] = os.pathsep.join(
+        filter(None, [str(TOOLS.parent), environment.get('PYTHONPATH')]))
+    with log.open('w', buffering=1) as file:
+        process = subprocess.Popen(
+            line, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+            env=environment)
+        for text in process.stdout:
+            file.write(text)
+            done = progress_of(text, epochs)
+            if done is not None:
+                update(done)
+    _, status, usage = os.wait4(process.pid, 0)
+    process.returncode = os.waitstatus_to_exitcode(status)
+    return process.returncode, usage.ru_maxrss // 1024
+
+
+def read_metrics(folder: Path) -> dict[str, Any]:
+    """Metrics of a finished protocol: the last of its evaluations."""
+    if (folder / 'metrics.json').is_file():
+        return json.loads((folder / 'metrics.json').read_text())
+    logs = sorted(folder.glob('*/vis_data/scalars.json'))
+    entries = [json.loads(line) for line in logs[-1].read_text().splitlines()]
+    metrics = [e for e in entries if set(e) & set(METRICS.values())][-1]
+    used = [e['memory'] for e in entries if 'memory' in e]
+    return dict(metrics, **({'cuda_memory': max(used)} if used else {}))
+
+
+def settings_of(protocol: str, cfg: Config, processes: int) -> str:
+    """What a reader needs to repeat a protocol, in a few words."""
+    if protocol == 'knn':
+        return f'k = {", ".join(map(str, cfg.test_cfg.protocol.k))}'
+    if protocol == 'logistic':
+        return 'lambda = ' + ', '.join(
+            f'{x:g}' for x in cfg.test_cfg.protocol.lambdas)
+    if protocol == 'unsupervised':
+        return f'{cfg.model.neck.num_prototypes} prototypes'
+    batch = (cfg.train_dataloader.batch_size * processes
+             * cfg.optim_wrapper.get('accumulative_counts', 1))
+    epochs = f'{cfg.train_cfg.max_epochs} epochs, batch {batch}'
+    if protocol == 'linear':
+        return f'{epochs}, 45 rates'
+    rate = cfg.optim_wrapper.optimizer.lr * batch / (
+        cfg.auto_scale_lr.base_batch_size)
+    return f'{epochs}, lr {rate:.3g}'
+
+
+def detail_of(protocol: str, metrics: dict[str, Any]) -> str:
+    """What belongs to the figure: the best rate, other k and so on."""
+    if protocol == 'knn':
+        return ', '.join(f'k{key[5:-5]} {value:.1f}' for key, value in
+                         metrics.items() if key.endswith('_top1'))
+    if protocol == 'logistic':
+        return f'lambda {metrics["logistic/lambda"]:g}'
+    if protocol == 'linear':
+        return f'lr {metrics["linear/lr"]:g}'
+    if protocol == 'unsupervised':
+        return ', '.join(f'{key.upper()} {metrics[f"unsupervised/{key}"]:.1f}'
+                         for key in ('ari', 'nmi', 'fmi'))
+    return f'top-5 {metrics["accuracy/top5"]:.1f}' if (
+        'accuracy/top5' in metrics) else ''
+
+
+def failure(log: Path) -> str:
+    """The sentence with which the first process that failed ended."""
+    lines = log.read_text().splitlines() or ['no output']
+    errors = [match for match in map(ERROR.match, lines) if match]
+    # An error may have causes, printed before it.
+    own = [match for match in errors if match[1] == errors[0][1]]
+    return own[-1][2] if own else lines[-1]
+
+
+def evaluate(args: argparse.Namespace, protocol: str, cfg: Config,
+             checkpoint: str, data: Data, folder: Path,
+             update) -> dict[str, Any]:
+    """Run one protocol, or take the result of an earlier run of it."""
+    digest = hashlib.sha256(Path(checkpoint).read_bytes() + (
+        f'{cfg.pretty_text} {data} {args.processes}').encode()).hexdigest()
+    kept = folder / 'result.json'
+    if kept.is_file():
+        result = json.loads(kept.read_text())
+        if result.get('digest') == digest:
+            return result
+    folder.mkdir(parents=True, exist_ok=True)
+    # Beside the folder, where the run writes the config as it used it.
+    config = folder.with_suffix('.py')
+    cfg.dump(str(config))
+    start = time.perf_counter()
+    epochs = cfg.get('train_cfg', {}).get('max_epochs', 1)
+    status, memory = run(
+        command(protocol, config, checkpoint, folder, args.processes),
+        folder / 'log.txt', epochs, update)
+    result = dict(
+        protocol=protocol,
+        checkpoint=checkpoint,
+        digest=digest,
+        settings=settings_of(protocol, cfg, args.processes),
+        seconds=round(time.perf_counter() - start, 1),
+        memory_mib=memory)
+    if status:
+        log = folder / 'log.txt'
+        return dict(result, error=failure(log), log=str(log))
+    metrics = read_metrics(folder)
+    result.update(value=metrics[METRICS[protocol]], metrics=metrics)
+    kept.write_text(json.dumps(result, indent=2))
+    return result
+
+
+def table(results: dict[str, dict[str, dict]], protocols: list[str]) -> str:
+    """Results as Markdown: a row a protocol, a column a checkpoint."""
+    names = list(results)
+    lines = [
+        '| protocol | metric | settings | ' + ' | '.join(names)
+        + ' | details | time | memory |',
+        '|---' * (6 + len(names)) + '|'
+    ]
+    for protocol in protocols:
+        row = [results[name][protocol] for name in names]
+        values = [f'{r["value"]:.1f}' if 'value' in r else 'failed'
+                  for r in row]
+        last = row[-1]
+        detail = detail_of(protocol, last['metrics']) if (
+            'metrics' in last) else last['error']
+        lines.append(
+            f'| {protocol} | {METRICS[protocol]} | {last["settings"]} | '
+            + ' | '.join(values)
+            + f' | {detail} | {sum(r["seconds"] for r in row):.0f} s | '
+            f'{max(r["memory_mib"] for r in row):,} MiB |')
+    return '\n'.join(lines)
+
+
+def main() -> int:
+    """Run the protocols and write the table."""
+    args = parse_args()
+    protocols = [p for p in args.protocols.split(',') if p]
+    out = args.out or (
+        Path('work_dirs') / 'evaluation' / Path(args.checkpoint).stem)
+    pretraining = pretraining_config(args.config,
+                                     load_checkpoint(args.checkpoint))
+    data = look_at(args.data_root, args.subset)
+    options = options_of(args.cfg_options, protocols)
+    configs = {}
+    for protocol in protocols:
+        cfg = protocol_config(
+            protocol, pretraining, args.data_root, data.num_classes,
+            data.num_train, args.subset, args.processes, args.batch_size,
+            args.epochs, args.workers, str(out / 'features'))
+        cfg.merge_from_dict(options[protocol])
+        cfg.randomness.seed = args.seed
+        configs[protocol] = cfg
+    out.mkdir(parents=True, exist_ok=True)
+    checkpoints = {Path(args.checkpoint).stem: args.checkpoint}
+    if args.untrained:
+        save_untrained(pretraining, out / 'untrained.pth', args.seed)
+        checkpoints = {'untrained': str(out / 'untrained.pth'), **checkpoints}
+    results: dict[str, dict[str, dict]] = {name: {} for name in checkpoints}
+    with Progress(TextColumn('{task.description:30}'), BarColumn(),
+                  TextColumn('{task.percentage:3.0f}%'),
+                  TimeElapsedColumn()) as bar:
+        for name, path in checkpoints.items():
+            for protocol, cfg in configs.items():
+                task = bar.add_task(f'{protocol} of {name}', total=1.)
+                results[name][protocol] = evaluate(
+                    args, protocol, cfg, path, data, out / name / protocol,
+                    lambda done: bar.update(task, completed=done))
+                bar.update(task, completed=1.)
+    text = table(results, protocols)
+    (out / 'results.md').write_text(text + '\n')
+    (out / 'results.json').write_text(json.dumps(results, indent=2))
+    print(f'\n{text}\n\nwritten to {out}/results.md and results.json')
+    failed = [r for rows in results.values() for r in rows.values()
+              if 'error' in r]
+    for result in failed:
+        print(f'{result["protocol"]} failed: {result["error"]} (see '
+              f'{result["log"]})', file=sys.stderr)
+    return 1 if failed else 0
+
+
+if __name__ == '__main__':
+    sys.exit(main())

@@ -1,0 +1,257 @@
+"""Configs of the classification protocols for any pre-trained model."""
+
+import math
+from collections.abc import Callable, Sequence
+from copy import deepcopy
+from typing import Any
+
+import torch
+from mmengine.config import Config
+
+from ibot_mm.paths import config_path
+
+_FOLDER = 'benchmarks/classification'
+PROTOCOLS = ('knn', 'logistic', 'unsupervised', 'linear', 'finetune',
+             'transfer', 'semi')
+# Those that tools/test.py runs; the others train.
+FROZEN = PROTOCOLS[:3]
+_SMALL = dict(
+    knn='knn/ibot_vit-small-p16_knn_in1k.py',
+    logistic='logistic/ibot_vit-small-p16_logistic_in1k.py',
+    unsupervised='unsupervised/'
+    'ibot_vit-small-p16-proto1000_unsupervised_in1k.py',
+    linear='linear/ibot_vit-small-p16_linear-8xb128-100e_in1k.py',
+    finetune='finetune/ibot_vit-small-p16_finetune-8xb128-200e_in1k.py',
+    transfer='transfer/ibot_vit-small-p16_finetune-8xb96-360e_inat18.py',
+    semi='semi/ibot_vit-small-p16_finetune-8xb128-1000e_in1k-1pct.py')
+# By width of the network, where the recipe is not that of ViT-S/16.
+_LARGER = {
+    768: dict(
+        linear='linear/ibot_vit-base-p16_linear-8xb128-100e_in1k.py',
+        finetune='finetune/ibot_vit-base-p16_finetune-8xb128-100e_in1k.py',
+        transfer='transfer/ibot_vit-base-p16_finetune-8xb96-360e_inat18.py'),
+    1024: dict(
+        linear='linear/ibot_vit-large-p16_linear-8xb128-100e_in1k.py',
+        finetune='finetune/'
+        'ibot_vit-large-p16_finetune-8xb64-acc2-50e_in1k.py')
+}
+
+
+def recipe_file(protocol: str, pretraining: Config) -> str:
+    """Published config of a protocol for networks of this size.
+
+    Args:
+        protocol: One of ``PROTOCOLS``.
+        pretraining: Config of the pre-training.
+
+    Raises:
+        ValueError: There is no such protocol, or none for Swin.
+    """
+    if protocol not in PROTOCOLS:
+        raise ValueError(f'there is no protocol "{protocol}": choose from '
+                         f'{", ".join(PROTOCOLS)}.')
+    if pretraining.model.backbone.type.endswith('Swin'):
+        if protocol in ('finetune', 'transfer', 'semi'):
+            raise ValueError(f'the protocol "{protocol}" is for ViT '
+                             'backbones: the paper publishes none for Swin.')
+        return f'{_FOLDER}/{_SMALL[protocol]}'
+    width = pretraining.model.neck.in_channels
+    name = _LARGER.get(width, {}).get(protocol, _SMALL[protocol])
+    return f'{_FOLDER}/{name}'
+
+
+def _backbone(pretraining: Config) -> dict[str, Any]:
+    """The pre-training's backbone, without what only a student has."""
+    backbone = deepcopy(pretraining.model.backbone.to_dict())
+    for key in ('with_mask_token', 'drop_path_rate', 'drop_path_type',
+                'init_cfg'):
+        backbone.pop(key, None)
+    return backbone
+
+
+def _use_model(cfg: Config, pretraining: Config, num_classes: int) -> None:
+    """Put the pre-trained model in the place of ViT-S/16."""
+    model, source = cfg.model, pretraining.model
+    for key in ('mean', 'std', 'to_rgb'):
+        if key in source.data_preprocessor:
+            model.data_preprocessor[key] = source.data_preprocessor[key]
+    width = source.neck.in_channels
+    own = {
+        key: model.backbone[key]
+        for key in ('init_cfg', 'drop_path_rate', 'out_type')
+        if key in model.backbone
+    }
+    model.backbone = dict(_backbone(pretraining), **own)
+    if 'neck' in model and model.neck is not None:
+        if model.neck.type == 'ibot_mm.IBOTNeck':
+            model.neck = source.neck.to_dict()
+        else:
+            model.neck.update(in_channels=width,
+                              hidden_channels=source.neck.get(
+                                  'hidden_channels', 2048))
+    elif 'head' in model:
+        model.head.in_channels = width
+    if 'head' in model:
+        if model.get('neck') is not None:
+            model.head.in_channels = model.neck.hidden_channels
+        model.head.num_classes = num_classes
+        model.data_preprocessor.num_classes = num_classes
+    if model.type == 'ibot_mm.LinearProbe':
+        model.num_classes = num_classes
+
+
+def _image_size(pretraining: Config) -> int:
+    return pretraining.model.backbone.get('img_size', 224)
+
+
+def _test_pipeline(cfg: Config, pretraining: Config) -> list[dict]:
+    """The pre-training's validation transforms, resized as the recipe does.
+
+    A pre-training without a validation gets the recipe's own, at its size.
+    """
+    own = deepcopy(cfg.test_dataloader.dataset.pipeline)
+    interpolation = own[1].interpolation
+    val = pretraining.get('val_dataloader')
+    if val:
+        pipeline = deepcopy(val.dataset.pipeline)
+    else:
+        size, pipeline = _image_size(pretraining), own
+        pipeline[0] = deepcopy(
+            pretraining.train_dataloader.dataset.pipeline[0])
+        pipeline[1].scale, pipeline[2].crop_size = size * 256 // 224, size
+    for step in pipeline:
+        if 'interpolation' in step:
+            step.interpolation = interpolation
+    return pipeline
+
+
+def _use_data(cfg: Config, pretraining: Config, data_root: str,
+              num_classes: int, subset: str, workers: int) -> None:
+    """Train and test on the images of one folder, at the model's size."""
+    test_pipeline = _test_pipeline(cfg, pretraining)
+    train = dict(
+        type='ibot_mm.LabelledDataset',
+        data_root=data_root,
+        data_prefix='train',
+        subset=subset)
+    val = dict(
+        type='ibot_mm.LabelledDataset',
+        data_root=data_root,
+        data_prefix='val',
+        classes_prefix='train',
+        pipeline=test_pipeline)
+    loaders = {'test_dataloader': val}
+    if cfg.get('train_dataloader'):
+        pipeline = deepcopy(cfg.train_dataloader.dataset.pipeline)
+        pipeline[0] = test_pipeline[0]  # how images are read
+        pipeline[1].scale = _image_size(pretraining)
+        loaders['train_dataloader'] = dict(
+            train, num_classes=num_classes, pipeline=pipeline)
+        loaders['val_dataloader'] = dict(val, num_classes=num_classes)
+    for name, dataset in loaders.items():
+        cfg[name].dataset = dataset
+    found = [cfg[name] for name in loaders]
+    if 'bank_dataloader' in cfg.test_cfg:
+        cfg.test_cfg.bank_dataloader.dataset = dict(
+            train, pipeline=test_pipeline)
+        found.append(cfg.test_cfg.bank_dataloader)
+    for loader in found:
+        loader.num_workers = workers
+        if not workers:
+            loader.persistent_workers = False
+
+
+def protocol_config(protocol: str,
+                    pretraining: Config,
+                    data_root: str,
+                    num_classes: int,
+                    num_train: int,
+                    subset: str = '',
+                    processes: int = 1,
+                    batch_size: int | None = None,
+                    epochs: int | None = None,
+                    workers: int = 2,
+                    cache_dir: str | None = None,
+                    log: Callable[[str], None] = print) -> Config:
+    """Config of a protocol for a model and a folder of labelled images.
+
+    The published config for networks of this width is taken (that of ViT-S/16
+    where there is none); model, sizes, classes and data are replaced, and
+    nothing else unless asked for. It is to be run with --auto-scale-lr, so
+    that learning rates follow the batch by the rule of the recipe.
+
+    Args:
+        protocol: One of ``PROTOCOLS``.
+        pretraining: Config of the pre-training: its backbone, neck,
+            normalisation and validation transforms are used.
+        data_root: Folder with ``train/`` and ``val/``, class folders in each.
+        num_classes: Number of classes.
+        num_train: Number of training images, that of the subset if there is
+            one.
+        subset: List file of the training images to use.
+        processes: How many processes will share the work.
+        batch_size: Images of each process; the recipe's if None.
+        epochs: Length of the training; the recipe's if None. The warm-up
+            becomes shorter in the same proportion.
+        workers: Processes that load images, for each process.
+        cache_dir: Folder for frozen features.
+        log: Told what had to be changed for small data.
+
+    Raises:
+        ValueError: The protocol is unknown, or cannot be run on this.
+    """
+    file = recipe_file(protocol, pretraining)
+    if protocol == 'semi' and not subset:
+        raise ValueError('the protocol "semi" needs --subset, a list of the '
+                         'training images that have labels.')
+    cfg = Config.fromfile(config_path(file))
+    log(f'{protocol}: {file}')
+    _use_model(cfg, pretraining, num_classes)
+    _use_data(cfg, pretraining, data_root, num_classes, subset, workers)
+    if protocol in FROZEN:
+        cfg.test_cfg.cache_dir = cache_dir
+        if batch_size:
+            cfg.test_dataloader.batch_size = batch_size
+            if 'bank_dataloader' in cfg.test_cfg:
+                cfg.test_cfg.bank_dataloader.batch_size = batch_size
+        if protocol == 'knn':
+            _limit_neighbours(cfg, num_train, log)
+        return cfg
+    if batch_size:
+        for name in ('train_dataloader', 'val_dataloader', 'test_dataloader'):
+            cfg[name].batch_size = batch_size
+    total = cfg.train_dataloader.batch_size * processes
+    if total > num_train:
+        raise ValueError(
+            f'{num_train} training images are fewer than the batch of '
+            f'{cfg.train_dataloader.batch_size} x {processes} processes: '
+            'lower --batch-size.')
+    for name in ('val_evaluator', 'test_evaluator'):
+        if num_classes < 5 and 'topk' in cfg[name]:
+            cfg[name].topk = (1, )
+    if epochs:
+        _set_epochs(cfg, epochs)
+    if 'dtype' in cfg.optim_wrapper and not torch.cuda.is_available():
+        cfg.optim_wrapper.dtype = 'float32'  # few CPUs know bfloat16
+    return cfg
+
+
+def _limit_neighbours(cfg: Config, num_train: int,
+                      log: Callable[[str], None]) -> None:
+    """Leave out numbers of neighbours that the bank does not have."""
+    wanted: Sequence[int] = cfg.test_cfg.protocol.k
+    possible = [k for k in wanted if k <= num_train] or [num_train]
+    if possible != list(wanted):
+        log(f'k-NN: k = {possible}, because there are {num_train} training '
+            'images')
+    cfg.test_cfg.protocol.k = possible
+
+
+def _set_epochs(cfg: Config, epochs: int) -> None:
+    """Another length; warm-ups keep their share of the run, rounded up."""
+    share = epochs / cfg.train_cfg.max_epochs
+    for scheduler in cfg.param_scheduler:
+        if 'warmup' in scheduler:
+            scheduler.warmup = math.ceil(scheduler.warmup * share)
+    cfg.train_cfg.max_epochs = epochs
+    cfg.train_cfg.val_interval = min(cfg.train_cfg.val_interval, epochs)
