@@ -12,6 +12,8 @@ except ImportError:  # setuptools below 70.1
     from wheel.bdist_wheel import bdist_wheel
 
 ROOT = Path(__file__).parent
+# Read by tools/environment.sh too.
+PYTHONS = ('3.11', '3.12', '3.13')
 SHIPPED = ('configs', 'tools', 'model-index.yml')
 
 
@@ -82,12 +84,12 @@ setup(
     long_description=(ROOT / 'README.md').read_text(encoding='utf-8'),
     long_description_content_type='text/markdown',
     license='Apache-2.0',
-    python_requires='>=3.11',
+    python_requires=f'>={PYTHONS[0]}',
     packages=find_packages(include=['ibot_mm', 'ibot_mm.*']),
     install_requires=requirements('runtime'),
     extras_require=EXTRAS,
     cmdclass=dict(build_py=BuildPy, bdist_wheel=BdistWheel),
     classifiers=[
-        'Programming Language :: Python :: 3',
+        *(f'Programming Language :: Python :: {p}' for p in PYTHONS),
         'Topic :: Scientific/Engineering :: Artificial Intelligence',
     ])

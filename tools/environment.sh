@@ -42,15 +42,15 @@ has_pinned() { [ "$("$python" -c "import importlib.metadata as m; print(m.versio
 # Whether mmcv is there with compiled operators.
 has_mmcv_ops() { "$python" -c 'import mmcv._ext' 2>/dev/null; }
 
-# build_mmcv PIP-ARGUMENT...: mmcv's wheel in $venv/wheels. Fails if it has no
-# operators: pip caches a wheel without them under the same key.
+# build_mmcv PIP-ARGUMENT...: mmcv's wheel in $venv/wheels, whatever is installed.
 build_mmcv() {
-  say "Building mmcv with compiled operators (about 12 minutes on 2 cores the first time, then from pip's cache)"
+  say "Building mmcv with compiled operators (5 to 15 minutes on 2 cores the first time, then from pip's cache)"
   rm -rf "$venv/wheels"
   MMCV_WITH_OPS=1 MAX_JOBS=${MAX_JOBS:-$(nproc)} "$python" -m pip wheel --quiet --disable-pip-version-check \
-    -c "$reference" --no-build-isolation --no-deps --wheel-dir "$venv/wheels" "$@" ${prefix}mmcv &&
-    "$python" -m zipfile --list "$venv"/wheels/*mmcv-*.whl | grep 'mmcv/_ext' >/dev/null
+    -c "$reference" --no-build-isolation --no-deps --wheel-dir "$venv/wheels" "$@" ${prefix}mmcv ||
+    die "mmcv could not be built: see pip's messages above. The environment is as it was."
 }
+mmcv_wheel_has_ops() { "$python" -m zipfile --list "$venv"/wheels/*mmcv-*.whl | grep 'mmcv/_ext' >/dev/null; }
 
 # make_environment lite|full: without or with mmcv's compiled operators.
 make_environment() {
@@ -63,9 +63,10 @@ make_environment() {
     return
   fi
   local base=${PYTHON:-python3}
-  command -v "$base" >/dev/null || die "$base was not found: install Python 3.10 to 3.12, or name one with PYTHON=..."
-  "$base" -c 'import sys; sys.exit(not (3, 10) <= sys.version_info[:2] <= (3, 12))' ||
-    die "$base is $("$base" -V 2>&1): Python 3.10 to 3.12 is needed; name one with PYTHON=..."
+  local pythons=$(sed -n 's/^PYTHONS = //p' setup.py)
+  command -v "$base" >/dev/null || die "$base was not found: install Python $pythons, or name one with PYTHON=..."
+  "$base" -c "import sys; sys.exit('%d.%d' % sys.version_info[:2] not in $pythons)" ||
+    die "$base is $("$base" -V 2>&1): Python $pythons is needed; name one with PYTHON=..."
   [ "$stack" = onedl ] || "$base" -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))' ||
     die "$base is $("$base" -V 2>&1): STACK=openmmlab needs Python 3.11; name one with PYTHON=python3.11"
   python=$venv/bin/python
@@ -89,8 +90,10 @@ make_environment() {
       install "mmcv's dependencies" -c "$reference" opencv-python-headless ${prefix}mmengine
       # Built before the copy without operators goes: if the build fails, what
       # worked before still works.
-      build_mmcv || build_mmcv --no-cache-dir ||
-        die "mmcv could not be built with operators: see pip's messages above. The environment is as it was."
+      build_mmcv
+      # pip caches a wheel without operators under the same key.
+      mmcv_wheel_has_ops || build_mmcv --no-cache-dir
+      mmcv_wheel_has_ops || die "mmcv was built without operators: see pip's messages above."
       install "mmcv" -c "$reference" --force-reinstall --no-deps "$venv"/wheels/*mmcv-*.whl
       has_mmcv_ops || die "mmcv was built, but its operators cannot be imported: run $python -c 'import mmcv._ext'"
     fi
