@@ -2,6 +2,7 @@
 
 import argparse
 import os
+from contextlib import nullcontext
 from pathlib import Path
 
 from mmengine.config import Config, DictAction
@@ -10,7 +11,7 @@ from mmengine.runner import Runner
 import ibot_mm  # noqa: F401  (checks the installation first)
 from ibot_mm.checkpoints.refuse_code import refuse_code
 from ibot_mm.distributed.launch import prepare_launch
-from ibot_mm.engine.config_check import check_config
+from ibot_mm.engine.config_check import check_config, explained_config_errors
 
 
 def parse_args() -> argparse.Namespace:
@@ -26,6 +27,11 @@ def parse_args() -> argparse.Namespace:
         action=DictAction,
         metavar='KEY=VALUE',
         help='settings that replace those of the config')
+    parser.add_argument(
+        '--no-check',
+        action='store_true',
+        help='neither look for misspelt settings nor explain the errors they '
+        'cause')
     parser.add_argument(
         '--launcher',
         choices=['none', 'pytorch', 'slurm', 'mpi'],
@@ -47,17 +53,19 @@ def main() -> None:
     cfg = Config.fromfile(args.config)
     if args.cfg_options:
         cfg.merge_from_dict(args.cfg_options)
-    check_config(cfg)
+    if not args.no_check:
+        check_config(cfg)
     refuse_code(args.checkpoint)  # says what is wrong in a sentence
     cfg.launcher = args.launcher
     cfg.work_dir = args.work_dir or cfg.get('work_dir') or str(
         Path('work_dirs') / Path(args.config).stem)
     cfg.load_from = args.checkpoint
     prepare_launch(cfg)
-    runner = Runner.from_cfg(cfg)
-    # An empty test_cfg is a test loop too.
-    metrics = runner.val() if cfg.get(
-        'test_cfg') is None else runner.test()
+    with nullcontext() if args.no_check else explained_config_errors(cfg):
+        runner = Runner.from_cfg(cfg)
+        # An empty test_cfg is a test loop too.
+        metrics = runner.val() if cfg.get(
+            'test_cfg') is None else runner.test()
     if args.out:
         from mmengine.fileio import dump
         dump(metrics, args.out)

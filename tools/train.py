@@ -2,6 +2,7 @@
 
 import argparse
 import os
+from contextlib import nullcontext
 from pathlib import Path
 
 from mmengine.config import Config, ConfigDict, DictAction
@@ -19,7 +20,7 @@ from ibot_mm.checkpoints.resume import (
     verify_checkpoint,
 )
 from ibot_mm.distributed.launch import prepare_launch
-from ibot_mm.engine.config_check import check_config
+from ibot_mm.engine.config_check import check_config, explained_config_errors
 from ibot_mm.engine.work_dir import archive_run, require_unused
 
 
@@ -66,6 +67,11 @@ def parse_args() -> argparse.Namespace:
         metavar='KEY=VALUE',
         help='settings that replace those of the config, e.g. '
         'train_dataloader.batch_size=32 model.backbone.arch=base')
+    parser.add_argument(
+        '--no-check',
+        action='store_true',
+        help='neither look for misspelt settings nor explain the errors they '
+        'cause')
     parser.add_argument(
         '--launcher',
         choices=['none', 'pytorch', 'slurm', 'mpi'],
@@ -170,7 +176,7 @@ def merge_args(cfg: Config, args: argparse.Namespace) -> ResumePoint:
         The checkpoint to resume from.
 
     Raises:
-        ConfigError: Settings are misspelt or have a wrong type.
+        ConfigError: Settings are misspelt.
     """
     if args.cfg_options:
         cfg.merge_from_dict(args.cfg_options)
@@ -184,7 +190,8 @@ def merge_args(cfg: Config, args: argparse.Namespace) -> ResumePoint:
     if args.no_validate:
         cfg.val_cfg = cfg.val_dataloader = cfg.val_evaluator = None
     # What follows reads settings and checkpoints.
-    check_config(cfg)
+    if not args.no_check:
+        check_config(cfg)
     if args.auto_scale_lr:
         enable_auto_scale_lr(cfg)
     resumed = set_resume(cfg, args)
@@ -194,11 +201,17 @@ def merge_args(cfg: Config, args: argparse.Namespace) -> ResumePoint:
 
 @record  # torchrun then reports the error of the process that failed first
 def main() -> None:
-    """Build the runner and train."""
+    """Read command line and config, then train."""
     args = parse_args()
     cfg = Config.fromfile(args.config)
     resumed = merge_args(cfg, args)
     prepare_launch(cfg)
+    with nullcontext() if args.no_check else explained_config_errors(cfg):
+        train(cfg, args, resumed)
+
+
+def train(cfg: Config, args: argparse.Namespace, resumed: ResumePoint) -> None:
+    """Build the runner and train."""
     runner = RUNNERS.build(cfg) if 'runner_type' in cfg else Runner.from_cfg(
         cfg)
     require_same_on_all_ranks(resumed.path)

@@ -2,7 +2,6 @@
 
 from typing import Any
 
-from ibot_mm.engine.config_signatures import forwards_to
 from ibot_mm.registry import DATASETS
 
 from .checked_init import Samples, checked_init
@@ -23,7 +22,6 @@ def _host_class(cfg: dict) -> type:
 
 
 @DATASETS.register_module()
-@forwards_to(_host_class)
 def CheckedCocoDataset(**kwargs: Any):
     """MMDetection's CocoDataset, if file, images and classes fit.
 

@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 from mmengine.logging import print_log
 
-from ibot_mm.engine.config_signatures import forwards_to
 from ibot_mm.registry import DATASETS
 
 from .checked_init import Samples, checked_init
@@ -29,7 +28,6 @@ DEFAULT_TYPE = 'ADE20KDataset'
 
 
 @DATASETS.register_module()
-@forwards_to(lambda cfg: _host_class(cfg.get('dataset_type', DEFAULT_TYPE)))
 def CheckedSegDataset(dataset_type: str = DEFAULT_TYPE, **kwargs: Any):
     """A data set of MMSegmentation, if folders, files and labels fit.
 

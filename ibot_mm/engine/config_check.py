@@ -1,177 +1,129 @@
-"""Check a config before anything is built from it."""
+"""Find settings that nothing reads, and name the key behind an error."""
 
-from collections.abc import Iterable
+import inspect
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from difflib import get_close_matches
+from traceback import walk_tb
 from typing import Any
 
 from mmengine.config import Config
-from mmengine.runner import (
-    EpochBasedTrainLoop,
-    IterBasedTrainLoop,
-    set_random_seed,
-)
+from mmengine.registry import RUNNERS, Registry
 
-from .config_signatures import settings_of
-from .config_top_level import misspelt
-from .config_types import TypeChecker
-from .nearest_name import did_you_mean, slip_of
-
-DEFAULT_HOOKS = ('runtime_info', 'timer', 'sampler_seed', 'logger',
-                 'param_scheduler', 'checkpoint')
-# Settings that MMEngine reads one by one: another name does nothing.
-READ = dict(
+# Settings that MMEngine reads by name, so that no signature has them.
+READ_AT_TOP = {'custom_imports', 'runner_type', 'model_wrapper_cfg', 'sync_bn',
+               'find_unused_parameters', 'activation_checkpointing',
+               'efficient_conv_bn_eval'}
+READ_IN = dict(
     auto_scale_lr=('base_batch_size', 'enable'),
-    env_cfg=('cudnn_benchmark', 'mp_cfg', 'dist_cfg', 'resource_limit'))
-PARAMWISE = ('custom_keys', 'bias_lr_mult', 'bias_decay_mult',
-             'norm_decay_mult', 'flat_decay_mult', 'dwconv_decay_mult',
-             'dcn_offset_lr_mult', 'bypass_duplicate')
-CUSTOM_KEY = ('lr_mult', 'decay_mult')
-CLIP = ('type', 'max_norm', 'norm_type', 'max_value', 'clip_value',
-        'error_if_nonfinite', 'foreach')
+    env_cfg=('cudnn_benchmark', 'mp_cfg', 'dist_cfg', 'resource_limit'),
+    paramwise_cfg=('custom_keys', 'bias_lr_mult', 'bias_decay_mult',
+                   'norm_decay_mult', 'flat_decay_mult', 'dwconv_decay_mult',
+                   'dcn_offset_lr_mult', 'bypass_duplicate'))
 
 
 class ConfigError(ValueError):
-    """Settings that cannot be meant as they are written."""
+    """A setting or a type of the config does not exist."""
 
 
 def check_config(cfg: Config) -> None:
-    """Refuse misspelt settings and values of a wrong type.
+    """Raise ConfigError on misspelt settings that MMEngine would ignore."""
+    known = READ_AT_TOP | _keywords(*RUNNERS.module_dict.values())
+    settings, problems = list(_walk(cfg)), []
+    for name in sorted(set(cfg) - known):
+        near = get_close_matches(name, known, 1, 0.9) or [
+            key for key in known if sorted(key) == sorted(name)]
+        # Variables are `train_dataloader2` and what other settings contain.
+        used = isinstance(cfg[name], (dict, list, tuple)) and any(
+            value == cfg[name] for path, value, _ in settings if path[1:])
+        if near and near[0] not in name and not used:
+            problems.append(_line([name], 'nothing reads it', near))
+    for path, value, owner in [s for s in settings if isinstance(s[1], dict)]:
+        if path[:-1] == ['default_hooks'] and 'type' not in value:
+            problems.append(_line(path, 'it has no type', get_close_matches(
+                path[-1], set(owner) - {path[-1]}, 1)))
+        keys = ('lr_mult', 'decay_mult') if path[-2:-1] == [
+            'custom_keys'] else READ_IN.get(path[-1], ())
+        problems += [_line([*path, key], 'nothing reads it', near)
+                     for key in value if key not in keys
+                     and (near := get_close_matches(key, keys, 1, 0.8))]
+    if problems:
+        raise ConfigError('\n'.join(problems))
 
-    Checked are the keys at the top, and the parts that a run builds: whether
-    their types exist and take the settings. What cannot be told, e.g. the
-    settings of a class with ``**kwargs`` that it gives to something else, is
-    not judged.
 
-    Args:
-        cfg: The config, with all that the command line changes.
+@contextmanager
+def explained_config_errors(cfg: Config) -> Iterator[None]:
+    """Turn errors of unknown keywords and types into a ConfigError.
 
-    Raises:
-        ConfigError: With a line for each problem.
+    It names the key and the nearest valid name. Other errors pass unchanged.
     """
-    check = TypeChecker(cfg.get('default_scope') or 'mmengine')
-    runner = cfg.get('runner_type') and check.type_name(
-        cfg.runner_type, 'runner_type', 'RUNNERS')
-    for name, meant in misspelt(cfg, runner):
-        check.add(name, f'a run has no setting "{name}"; did you mean '
-                  f'"{meant}"?')
-    check.built(cfg.get('model'), 'model', 'MODELS')
-    for mode in ('train', 'val', 'test'):
-        # Training does not build what is there for tests.
-        check.needed = mode != 'test'
-        check.dataloader(cfg.get(f'{mode}_dataloader'), f'{mode}_dataloader')
-        _check_loop(check, cfg.get(f'{mode}_cfg'), f'{mode}_cfg')
-        _check_evaluator(
-            check, cfg.get(f'{mode}_evaluator'), f'{mode}_evaluator')
-    check.needed = True
-    _check_optim_wrapper(check, cfg.get('optim_wrapper'), 'optim_wrapper')
-    _check_schedulers(check, cfg.get('param_scheduler'), 'param_scheduler')
-    _check_hooks(check, cfg)
-    check.built(cfg.get('visualizer'), 'visualizer', 'VISUALIZERS')
-    check.built(
-        cfg.get('log_processor'), 'log_processor', 'LOG_PROCESSORS',
-        'LogProcessor')
-    check.built(cfg.get('strategy'), 'strategy', 'STRATEGIES')
-    _check_others(check, cfg)
-    if check.problems:
-        raise ConfigError('\n'.join(check.problems))
+    try:
+        yield
+    except (TypeError, KeyError) as error:
+        if problems := _explain(error, cfg):
+            raise ConfigError('\n'.join(problems)) from error
+        raise
 
 
-def _check_loop(check: TypeChecker, cfg: Any, path: str) -> None:
-    """The loop, whose type may follow from `by_epoch` or from its place."""
-    if not isinstance(cfg, dict):
-        return
-    if 'type' in cfg and 'by_epoch' in cfg and path == 'train_cfg':
-        check.add(f'{path}.by_epoch', 'the Runner takes it, or '
-                  f'{path}.type; leave one of them out')
-    if path == 'train_cfg' and 'type' not in cfg:
-        loop = EpochBasedTrainLoop if cfg.get(
-            'by_epoch', True) else IterBasedTrainLoop
-        check.keys(cfg, path, loop.__name__, settings_of(loop, cfg),
-                   ('by_epoch', ))
-    else:
-        default = dict(val_cfg='ValLoop', test_cfg='TestLoop').get(path)
-        check.built(cfg, path, 'LOOPS', default, ('by_epoch', ))
+def _explain(error: Exception, cfg: Config) -> list[str]:
+    """A line for each setting of the config that an error is due to."""
+    frames = [frame for frame, _ in walk_tb(error.__traceback__)]
+    caller = frames[-1].f_locals
+    read = READ_AT_TOP | _keywords(*RUNNERS.module_dict.values())
+    settings = [item for item in _walk(cfg) if item[0][0] in read]
+    message = str(*error.args[:1]).rpartition('<locals>.')[2]
+    found = re.match(r'(\S+) is not in the .+ registry', message)
+    if found and isinstance(registry := caller.get('registry'), Registry):
+        names = [*registry.module_dict, *registry.root.module_dict]
+        for node in registry.root.children.values():
+            names += [f'{node.scope}.{name}' for name in node.module_dict]
+        near = [name for name in names if name.endswith(f'.{found[1]}')] or (
+            get_close_matches(found[1], names, 1))
+        return [_line(path, found[0] if near else message, near)
+                for path, value, _ in settings if value == found[1]]
+    found = re.match(r"(?:(\w+)\.)?(\w+)\(\) got an unexpected keyword "
+                     r"argument '(\w+)'", message)
+    builds = [f.f_locals for f in frames if f.f_code.co_name.startswith(
+        ('build_', 'from_cfg')) and f.f_globals['__name__'][:9] == 'mmengine.']
+    # Building passes the keyword on, as in `function(**given)`.
+    given = [[v for v in variables.values() if isinstance(v, dict)
+              and found and found[3] in v] for variables in (caller, *builds)]
+    if not builds or not given[0]:
+        return []
+    called = getattr(frames[-1].f_globals.get(found[1]), found[2], None)
+    built = [v for b in builds for v in b.values() if inspect.isclass(v)]
+    near = get_close_matches(found[3], _keywords(called, *built[-1:]), 1)
+    kinds = [str(v['type']) for v in sum(given, []) if 'type' in v]
+    owners = [(path, owner.get('type')) for path, _, owner in settings
+              if path[-1] == found[3] and isinstance(owner, dict)]
+    return [_line(path, found[0], near) for path in
+            [path for path, kind in owners if str(kind) in kinds]
+            or [path for path, kind in owners if kind is None]]
 
 
-def _check_evaluator(check: TypeChecker, cfg: Any, path: str) -> None:
-    """An evaluator with its metrics, or metrics alone."""
-    if isinstance(cfg, dict) and 'metrics' in cfg:
-        check.built(cfg, path, 'EVALUATOR', 'Evaluator')
-    else:
-        check.built(cfg, path, 'METRICS')
+def _line(path: list[str], problem: str, near: list[str]) -> str:
+    return f'{".".join(path)}: {problem}' + (
+        f'; did you mean "{near[0]}"?' if near else '')
 
 
-def _check_optim_wrapper(check: TypeChecker, cfg: Any, path: str) -> None:
-    """One wrapper, or several by name."""
-    if not isinstance(cfg, dict):
-        return
-    if 'optimizer' not in cfg and 'type' not in cfg:
-        for name, value in cfg.items():
-            _check_optim_wrapper(check, value, f'{path}.{name}')
-        return
-    check.built(cfg, path, 'OPTIM_WRAPPERS', 'OptimWrapper')
-    if isinstance(cfg.get('constructor'), str):
-        check.type_name(cfg['constructor'], f'{path}.constructor',
-                        'OPTIM_WRAPPER_CONSTRUCTORS')
-    _check_slips(check, cfg.get('clip_grad'), f'{path}.clip_grad', CLIP)
-    paramwise = cfg.get('paramwise_cfg')
-    if not isinstance(paramwise, dict):
-        return
-    if cfg.get('constructor') is None:
-        _check_slips(check, paramwise, f'{path}.paramwise_cfg', PARAMWISE)
-    custom = paramwise.get('custom_keys')
-    for name, value in (custom if isinstance(custom, dict) else {}).items():
-        _check_slips(check, value, f'{path}.paramwise_cfg.custom_keys.{name}',
-                     CUSTOM_KEY)
+def _walk(node: Any, *path: str) -> Iterator[tuple[list[str], Any, Any]]:
+    """Key path, value and container of everything in a config."""
+    items = node.items() if isinstance(node, (dict, Config)) else (
+        enumerate(node) if isinstance(node, (list, tuple)) else ())
+    for key, value in items:
+        yield [*path, str(key)], value, node
+        yield from _walk(value, *path, str(key))
 
 
-def _check_schedulers(check: TypeChecker, cfg: Any, path: str) -> None:
-    """One scheduler, several, or those of several optimizers by name."""
-    if isinstance(cfg, dict) and 'type' not in cfg:
-        for name, value in cfg.items():
-            _check_schedulers(check, value, f'{path}.{name}')
-    else:
-        check.built(cfg, path, 'PARAM_SCHEDULERS')
-
-
-def _check_hooks(check: TypeChecker, cfg: Config) -> None:
-    """Hooks; a name without type is what a misspelt one looks like."""
-    hooks = cfg.get('default_hooks')
-    check.built(cfg.get('custom_hooks'), 'custom_hooks', 'HOOKS')
-    if not isinstance(hooks, dict):
-        return
-    known = {*DEFAULT_HOOKS, *(
-        name for name, hook in hooks.items()
-        if hook is not None and (not isinstance(hook, dict) or 'type' in hook)
-    )}
-    for name, hook in hooks.items():
-        path = f'default_hooks.{name}'
-        guess = did_you_mean(str(name), known - {name})
-        if isinstance(hook, dict) and 'type' in hook:
-            check.built(hook, path, 'HOOKS')
-        elif isinstance(hook, dict):
-            check.add(path, ('it has no type' if name in known else
-                             'there is no such hook in the config') + guess)
-        elif hook is None and name not in DEFAULT_HOOKS:
-            check.add(path, "None leaves out MMEngine's own hooks only"
-                      + (guess or '; list the hooks that are to stay, with '
-                         '_delete_=True'))
-
-
-def _check_others(check: TypeChecker, cfg: Config) -> None:
-    """Parts without a type."""
-    for name, keys in READ.items():
-        _check_slips(check, cfg.get(name), name, keys)
-    randomness = cfg.get('randomness')
-    if isinstance(randomness, dict):
-        check.keys(randomness, 'randomness', 'set_random_seed',
-                   settings_of(set_random_seed, randomness))
-
-
-def _check_slips(check: TypeChecker, cfg: Any, path: str,
-                 keys: Iterable[str]) -> None:
-    """Keys that are all but one that is read."""
-    for key in cfg if isinstance(cfg, dict) else ():
-        meant = None if key in keys else slip_of(str(key), keys)
-        if meant:
-            check.add(f'{path}.{key}', f'nothing reads "{key}"; did you mean '
-                      f'"{meant}"?')
+def _keywords(*targets: Any) -> set[str]:
+    """Keywords of callables; of classes, also those **kwargs reach."""
+    names: set[str] = set()
+    for target in filter(callable, targets):
+        for item in getattr(target, '__mro__', [target]):
+            with suppress(ValueError):  # those in C may have no signature
+                parameters = inspect.signature(item).parameters
+                names.update(parameters)
+                if all(p.kind != p.VAR_KEYWORD for p in parameters.values()):
+                    break
+    return names - {'self', 'args', 'kwargs'}

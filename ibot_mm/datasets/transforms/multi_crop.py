@@ -170,9 +170,6 @@ class MultiCrop(BaseTransform):
         local_crops: Configs of :class:`CropView`; may be empty.
     """
 
-    # Classes of the parts whose configs name no type.
-    PART_TYPES = dict(global_crops=CropView, local_crops=CropView)
-
     def __init__(self,
                  global_crops: Sequence[dict],
                  local_crops: Sequence[dict] = ()) -> None:

@@ -25,7 +25,7 @@ def fused_by_default(optimizer_cfg: dict, device: torch.device) -> bool:
         return False
     optimizer = OPTIMIZERS.get(optimizer_cfg['type']) if isinstance(
         optimizer_cfg['type'], str) else optimizer_cfg['type']
-    if optimizer is torch.optim.SGD or (
+    if optimizer in (None, torch.optim.SGD) or (
             'fused' not in inspect.signature(optimizer).parameters):
         return False
     return device.type == 'cuda' or (

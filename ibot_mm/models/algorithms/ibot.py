@@ -12,7 +12,6 @@ from torch import Tensor, nn
 
 from ibot_mm.distributed.dtensor import to_local
 from ibot_mm.models.layers.precision import autocast_dtype
-from ibot_mm.models.losses import KoLeoLoss
 from ibot_mm.registry import MODELS
 
 from .pass_accumulator import PassAccumulator
@@ -68,11 +67,6 @@ class IBOT(BaseSelfSupervisor):
         data_preprocessor: Config of ``MultiCropDataPreprocessor``.
         init_cfg: As in :class:`mmengine.model.BaseModule`.
     """
-
-    # Types of the parts whose configs name none: a name, or that of another
-    # part.
-    PART_TYPES = dict(
-        teacher_neck='neck', teacher_backbone='backbone', koleo=KoLeoLoss)
 
     def __init__(self,
                  backbone: dict,
