@@ -213,7 +213,8 @@ def test_command_line_of_check_coco(coco, tmp_path):
     done = run('check_coco.py', *args, '--classes', 'dog', 'cat', 'cow')
     assert (done.returncode, done.stdout.splitlines()[-1]) == (
         1, '1 problems')
-    assert '3/3' in done.stderr and '3/3' not in done.stdout
+    assert '3 of 3 images' in done.stderr
+    assert '3 of 3 images' not in done.stdout
     done = run('check_coco.py', tmp_path / 'no.json', *args[1:])
     assert done.returncode == 2 and 'no.json' in done.stderr
 

@@ -18,7 +18,6 @@ from math import isfinite
 from pathlib import Path
 from typing import Any
 
-from mmengine.utils import track_iter_progress
 from PIL import Image
 
 # What CocoDataset reads of each entry, without a default.
@@ -41,6 +40,14 @@ def report(findings: Iterable[str]) -> int:
         count += not finding.startswith('note:')
     print(f'{count} problems')
     return int(count > 0)
+
+
+def with_progress(items: Sequence[Any]) -> Iterator[Any]:
+    """Yield the items and print their number from time to time."""
+    for number, item in enumerate(items, 1):
+        yield item
+        if number % 1000 == 0 or number == len(items):
+            print(f'{number} of {len(items)} images', file=sys.stderr)
 
 
 def image_size(path: str | Path) -> tuple[int, int]:
@@ -173,7 +180,7 @@ def _unused(entry: dict, image: dict, known: bool) -> str | None:
 
 
 def _check_images(images: list[dict], folder: str) -> Iterator[str]:
-    for image in track_iter_progress(images, file=sys.stderr):
+    for image in with_progress(images):
         path = os.path.join(folder, image['file_name'])
         try:
             size = image_size(path)

@@ -1,4 +1,4 @@
-"""List all problems of a folder of images and its label maps.
+r"""List all problems of a folder of images and its label maps.
 
 For data sets of MMSegmentation:
 
@@ -15,8 +15,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
-from check_coco import image_size, report
-from mmengine.utils import track_iter_progress
+from check_coco import image_size, report, with_progress
 from PIL import Image
 
 
@@ -49,7 +48,7 @@ def check_segmentation(images: Path, maps: Path, num_classes: int,
         yield f'no image in {ann_file or images} ends in {img_suffix}'
         return
     pixels = np.zeros(num_classes, int)
-    for name in track_iter_progress(names, file=sys.stderr):
+    for name in with_progress(names):
         image = f'{images / name}{img_suffix}'
         path = f'{maps / name}{seg_map_suffix}'
         size = None
