@@ -1,10 +1,10 @@
-# What the detectors on iBOT backbones change in the host's configs. The
-# host's files hold the same keys, so these are variables that the files in
-# configs/benchmarks/detection take with `_base_.<name>`. In a printed config
-# the variables that it does not take mean nothing, as the hosts' do.
+# What the detectors on iBOT backbones change in MMDetection's configs. Those
+# files set the same keys, so these are variables that the files in
+# configs/benchmarks/detection use as `_base_.<name>`. In a printed config the
+# unused variables have no effect.
 
-# Pyramid x4, x2, x1, x1/2 from four layers without the final norm, then the
-# host's FPN (official release). with_cp recomputes activations.
+# Pyramid x4, x2, x1, x1/2 from four layers without the final norm, then an
+# FPN (official release). with_cp recomputes activations.
 vit_model = dict(
     backbone=dict(
         _delete_=True,
@@ -86,8 +86,8 @@ schedule_3x = [
         gamma=0.1),
 ]
 
-# Bad data and checkpoints are named before the first iteration.
-checked_dataset = dict(type='ibot_mm.CheckedCocoDataset')
+# Errors in data and checkpoints are reported before the first iteration;
+# `data_check=dict(checks=())` switches the check of the data off.
 hooks = dict(
     strict_load=dict(type='ibot_mm.StrictLoadHook'),
     data_check=dict(type='ibot_mm.DataCheckHook'),

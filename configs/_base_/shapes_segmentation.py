@@ -25,7 +25,7 @@ shapes_test_pipeline = [
     dict(type='PackSegInputs'),
 ]
 shapes_dataset = dict(
-    dataset_type='BaseSegDataset',
+    type='BaseSegDataset',
     data_root='data/shapes/ade20k',
     img_suffix='.jpg',
     seg_map_suffix='.png',

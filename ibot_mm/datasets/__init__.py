@@ -1,5 +1,3 @@
-from .checked_coco import CheckedCocoDataset
-from .checked_segmentation import CheckedSegDataset
 from .collate import multi_crop_collate
 from .inaturalist import INaturalist
 from .labelled import LabelledDataset
@@ -7,7 +5,6 @@ from .pretrain import PretrainDataset
 from .samplers import PretrainSampler
 from .transforms import (
                          BlockMaskGenerator,
-                         CheckSegLabels,
                          LoadImage,
                          MaskGlobalCrops,
                          MultiCrop,
@@ -16,8 +13,7 @@ from .transforms import (
 )
 
 __all__ = [
-    'BlockMaskGenerator', 'CheckSegLabels', 'CheckedCocoDataset',
-    'CheckedSegDataset', 'INaturalist', 'LabelledDataset', 'LoadImage',
+    'BlockMaskGenerator', 'INaturalist', 'LabelledDataset', 'LoadImage',
     'MaskGlobalCrops', 'MultiCrop', 'PretrainDataset', 'PretrainSampler',
     'RGBToBGR', 'RandomMaskGenerator', 'multi_crop_collate'
 ]

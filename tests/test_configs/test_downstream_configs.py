@@ -1,8 +1,8 @@
 """The configs of COCO and ADE20K against the recipes, written out here.
 
-The tables hold whole parts of the expanded configs, heads, assigners and
-augmentations included: what a base file of the host brings along is compared
-too. A published figure is the paper's.
+The tables hold complete parts of the expanded configs, heads, assigners and
+augmentations included: what is inherited from MMDetection and MMSegmentation
+is compared too. A published figure is the paper's.
 """
 
 import re
@@ -35,8 +35,8 @@ import ibot_mm  # noqa: F401
 
 ROOT = Path(__file__).parents[2]
 FOLDER = ROOT / 'configs' / 'benchmarks'
-HOST = dict(detection='mmdet', segmentation='mmseg')
-PATHS = sorted(p for folder in HOST for p in (FOLDER / folder).glob('*.py'))
+PACKAGE = dict(detection='mmdet', segmentation='mmseg')
+PATHS = sorted(p for folder in PACKAGE for p in (FOLDER / folder).glob('*.py'))
 # The examples on the shapes data set have no recipe to follow.
 RECIPES = [p for p in PATHS if not p.stem.endswith('_shapes')]
 COCO_IMAGES = 117266  # of train2017 have instances
@@ -123,7 +123,7 @@ def _load(path):
 def load(name):
     """A config of this folder by its stem, for the test to change."""
     folder = 'segmentation' if 'ade20k' in name else 'detection'
-    pytest.importorskip(HOST[folder])
+    pytest.importorskip(PACKAGE[folder])
     return deepcopy(_load(FOLDER / folder / f'{name}.py'))
 
 
@@ -142,7 +142,7 @@ def plain(value):
 
 
 def scope(cfg):
-    """Names without a scope are the host's, in here only."""
+    """Names without a scope are the config's package's, in here only."""
     return DefaultScope.overwrite_default_scope(cfg.default_scope)
 
 
@@ -222,7 +222,7 @@ def test_published_results_stand_in_the_headers(path):
 def test_arithmetic_of_the_headers(path):
     cfg, text = load(path.stem), header(path)
     row = re.search(r'Schedule: (\d) GPUs x batch (\d) x accumulation (\d) = '
-                    r'(\d+) images a step; lr (\de-\d)', text)
+                    r'(\d+) images per step; lr (\de-\d)', text)
     gpus, batch, accumulation, total = map(int, row.groups()[:4])
     assert f'tools/dist_train.sh \\ {path.relative_to(ROOT)} \\ {gpus} --p' \
         in text
@@ -363,7 +363,7 @@ PLAIN_MODEL = dict(
 
 @pytest.mark.parametrize('name', list(DETECTION))
 def test_detectors(name):
-    """The whole model but the backbone, whose options follow."""
+    """The model without the backbone, whose options follow."""
     net, *_ = DETECTION[name]
     _, drop_path, _, channels = NETS[net]
     model = plain(load(name).model)
@@ -384,7 +384,7 @@ def test_detectors(name):
 
 
 @pytest.mark.parametrize('name', list(DETECTION))
-def test_optimisation_of_detectors(name):
+def test_optimization_of_detectors(name):
     net, epochs, milestones, _ = DETECTION[name]
     batch, _, decay, _ = NETS[net]
     cfg = load(name)
@@ -395,17 +395,17 @@ def test_optimisation_of_detectors(name):
     wrapper = plain(cfg.optim_wrapper)
     assert wrapper.pop('loss_scale', 'dynamic') == 'dynamic'
     assert wrapper.pop('clip_grad', None) is None
-    optimisation = dict(
+    optimization = dict(
         type='ibot_mm.PretrainOptimWrapper', dtype='float16',
         optimizer=dict(type='AdamW', lr=1e-4, betas=[0.9, 0.999],
                        weight_decay=0.05))
     if decay:
-        optimisation.update(
+        optimization.update(
             constructor='ibot_mm.LayerDecayOptimWrapperConstructor',
             paramwise_cfg=dict(layer_decay_rate=decay, decay_embeddings=True))
     else:
-        optimisation.update(paramwise_cfg=SWIN_DECAY)
-    assert wrapper == optimisation
+        optimization.update(paramwise_cfg=SWIN_DECAY)
+    assert wrapper == optimization
     assert plain(cfg.param_scheduler) == [
         dict(type='LinearLR', start_factor=0.001, by_epoch=False, begin=0,
              end=500),
@@ -449,7 +449,7 @@ def test_data_of_detectors(name):
     train, val = (plain(cfg[key]) for key in (
         'train_dataloader', 'val_dataloader'))
     assert train['dataset'] == dict(
-        type='ibot_mm.CheckedCocoDataset', data_root='data/coco/',
+        type='CocoDataset', data_root='data/coco/',
         ann_file='annotations/instances_train2017.json',
         data_prefix=dict(img='train2017/'),
         filter_cfg=dict(filter_empty_gt=True, min_size=32),
@@ -457,7 +457,7 @@ def test_data_of_detectors(name):
     assert train['sampler'] == dict(type='DefaultSampler', shuffle=True)
     assert train['batch_sampler'] == dict(type='AspectRatioBatchSampler')
     assert val['dataset'] == dict(
-        type='ibot_mm.CheckedCocoDataset', data_root='data/coco/',
+        type='CocoDataset', data_root='data/coco/',
         ann_file='annotations/instances_val2017.json',
         data_prefix=dict(img='val2017/'), test_mode=True, pipeline=COCO_TEST)
     assert val['sampler'] == dict(type='DefaultSampler', shuffle=False)
@@ -516,7 +516,8 @@ def test_upernets(name):
     model, backbone = segmentor(name)
     assert model == dict(
         data_preprocessor=seg_preprocessor(row['size']),
-        neck=dict(type='ibot_mm.ViTPyramid', in_channels=width),
+        neck=dict(type='Feature2Pyramid', embed_dim=width,
+                  rescales=[4, 2, 1, 0.5]),
         decode_head=uper_head([width] * 4, width),
         auxiliary_head=auxiliary_head(width), test_cfg=slide(row['size']))
     assert backbone == vit(
@@ -558,7 +559,7 @@ def test_linear_heads(name):
 
 
 @pytest.mark.parametrize('name', list(SEGMENTATION))
-def test_optimisation_of_segmentors(name):
+def test_optimization_of_segmentors(name):
     row = SEGMENTATION[name]
     cfg = load(name)
     assert cfg.train_dataloader.batch_size == row['batch']
@@ -602,7 +603,7 @@ def test_data_of_segmentors(name):
         'train_dataloader', 'val_dataloader'))
     scale = {512: [2048, 512], 640: [2560, 640]}[size]
     assert train['dataset'] == dict(
-        type='ibot_mm.CheckedSegDataset',
+        type='ADE20KDataset',
         data_root='data/ade/ADEChallengeData2016',
         data_prefix=dict(img_path='images/training',
                          seg_map_path='annotations/training'),
@@ -617,7 +618,7 @@ def test_data_of_segmentors(name):
             dict(type='PackSegInputs')])
     assert train['sampler'] == dict(type='InfiniteSampler', shuffle=True)
     assert val['dataset'] == dict(
-        type='ibot_mm.CheckedSegDataset',
+        type='ADE20KDataset',
         data_root='data/ade/ADEChallengeData2016',
         data_prefix=dict(img_path='images/validation',
                          seg_map_path='annotations/validation'),
@@ -678,7 +679,7 @@ def vit_parameters(arch, final_norm):
 
 
 # The published 28,288,354 less the classifier; the three stages before the
-# last get a norm of their own.
+# last get norms too.
 SWIN_TINY = 28288354 - (768 * 1000 + 1000) + 2 * (96 + 192 + 384)
 
 
@@ -756,7 +757,7 @@ def test_linear_heads_train_one_convolution(name):
     model = build(name, cfg).train()
     rate, weight, bias = LINEAR[name]['lr'], *(
         f'decode_head.conv_seg.{part}' for part in ('weight', 'bias'))
-    assert optimised(cfg, model) == {weight: (rate, 0.05), bias: (rate, 0.)}
+    assert optimized(cfg, model) == {weight: (rate, 0.05), bias: (rate, 0.)}
     assert model.decode_head.dropout is None
     leaves = [m for m in model.backbone.modules() if not list(m.children())]
     assert len(leaves) > 100 and not any(m.training for m in leaves)
@@ -764,7 +765,7 @@ def test_linear_heads_train_one_convolution(name):
 
 @pytest.mark.parametrize('path', PATHS, ids=lambda p: p.stem)
 def test_everything_that_a_config_names_is_there(path):
-    pytest.importorskip(HOST[path.parent.name])
+    pytest.importorskip(PACKAGE[path.parent.name])
     cfg = deepcopy(_load(path))
     heads = [cfg.model.get('decode_head'), cfg.model.get('auxiliary_head')]
     if 'roi_head' in cfg.model:
@@ -789,15 +790,15 @@ def test_everything_that_a_config_names_is_there(path):
         for registry, part in ((METRICS, cfg.val_evaluator),
                                (METRICS, cfg.test_evaluator),
                                (HOOKS, cfg.default_hooks.visualization)):
-            with registry.switch_scope_and_registry(None) as host:
-                assert host.get(part.type) is not None
+            with registry.switch_scope_and_registry(None) as scoped:
+                assert scoped.get(part.type) is not None
         for name, hook in cfg.default_hooks.items():
             if name != 'visualization':
                 assert HOOKS.build(hook) is not None
     assert {'strict_load', 'data_check'} <= set(cfg.default_hooks)
 
 
-def optimised(cfg, model):
+def optimized(cfg, model):
     """Learning rate and decay of each parameter, by name."""
     # The scaler for float16 wants a device.
     wrapper = deepcopy(dict(cfg.optim_wrapper, dtype='float32'))
@@ -814,7 +815,7 @@ def optimised(cfg, model):
 def test_rate_and_decay_of_each_parameter(name, rate, decay):
     cfg = load(name)
     model = build(name, cfg)
-    found = optimised(cfg, model)
+    found = optimized(cfg, model)
     assert set(found) == {n for n, _ in model.named_parameters()}
     for key, parameter in model.named_parameters():
         power = 0  # of neck and heads, and of the final norm
@@ -840,7 +841,7 @@ def test_rate_and_decay_of_each_parameter(name, rate, decay):
     (SWIN_UPERNET, 6e-5, 0.01)])
 def test_decay_of_each_parameter_of_swin(name, rate, decay):
     cfg = load(name)
-    found = optimised(cfg, build(name, cfg))
+    found = optimized(cfg, build(name, cfg))
     exempt = {key for key, value in found.items() if value == (rate, 0.)}
     tables = {f'backbone.stages.{stage}.blocks.{block}.attn.w_msa.'
               'relative_position_bias_table'
@@ -947,7 +948,7 @@ def test_multi_scale_hook_in_a_distributed_run():
     assert runner.model.module is model
 
 
-# ------------------------------------------------------ a config of one's own
+# -------------------------------------------------------- configs of users
 
 
 def test_cascade_on_other_classes(tmp_path):
@@ -1000,7 +1001,7 @@ _base_ = [__import__('ibot_mm').config_path(
 metainfo = dict(classes=('ground', 'road', 'car'),
                 palette=[[0, 0, 0], [90, 90, 90], [255, 0, 0]])
 dataset = dict(
-    dataset_type='BaseSegDataset', data_root='data/roads', metainfo=metainfo,
+    type='BaseSegDataset', data_root='data/roads', metainfo=metainfo,
     img_suffix='.jpg', seg_map_suffix='.png', reduce_zero_label=True)
 model = dict(decode_head=dict(num_classes=3))
 if 'auxiliary_head' in _base_.model:
@@ -1014,7 +1015,7 @@ test_dataloader = val_dataloader
         dataset = cfg[loader].dataset
         assert dataset.metainfo.classes == ('ground', 'road', 'car')
         assert dataset == dict(
-            ours[loader].dataset, dataset_type='BaseSegDataset',
+            ours[loader].dataset, type='BaseSegDataset',
             data_root='data/roads', metainfo=dataset.metainfo,
             img_suffix='.jpg', seg_map_suffix='.png', reduce_zero_label=True)
     assert cfg.model == dict(ours.model, **{
@@ -1075,7 +1076,7 @@ def published(name):
     return dict(zip(keys, aim)) if aim else {}
 
 
-@pytest.mark.parametrize('folder', list(HOST))
+@pytest.mark.parametrize('folder', list(PACKAGE))
 def test_readmes_link_every_config(folder):
     readme = (FOLDER / folder / 'README.md').read_text()
     for path in (FOLDER / folder).glob('*.py'):
@@ -1089,7 +1090,7 @@ def test_readmes_link_every_config(folder):
             figures_of(name))
 
 
-@pytest.mark.parametrize('folder', list(HOST))
+@pytest.mark.parametrize('folder', list(PACKAGE))
 def test_metafiles_know_every_recipe(folder):
     path = f'configs/benchmarks/{folder}/metafile.yml'
     index = yaml.safe_load((ROOT / 'model-index.yml').read_text())
@@ -1139,7 +1140,7 @@ def test_downstream_results_of_the_pre_trained_models():
         for downstream in entry.get('Downstream') or []:
             path = ROOT / downstream['Config']
             assert path.is_file()
-            if path.parent.name in HOST:
+            if path.parent.name in PACKAGE:
                 (key, value), = downstream['Metrics'].items()
                 assert downstream['Type'] == TASKS[key][0]
                 found.setdefault(name, {}).setdefault(

@@ -1,21 +1,26 @@
-"""Models that do not fit their data are refused before the start."""
+"""Models that do not fit their data are reported before the first step."""
 
 import json
+from functools import partial
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
 from mmengine.config import Config, ConfigDict
-from mmengine.dataset import BaseDataset, Compose, RepeatDataset
-from mmengine.registry import MODELS, DefaultScope
-from mmengine.runner import BaseLoop, Runner
+from mmengine.dataset import ConcatDataset, RepeatDataset
+from mmengine.optim import AmpOptimWrapper, OptimWrapper
+from mmengine.registry import HOOKS, MODELS, DefaultScope
+from mmengine.runner import Runner
 from PIL import Image
 from torch import nn
-from torch.utils.data import DataLoader, Subset
+from torch.utils.data import Subset
 
 from ibot_mm import config_path
 from ibot_mm.engine import DataCheckHook
+
+mmdet = pytest.importorskip('mmdet.datasets')
+mmseg = pytest.importorskip('mmseg.datasets')
 
 CLASSES = ('sky', 'sea', 'land')
 PIPELINE = [
@@ -24,266 +29,281 @@ PIPELINE = [
     dict(type='RandomCrop', crop_size=(32, 32)),
     dict(type='PackSegInputs'),
 ]
+LABELS = [dict(type='mmseg.LoadAnnotations')]
 
 
-class Loop(BaseLoop):
-    """A loop that is built but not run."""
-
-    def run(self):
-        raise NotImplementedError
-
-
-class Data(list):
-    """A data set with classes and, maybe, transforms."""
-
-    def __init__(self, classes=None, *transforms):
-        super().__init__([0])
-        self.metainfo = {} if classes is None else dict(classes=classes)
-        self.pipeline = Compose(transforms)
+def check(model, train=None, val=None, test=None, optim_wrapper=None,
+          **settings):
+    """Run the hook on data sets that a Runner would have built."""
+    runner = SimpleNamespace(model=model, optim_wrapper=optim_wrapper)
+    for name, data in dict(train=train, val=val, test=test).items():
+        loop = data if data is None else SimpleNamespace(
+            dataloader=SimpleNamespace(dataset=data))
+        setattr(runner, f'{name}_loop', loop)
+    hook = DataCheckHook(**settings)
+    hook.before_test(runner) if test is not None else hook.before_train(runner)
 
 
-class RandomCrop:
-
-    def __init__(self, *crop_size):
-        self.crop_size = crop_size
-
-    def __call__(self, results):
-        return results
-
-
-class Resize(RandomCrop):
-    pass
-
-
-def check(model, train=None, val=None, test=None, dtype=None, metrics=(),
-          **cfg):
-    """Run the hook; loops without a data set are not built."""
-    loops = {
-        f'_{name}_loop':
-        dict(type='Loop') if data is None else Loop(None, DataLoader(data))
-        for name, data in dict(train=train, val=val, test=test).items()
-    }
-    for loop in loops.values():
-        if isinstance(loop, Loop):
-            loop.evaluator = SimpleNamespace(metrics=metrics)
-    DataCheckHook().before_run(
-        SimpleNamespace(model=model, cfg=Config(cfg),
-                        optim_wrapper=SimpleNamespace(dtype=dtype), **loops))
-
-
-def refused(match, model, **settings):
-    with pytest.raises(ValueError, match=match):
+def fails(match, model, error=ValueError, **settings):
+    with pytest.raises(error, match=match):
         check(model, **settings)
 
 
-def segmentor(num_classes=3, **preprocessor):
+def write(path, values):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(np.asarray(values, np.uint8)).save(path)
+
+
+# ------------------------------------------------------------- segmentation
+
+
+@pytest.fixture()
+def maps(tmp_path):
+    """Four images and their label maps, one in a sub-folder."""
+    random = np.random.default_rng(0)
+    for name, side in (('0', 40), ('1', 24), ('2', 40), ('more/3', 40)):
+        for folder, shape, high in (('img', (side, side, 3), 256),
+                                    ('ann', (side, side), len(CLASSES))):
+            write(tmp_path / folder / f'{name}.png',
+                  random.integers(0, high, shape))
+    return tmp_path
+
+
+def seg_data(root, classes=CLASSES, **changes):
+    return mmseg.BaseSegDataset(**{
+        **dict(data_root=str(root), img_suffix='.png', pipeline=LABELS,
+               data_prefix=dict(img_path='img', seg_map_path='ann'),
+               metainfo=dict(classes=classes), serialize_data=False),
+        **changes
+    })
+
+
+def segmentor(num_classes=3):
     """Stands for a model of MMSegmentation, with two auxiliary heads."""
     model = nn.Module()
     model.decode_head = nn.Identity()
     model.auxiliary_head = nn.ModuleList([nn.Identity(), nn.Identity()])
     for head in (model.decode_head, *model.auxiliary_head):
         head.num_classes = num_classes
-    model.data_preprocessor = SimpleNamespace(
-        **{**dict(size=(32, 48), size_divisor=None), **preprocessor})
     return model
 
 
-def test_numbers_of_classes():
-    model = segmentor()
-    check(model, Data(CLASSES), Data(CLASSES), Data(CLASSES))
-    check(model, Data())
-    for loop in ('train', 'val', 'test'):
-        refused(f'{loop}_dataloader has 2 classes, but '
-                'model.decode_head.num_classes is 3 and '
-                'model.auxiliary_head.num_classes is 3; set num_classes to 2 '
-                f'.*metainfo.classes of {loop}_dataloader.dataset', model,
-                **{loop: Data(CLASSES[:2])})
+def test_heads_of_a_segmentor(maps):
+    model, right, wrong = segmentor(), seg_data(maps), seg_data(
+        maps, CLASSES + ('ice', ))
+    check(model, right, right)
+    check(model, test=right)
+    for split in ('train', 'val', 'test'):
+        fails(f'^{split}_dataloader.dataset has 4 classes, but '
+              'model.decode_head.num_classes is 3', model, **{split: wrong})
     model.auxiliary_head[1].num_classes = 5
-    refused('has 3 classes, but model.auxiliary_head.num_classes is 5; set',
-            model, train=Data(CLASSES))
-    refused('is the text "sky"; write', model, train=Data('sky'))
+    fails('model.auxiliary_head.1.num_classes is 5', model, train=right)
+    check(model, right, checks=('labels', 'files'))
 
 
-def test_behind_wrappers():
-    data = Data(CLASSES[:2])
-    for wrapped in (Subset(data, [0]), Subset(Subset(data, [0]), [0])):
-        refused('train_dataloader has 2 classes', segmentor(), train=wrapped)
-    check(segmentor(), Subset([0], [0]))
-    tta = nn.Module()
-    tta.module = segmentor()
-    refused('but model.module.decode_head.num_classes is 3', tta, test=data)
+def test_wrappers_are_looked_into(maps):
+    right, wrong = seg_data(maps), seg_data(maps, CLASSES + ('ice', ))
+    for wrapped, key in (
+            (Subset(wrong, [0]), 'dataset'),
+            (Subset(RepeatDataset(wrong, 2), [0]), 'dataset.dataset'),
+            (mmdet.ConcatDataset([right, wrong]), 'datasets.1'),
+            (ConcatDataset([right, wrong], ignore_keys=['classes',
+                                                        'palette']),
+             'datasets.1'),
+            (mmdet.MultiImageMixDataset(wrong, []), 'dataset')):
+        fails(f'^train_dataloader.dataset.{key} has 4 classes', segmentor(),
+              train=wrapped)
+    check(segmentor(), RepeatDataset(right, 2))
 
 
-def test_parts_of_different_metainfo():
-    """Where MMDetection joins such data sets, metainfo is a list."""
-    wrappers = pytest.importorskip('mmdet.datasets')
-
-    def join(*classes):
-        parts = [BaseDataset(metainfo=dict(classes=names, palette=number),
-                             lazy_init=True)
-                 for number, names in enumerate(classes)]
-        data = wrappers.ConcatDataset(parts, lazy_init=True)
-        # It has a length after the lists are read.
-        data.cumulative_sizes = [1, 2]
-        return data
-
-    data = join(CLASSES, CLASSES)
-    assert isinstance(data.metainfo, list)
+@pytest.mark.parametrize('values, reduce_zero, words', [
+    ([[0, 1, 3]], False, r'/ann/2.png" .* wrong labels \[3\].* 0 to 2'),
+    ([[0, 1, 4]], True, r'/ann/2.png" .* wrong labels \[3\].* 0 to 2'),
+    (np.zeros((2, 3, 3)), False, r'/ann/2.png" has the shape \(2, 3, 3\)'),
+])
+def test_labels_of_a_map(maps, values, reduce_zero, words):
+    data = seg_data(maps, reduce_zero_label=reduce_zero)
     check(segmentor(), data)
-    wrong = join(CLASSES, CLASSES[:2])
-    refused('The data set of train_dataloader has 2 classes, .* '
-            r'metainfo.classes of train_dataloader.dataset.datasets\[1\]',
-            segmentor(), train=wrong)
-    refused(r'of val_dataloader.dataset.dataset.datasets\[1\]', segmentor(),
-            val=Subset(wrong, [0]))
+    write(maps / 'ann' / '2.png', values)
+    fails(words, segmentor(), train=data)
+    fails(words, segmentor(), test=data)
+    check(segmentor(), data, checks=('heads', 'files'))
+    # Of two maps, the first and the last.
+    check(segmentor(), data, num_samples=2)
 
 
-def test_precision_of_a_detector():
-    model = nn.Conv2d(1, 1, 1)
-    data = Data(CLASSES)
-    types = (None, torch.float16, torch.bfloat16)
-    for dtype in types:
-        check(model, data, dtype=dtype)
-    model.roi_layers = nn.ModuleList()
-    check(model, data)
-    # Without training the forward pass is in float32.
-    for dtype in types:
-        check(model, val=data, test=data, dtype=dtype)
-    for dtype in ('float16', 'bfloat16'):
-        refused(f'optim_wrapper.dtype is {dtype}, but nms of mmcv .* set '
-                'optim_wrapper.dtype=float32', model, train=data,
-                dtype=getattr(torch, dtype))
-    model.to('meta')
-    check(model, data, dtype=torch.float16)
-    refused('dtype is bfloat16, for which RoIAlign .* set '
-            'optim_wrapper.dtype=float16, or .* --amp float16', model,
-            train=data, dtype=torch.bfloat16)
+def test_labels_that_are_right(maps):
+    """255 is ignored; classes that are left out become 255."""
+    write(maps / 'ann' / '2.png', [[0, 1, 255]])
+    check(segmentor(), seg_data(maps))
+    fails(r'wrong labels \[255\]', segmentor(),
+          train=seg_data(maps, ignore_index=9))
+    write(maps / 'ann' / '2.png', [[0, 1, 150]])
+    two = mmseg.ADE20KDataset(
+        data_root=str(maps), img_suffix='.png', pipeline=LABELS,
+        data_prefix=dict(img_path='img', seg_map_path='ann'),
+        metainfo=dict(classes=('wall', 'bed ')), serialize_data=False)
+    check(segmentor(2), two)
+    write(maps / 'ann' / '2.png', [[0, 1, 200]])
+    fails(r'wrong labels \[199\]', segmentor(2), train=two)
 
 
-def test_annotations_of_the_metric(tmp_path, monkeypatch):
-    metrics = pytest.importorskip('mmdet.evaluation')
-    names = ('a.json', 'b.json')
-    for name in names:
-        (tmp_path / name).write_text(
-            json.dumps(dict(images=[], annotations=[], categories=[])))
-    file, other = (str(tmp_path / name) for name in names)
-    coco = metrics.CocoMetric(ann_file=file)
-    data = Data(CLASSES)
-    data.ann_file = other
+def test_files_that_do_not_exist(maps):
+    data = seg_data(maps)
+    (maps / 'ann' / 'more' / '3.png').unlink()
+    fails('^val_dataloader.dataset: 1 of 8 sampled files .*/ann/more/3.png"',
+          segmentor(), FileNotFoundError, val=data)
+    # Without a transform that loads them, label maps are not needed.
+    check(segmentor(), seg_data(maps, pipeline=[]))
+    (maps / 'img' / '0.png').unlink()
+    for path in (maps / 'img', maps / 'ann'):
+        fails('2 of 8 sampled files .*/img/0.png", ".*/ann/more/3.png"',
+              segmentor(), FileNotFoundError, train=data)
+    check(segmentor(), data, checks=())
+
+
+def test_remote_files_are_not_looked_for(maps):
+    (maps / 'list.txt').write_text('no\n')
+    fails('/img/no.png', segmentor(), FileNotFoundError,
+          train=seg_data(maps, ann_file='list.txt'))
+    check(segmentor(), seg_data(maps, ann_file='list.txt',
+                                backend_args=dict(backend='local')))
+    remote = seg_data(
+        '', ann_file=str(maps / 'list.txt'),
+        data_prefix=dict(img_path='s3://a', seg_map_path='s3://b'))
+    check(segmentor(), remote)
+    fails('num_classes is 4', segmentor(4), train=remote)
+
+
+# ---------------------------------------------------------------- detection
+
+
+def coco_data(root, classes, names=('cat', 'bird', 'dog'), **changes):
+    """Data set of a file with these categories and two images."""
+    root.mkdir(exist_ok=True)
+    images = [dict(id=i, file_name=f'{i}.png', width=8, height=6)
+              for i in (1, 2)]
+    notes = [dict(id=i, image_id=i, category_id=3, bbox=[1, 1, 4, 3], area=12,
+                  iscrowd=0) for i in (1, 2)]
+    (root / 'boxes.json').write_text(json.dumps(dict(
+        images=images, annotations=notes,
+        categories=[dict(id=3 + 2 * i, name=name)
+                    for i, name in enumerate(names)])))
+    for image in images:
+        write(root / 'img' / image['file_name'], np.zeros((6, 8, 3)))
+    return mmdet.CocoDataset(**{
+        **dict(data_root=str(root), ann_file='boxes.json',
+               data_prefix=dict(img='img/'), serialize_data=False,
+               metainfo=dict(classes=classes)), **changes
+    })
+
+
+def test_order_of_the_categories(tmp_path):
+    data = partial(coco_data, tmp_path)
     model = nn.Identity()
-    for loop in ('val', 'test'):
-        key = f'{loop}_evaluator'
-        for cfg, where in (
-                (dict(type='CocoMetric', ann_file=file), key),
-                ([dict(type='CocoMetric', ann_file=file)], f'{key}.0'),
-                (dict(type='Evaluator', metrics=dict(ann_file=file)),
-                 f'{key}.metrics')):
-            for wrapped in (data, Subset(data, [0])):
-                refused(f'{where}.ann_file is "{file}", but the data set of '
-                        f'{loop}_dataloader has "{other}"; set '
-                        f'{where}.ann_file to "{other}"', model,
-                        metrics=[coco], **{loop: wrapped, key: cfg})
-        # Another loop's file, and another metric's, do not count.
-        check(model, metrics=[coco], **{loop: data})
-        check(model, metrics=[metrics.CocoMetric()],
-              **{loop: data, key: dict(ann_file=file)})
-        remote = dict(ann_file=file, backend_args=dict(backend='petrel'))
-        check(model, metrics=[coco], **{loop: data, key: remote})
-    check(model, data, metrics=[coco], val_evaluator=dict(ann_file=file))
-    # One file may have several paths.
-    monkeypatch.chdir(tmp_path)
-    (tmp_path / 'link').symlink_to(tmp_path)
-    for path in ('b.json', './b.json', str(tmp_path / 'link' / 'b.json')):
-        check(model, val=data, metrics=[coco],
-              val_evaluator=dict(ann_file=path))
+    for right in (('cat', 'bird', 'dog'), ('cat', 'dog'), ('dog', )):
+        check(model, data(right), data(right))
+    # The data set itself gives "dog" the label of its place in the file.
+    assert data(('dog', 'cat')).cat2label == {3: 0, 7: 1}
+    fails("boxes.json\" make label 0 'cat', but .* it is 'dog'", model,
+          train=data(('dog', 'cat')))
+    fails("^val_dataloader.* label 1 'dog', but .* it is 'cow'", model,
+          val=data(('cat', 'cow', 'dog')))
+    fails("label 2 None, but .* it is 'cow'", model,
+          test=data(('cat', 'dog', 'cow')))
+    fails("label 1 'cat', but .* it is None", model,
+          train=data(('cat', ), names=('cat', 'cat')))
+    check(model, data(('dog', 'cat')), checks=('heads', 'files'))
+    check(model, data(('dog', 'cat'), backend_args=dict(backend='local')))
 
 
-def test_heads_of_a_detector():
-    pytest.importorskip('mmdet')
+def test_images_of_a_detector(tmp_path):
+    data = coco_data(tmp_path, ('cat', ))
+    (tmp_path / 'img' / '2.png').unlink()
+    fails('1 of 2 sampled files .*/img/2.png', nn.Identity(),
+          FileNotFoundError, train=data)
+
+
+@pytest.fixture(scope='module')
+def detector():
     pytest.importorskip('mmcv.ops')
     cfg = Config.fromfile(
         config_path('mmdet::_base_/models/cascade-mask-rcnn_r50_fpn.py'))
     with DefaultScope.overwrite_default_scope('mmdet'), torch.device('meta'):
-        model = MODELS.build(cfg.model)
-    data = Data([str(i) for i in range(80)])
-    check(model, data, dtype=torch.float16)
-    refused('dtype is bfloat16, for which RoIAlign', model, train=data,
-            dtype=torch.bfloat16)
-    refused('has 3 classes, but model.roi_head.bbox_head.num_classes is 80 '
-            'and model.roi_head.mask_head.num_classes is 80; set num_classes '
-            'to 3 .in each head of a list', model, train=Data(CLASSES))
-    for head in model.roi_head.bbox_head:
-        head.num_classes = 3
-    model.roi_head.mask_head[2].class_agnostic = True
-    refused('but model.roi_head.mask_head.num_classes is 80; ', model,
-            train=Data(CLASSES))
-    for head in model.roi_head.mask_head:
-        head.class_agnostic = True
-    check(model, Data(CLASSES))
+        return MODELS.build(cfg.model)
 
 
-def test_crops_that_no_size_holds():
-    crop = RandomCrop(32, 48)
-    check(segmentor(), Data(CLASSES, crop))
-    check(segmentor(size=None, size_divisor=32), Data(CLASSES, crop))
-    for size in ((32, 32), (16, 48), 48):
-        size_words = str(size).replace('(', '.').replace(')', '.')
-        refused(f'model.data_preprocessor.size={size_words} is no .* holds '
-                r'the crop_size=\(32, 48\) of RandomCrop .*; set '
-                r'model.data_preprocessor.size to \(32, 48\)',
-                segmentor(size=size), train=Data(CLASSES, crop))
-    # Only training crops, and only the last crop counts.
-    check(segmentor(), Data(CLASSES), Data(CLASSES, RandomCrop(64, 64)))
-    check(segmentor(), Data(CLASSES, RandomCrop(64, 64), crop))
-    check(segmentor(), Data(CLASSES, RandomCrop(64, 64), Resize(32, 48)))
+def test_heads_of_a_detector(detector, tmp_path):
+    names = tuple(f'k{i}' for i in range(80))
+    data = coco_data(tmp_path, names, names)
+    check(detector, data, data)
+    check(detector, test=data)
+    few = coco_data(tmp_path / 'few', ('cat', 'dog'))
+    joined = mmdet.ConcatDataset([data, few])
+    for split in ('train', 'val', 'test'):
+        fails(rf'{split}_dataloader.dataset: .*`num_classes` .80. in '
+              r'Shared2FCBBoxHead .* 2\) in CocoDataset', detector,
+              **{split: few})
+        fails(rf'{split}_dataloader.dataset.datasets.1: ', detector,
+              **{split: joined})
+    check(detector, few, checks=('categories', 'files'))
 
 
-def test_batches_that_are_not_padded():
-    for size, divisor in ((None, None), ((32, 48), 16)):
-        model = segmentor(size=size, size_divisor=divisor)
-        refused('data_preprocessor has size=.* and size_divisor=.*, of which '
-                r'one .* set model.data_preprocessor.size to \(32, 48\)',
-                model, train=Data(CLASSES, RandomCrop(32, 48)))
-        check(model, Data(CLASSES))
-    # The preprocessors of other hosts have no such setting.
-    model.data_preprocessor = nn.Identity()
-    check(model, Data(CLASSES, RandomCrop(32, 48)))
+def test_precision_of_a_detector(detector, tmp_path):
+    def wrapper(dtype, kind=AmpOptimWrapper):
+        found = kind.__new__(kind)
+        found.cast_dtype = dtype
+        return found
+
+    small = nn.Conv2d(1, 1, 1)
+    for dtype in (None, torch.float16, torch.bfloat16):
+        check(small, optim_wrapper=wrapper(dtype))
+    # What RoIAlign of mmcv has no kernel for, on any device.
+    check(detector, optim_wrapper=wrapper(torch.float16))
+    check(detector, optim_wrapper=OptimWrapper.__new__(OptimWrapper))
+    for optim_wrapper in (wrapper(torch.bfloat16),
+                          SimpleNamespace(dtype=torch.bfloat16)):
+        fails('optim_wrapper.dtype is torch.bfloat16, .* set '
+              'optim_wrapper.dtype=float16', detector,
+              optim_wrapper=optim_wrapper)
+        check(detector, optim_wrapper=optim_wrapper, checks=('heads', ))
+    small.roi_layers = nn.ModuleList()
+    for dtype in (torch.float16, torch.bfloat16):
+        fails('set optim_wrapper.dtype=float32', small,
+              optim_wrapper=wrapper(dtype))
+    check(small, optim_wrapper=wrapper(torch.float32))
+
+
+def test_unknown_checks():
+    with pytest.raises(ValueError, match='"head"; choose from "heads", "cat'):
+        HOOKS.build(dict(type='ibot_mm.DataCheckHook', checks=('head', )))
+
+
+# -------------------------------------------------------------- in a Runner
 
 
 @pytest.fixture()
-def runner(tmp_path):
-    """Builds runners of a tiny segmentor on four images."""
-    pytest.importorskip('mmseg')
-    random = np.random.default_rng(0)
-    for i in range(4):
-        # One is smaller than the crop.
-        side = 24 if i == 1 else 40
-        for folder, shape, high in (('img', (side, side, 3), 256),
-                                    ('ann', (side, side), len(CLASSES))):
-            path = tmp_path / folder / f'{i}.png'
-            path.parent.mkdir(exist_ok=True)
-            Image.fromarray(random.integers(0, high, shape,
-                                            np.uint8)).save(path)
+def runner(maps):
+    """Builds runners of a tiny segmentor on the four images."""
     count = iter(range(9))
 
-    def dataloader(pipeline, root=tmp_path, repeat=False, **changes):
+    def dataloader(pipeline, root, repeat=False):
         dataset = dict(
-            type='ibot_mm.CheckedSegDataset', dataset_type='BaseSegDataset',
-            data_root=str(root), img_suffix='.png',
+            type='BaseSegDataset', data_root=str(root), img_suffix='.png',
             data_prefix=dict(img_path='img', seg_map_path='ann'),
             metainfo=dict(classes=CLASSES), pipeline=pipeline,
             serialize_data=False)
         if repeat:
             dataset = dict(type=RepeatDataset, times=2, dataset=dataset)
         return dict(dataset=dataset, batch_size=4, num_workers=0,
-                    sampler=dict(type='DefaultSampler', shuffle=True),
-                    **changes)
+                    sampler=dict(type='DefaultSampler', shuffle=True))
 
-    def build(num_classes=3, size=(32, 32), root=tmp_path):
+    def build(num_classes=3, root=maps, **hook):
         return Runner(
             model=dict(
                 type='EncoderDecoder',
-                data_preprocessor=dict(type='SegDataPreProcessor', size=size),
+                data_preprocessor=dict(
+                    type='SegDataPreProcessor', size=(32, 32)),
                 backbone=dict(
                     type='ibot_mm.IBOTViT', arch=dict(
                         embed_dims=8, num_layers=1, num_heads=1,
@@ -293,17 +313,18 @@ def runner(tmp_path):
                     type='FCNHead', in_channels=8, channels=4, num_convs=1,
                     num_classes=num_classes),
                 test_cfg=ConfigDict(mode='whole')),
-            work_dir=str(tmp_path / 'work'),
+            work_dir=str(maps / 'work'),
             train_dataloader=dataloader(PIPELINE, root, repeat=True),
             train_cfg=dict(by_epoch=False, max_iters=2),
             optim_wrapper=dict(optimizer=dict(type='SGD', lr=0.1)),
             test_dataloader=dataloader(
                 [PIPELINE[0], dict(type='Resize', scale=(32, 32)),
-                 PIPELINE[1], PIPELINE[-1]]),
+                 PIPELINE[1], PIPELINE[-1]], maps),
             test_cfg=dict(), test_evaluator=dict(type='IoUMetric'),
-            custom_hooks=[dict(type='ibot_mm.DataCheckHook')],
+            default_hooks=dict(
+                data_check=dict(type='ibot_mm.DataCheckHook', **hook)),
             default_scope='mmseg', log_level='WARNING',
-            experiment_name=f'data_check_{tmp_path.name}_{next(count)}')
+            experiment_name=f'data_check_{maps.name}_{next(count)}')
 
     # A Runner leaves its scope behind.
     with DefaultScope.overwrite_default_scope('mmseg'):
@@ -314,20 +335,19 @@ def test_in_a_runner(runner):
     run = runner()
     run.train()
     assert run.iter == 2
-    # Wrong settings stop before weights are initialised.
-    for words, settings in (
-            ('model.decode_head.num_classes is 4; ', dict(num_classes=4)),
-            (r'size=\(24, 32\) is no .* holds', dict(size=(24, 32))),
-            ('has size=None and size_divisor=None', dict(size=None))):
-        run = runner(**settings)
-        run.model.init_weights = None
-        with pytest.raises(ValueError, match=words):
-            run.train()
+    run = runner(num_classes=4)
+    with pytest.raises(ValueError, match='model.decode_head.num_classes is 4'):
+        run.train()
+    assert run.iter == 0
+    # Four outputs for three classes train, if nobody looks.
+    run = runner(num_classes=4, checks=())
+    run.train()
+    assert run.iter == 2
 
 
 def test_a_test_run_builds_no_training_data(runner, tmp_path):
     run = runner(root=tmp_path / 'no')
     assert 'mIoU' in run.test()
     assert isinstance(run._train_loop, dict)
-    with pytest.raises(ValueError, match='of test_dataloader has 3 classes'):
+    with pytest.raises(ValueError, match='^test_dataloader.dataset has 3'):
         runner(num_classes=4, root=tmp_path / 'no').test()

@@ -1,4 +1,4 @@
-"""Pyramids against their layers written out, and in the hosts' models."""
+"""Pyramids against their layers written out, and in detectors and UperNet."""
 
 import subprocess
 import sys
@@ -22,7 +22,7 @@ VIT = dict(
     out_indices=(0, 1, 2, -1))
 
 
-def randomise(module):
+def randomize(module):
     """No weight is 0 or 1, and no statistic is that of a new norm."""
     for parameter in module.parameters():
         torch.nn.init.normal_(parameter, std=0.5)
@@ -34,7 +34,7 @@ def randomise(module):
 
 @pytest.mark.parametrize('grid', [(4, 6), (5, 7), (2, 3)])
 def test_vit_pyramid(grid):
-    neck = randomise(ViTPyramid(16))
+    neck = randomize(ViTPyramid(16))
     maps = [torch.randn(2, 16, *grid) for _ in range(4)]
     w = neck.state_dict()
     assert set(w) == {
@@ -64,7 +64,7 @@ def test_vit_pyramid(grid):
 
 def test_vit_pyramid_takes_each_map_at_its_own_scale():
     """In another order, and with another norm and activation."""
-    neck = randomise(ViTPyramid(8, scales=(0.5, 4), norm_cfg=dict(type='BN'),
+    neck = randomize(ViTPyramid(8, scales=(0.5, 4), norm_cfg=dict(type='BN'),
                                 act_cfg=dict(type='ReLU')))
     shapes = [o.shape[-2:] for o in neck(torch.randn(2, 1, 8, 6, 8))]
     assert shapes == [(3, 4), (24, 32)]
@@ -74,7 +74,7 @@ def test_vit_pyramid_takes_each_map_at_its_own_scale():
 
 def test_sync_bn_in_one_process_is_batch_norm():
     """Also after MMEngine's runner has replaced it."""
-    neck = randomise(ViTPyramid(8)).train()
+    neck = randomize(ViTPyramid(8)).train()
     assert isinstance(neck.branches[0][1], torch.nn.SyncBatchNorm)
     maps = list(torch.randn(4, 2, 8, 3, 3))
     x = neck.branches[0][0](maps[0])
@@ -89,10 +89,37 @@ def test_sync_bn_in_one_process_is_batch_norm():
     torch.testing.assert_close(reverted(maps)[0], expected)
 
 
+@pytest.mark.parametrize('training', [False, True])
+def test_vit_pyramid_is_feature2pyramid(training):
+    """MMSegmentation's neck, with which UperNet is configured."""
+    necks = pytest.importorskip('mmseg.models.necks')
+    ours, theirs = randomize(ViTPyramid(16)), necks.Feature2Pyramid(16)
+    names = {'branches.0.': 'upsample_4x.', 'branches.1.': 'upsample_2x.0.'}
+    theirs.load_state_dict({
+        names[key[:11]] + key[11:]: value
+        for key, value in ours.state_dict().items()})
+    assert isinstance(theirs.upsample_4x[1], torch.nn.SyncBatchNorm)
+    maps = [torch.randn(2, 16, 5, 7, requires_grad=True) for _ in range(4)]
+    grads = []
+    for neck in (ours, theirs):
+        outs = neck.train(training)(maps)
+        grads.append((*outs, *torch.autograd.grad(
+            sum(o.sin().sum() for o in outs), [*maps, *neck.parameters()])))
+    assert len(grads[0]) == len(grads[1]) == 4 + 4 + 8
+    for a, b in zip(*grads):
+        torch.testing.assert_close(a, b, atol=0, rtol=0)
+    # Theirs has no three scales.
+    three = necks.Feature2Pyramid(16, [2, 1, 0.5])
+    with pytest.raises(AttributeError, match='downsample_4x'):
+        three(maps[:3])
+    assert [o.shape[-2:] for o in ViTPyramid(16, (2, 1, 0.5))(maps[:3])] == [
+        (10, 14), (5, 7), (2, 3)]
+
+
 @pytest.mark.parametrize('grid', [(4, 6), (5, 7)])
 @pytest.mark.parametrize('num_outs', [4, 5, 6])
 def test_simple_feature_pyramid(grid, num_outs):
-    neck = randomise(SimpleFeaturePyramid(16, 12, num_outs=num_outs))
+    neck = randomize(SimpleFeaturePyramid(16, 12, num_outs=num_outs))
     x = torch.randn(2, 16, *grid)
     w = {k[len('branches.'):]: v for k, v in neck.state_dict().items()}
 
@@ -165,7 +192,7 @@ def test_in_a_segmentor(grid):
         model = ROOT.build(dict(
             type='EncoderDecoder',
             backbone=dict(VIT, out_with_norm=True),
-            neck=dict(type='ibot_mm.ViTPyramid', in_channels=16),
+            neck=dict(type='Feature2Pyramid', embed_dim=16),
             decode_head=dict(
                 type='UPerHead', in_channels=[16] * 4,
                 in_index=[0, 1, 2, 3], channels=8, num_classes=5,
@@ -180,8 +207,8 @@ def test_in_a_segmentor(grid):
             x, [dict(img_shape=x.shape[2:])] * 2).shape == (2, 5, *x.shape[2:])
 
 
-def test_necks_need_neither_host():
-    """With the hosts' names blocked they are found in the registry."""
+def test_necks_need_neither_mmdetection_nor_mmsegmentation():
+    """With both names blocked they are found in the registry."""
     code = ("import sys; sys.modules.update(mmdet=None, mmseg=None);"
             "from mmengine.registry import MODELS;"
             "print([type(MODELS.build(dict(type=f'ibot_mm.{name}', "
@@ -192,12 +219,12 @@ def test_necks_need_neither_host():
     assert "['ViTPyramid', 'SimpleFeaturePyramid']" in out
 
 
-def test_options_that_do_not_exist_are_refused():
-    with pytest.raises(ValueError, match='4, 2, 1 and 0.5, got 3'):
+def test_options_that_do_not_exist():
+    with pytest.raises(ValueError, match='ViTPyramid: scales .* got 3'):
         ViTPyramid(8, scales=(3, ))
-    with pytest.raises(ValueError, match='got 1 maps for 4 scales'):
+    with pytest.raises(ValueError, match='1 maps for 4 scales.*out_indices'):
         ViTPyramid(8)([torch.zeros(1, 8, 2, 2)])
-    with pytest.raises(ValueError, match='4 or more, got 3'):
+    with pytest.raises(ValueError, match='num_outs .* got 3'):
         SimpleFeaturePyramid(8, num_outs=3)
-    with pytest.raises(ValueError, match='multiple of 4, got 6'):
+    with pytest.raises(ValueError, match='in_channels .* got 6'):
         SimpleFeaturePyramid(6)

@@ -111,7 +111,7 @@ def checkpoint(name, work_dir, part):
 
 @pytest.fixture(scope='module', params=EXAMPLES)
 def trained(request, shapes, pretrained, tmp_path_factory):
-    """(name, work dir, lines of the log) of a whole run."""
+    """(name, work dir, lines of the log) of a complete run."""
     name = request.param
     work_dir = tmp_path_factory.mktemp(name)
     with pytest.MonkeyPatch.context() as patch:

@@ -19,7 +19,7 @@ from ibot_mm.datasets.transforms import ImageDecodeError, decode_unchanged
 
 def channel_statistics(images: Iterable[np.ndarray]
                        ) -> tuple[np.ndarray, np.ndarray]:
-    """Statistics over all pixels of all images.
+    """Compute mean and standard deviation over all pixels of all images.
 
     Args:
         images: (H, W, C) each, of any sizes.
@@ -45,7 +45,7 @@ def channel_statistics(images: Iterable[np.ndarray]
 
 
 def read(paths: Iterable[Path]) -> Iterator[np.ndarray]:
-    """Images of the files, with a line for each that cannot be read."""
+    """Yield the images; print a line per file that cannot be read."""
     for path in paths:
         try:
             yield decode_unchanged(path.read_bytes())

@@ -1,4 +1,4 @@
-"""Make the shapes data set: scenes of textured shapes as real JPEG files.
+r"""Make the shapes data set: scenes of textured shapes as real JPEG files.
 
 Three layouts of the same scenes: ImageNet (class folders and lists), COCO
 (instances with polygons, boxes and crowds) and ADE20K (label maps, 0 =
@@ -6,7 +6,8 @@ ignored). Every image depends on the seed, its split and its number alone, so a
 larger set begins with the smaller one, and any number of processes writes the
 same bytes.
 
-    python tools/dataset_tools/make_shapes.py data/shapes --train 2400 --val 600
+    python tools/dataset_tools/make_shapes.py data/shapes \
+        --train 2400 --val 600
 """
 
 import argparse
@@ -242,7 +243,7 @@ def make_shapes(out: Path,
                 if len(scenes) % 200 == 0 or len(scenes) == count:
                     print(f'{SPLITS[split][0]}: {len(scenes)}/{count} images')
         write_lists(out, split, scenes, num_classes, layouts)
-    # Written last: a folder without it is not a whole data set.
+    # Written last: a folder without it is an incomplete data set.
     manifest.write_text(json.dumps(settings, indent=2))
     return True
 

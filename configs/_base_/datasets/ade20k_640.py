@@ -1,14 +1,11 @@
-# The host's ADE20K with crops of 640, and the data checked.
+# MMSegmentation's ADE20K with crops of 640.
 _base_ = [
     __import__('ibot_mm').config_path(
         'mmseg::_base_/datasets/ade20k_640x640.py')
 ]
 
-train_dataloader = dict(dataset=dict(type='ibot_mm.CheckedSegDataset'))
-val_dataloader = dict(dataset=dict(type='ibot_mm.CheckedSegDataset'))
-test_dataloader = val_dataloader
-# For the multi-scale test: the release scales the test size, where the host's
-# test-time augmentation scales each image's own.
+# For the multi-scale test: the release scales the test size, where
+# MMSegmentation scales the original size of each image.
 tta_pipeline = [
     dict(type='LoadImageFromFile', backend_args=None),
     dict(

@@ -1,5 +1,5 @@
-# UperNet on Swin-T: the host's model with iBOT's backbone. img_size lays out
-# the windows: at 512 the last stage shifts them too.
+# UperNet on Swin-T: MMSegmentation's model with iBOT's backbone. img_size lays
+# out the windows: at 512 the last stage shifts them too.
 _base_ = [
     __import__('ibot_mm').config_path('mmseg::_base_/models/upernet_swin.py')
 ]

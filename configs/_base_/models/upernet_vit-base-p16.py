@@ -1,5 +1,5 @@
-# UperNet on a plain ViT: the host's model for BEiT with iBOT's backbone and
-# pyramid (x4, x2, x1, x1/2 from four layers).
+# UperNet on a plain ViT: MMSegmentation's model for BEiT, with its pyramid (x4,
+# x2, x1, x1/2 from four layers), on iBOT's backbone.
 _base_ = [
     __import__('ibot_mm').config_path('mmseg::_base_/models/upernet_beit.py')
 ]
@@ -17,5 +17,4 @@ model = dict(
         out_indices=(3, 5, 7, 11),
         out_with_norm=True,
         init_cfg=dict(type='Pretrained', checkpoint='')),
-    neck=dict(_delete_=True, type='ibot_mm.ViTPyramid', in_channels=768),
     test_cfg=dict(mode='slide', crop_size=(512, 512), stride=(341, 341)))

@@ -29,7 +29,8 @@ param_scheduler = [
 ]
 auto_scale_lr = dict(base_batch_size=16, enable=False)
 
-# Bad data and checkpoints are named before the first iteration.
+# Errors in data and checkpoints are reported before the first iteration;
+# `data_check=dict(checks=())` switches the check of the data off.
 default_hooks = dict(
     strict_load=dict(type='ibot_mm.StrictLoadHook'),
     data_check=dict(type='ibot_mm.DataCheckHook'),

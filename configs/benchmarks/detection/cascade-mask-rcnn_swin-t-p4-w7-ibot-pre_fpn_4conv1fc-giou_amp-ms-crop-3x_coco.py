@@ -3,11 +3,12 @@
 #     8 --pretrained CHECKPOINT
 #
 # CHECKPOINT: of a pre-training, of the official code or from
-# extract_backbone.py; the teacher is taken.
-# Schedule: 8 GPUs x batch 2 x accumulation 1 = 16 images a step; lr 1e-4;
+# extract_backbone.py; the teacher is loaded.
+# Schedule: 8 GPUs x batch 2 x accumulation 1 = 16 images per step; lr 1e-4;
 # warm-up 500 iterations, 36 epochs of 7,330 iterations (263,880 in all;
 # 117,266 images have instances), rate x 0.1 after epochs 27 and 33.
-# Neither paper nor release says the batch: it is that of the host's Swin.
+# Neither paper nor release states the batch size: it is that of MMDetection's
+# Swin configs.
 # No result of this configuration is published.
 _base_ = 'cascade-mask-rcnn_swin-t-p4-w7-ibot-pre_fpn_4conv1fc-giou_amp-ms-crop-1x_coco.py'
 

@@ -3,8 +3,8 @@
 #     8 --pretrained CHECKPOINT
 #
 # CHECKPOINT: of a pre-training, of the official code or from
-# extract_backbone.py; the teacher is taken.
-# Schedule: 8 GPUs x batch 2 x accumulation 1 = 16 images a step; lr 1e-4
+# extract_backbone.py; the teacher is loaded.
+# Schedule: 8 GPUs x batch 2 x accumulation 1 = 16 images per step; lr 1e-4
 # for the heads, times 0.75 for each layer of the backbone below;
 # warm-up 500 iterations, 12 epochs of 7,330 iterations (87,960 in all;
 # 117,266 images have instances), rate x 0.1 after epochs 8 and 11.

@@ -3,8 +3,8 @@
 #     8 --pretrained CHECKPOINT
 #
 # CHECKPOINT: of a pre-training, of the official code or from
-# extract_backbone.py; the teacher is taken.
-# Schedule: 8 GPUs x batch 4 x accumulation 1 = 32 images a step; lr 1e-4
+# extract_backbone.py; the teacher is loaded.
+# Schedule: 8 GPUs x batch 4 x accumulation 1 = 32 images per step; lr 1e-4
 # for the heads, times 0.8 for each layer of the backbone below;
 # warm-up 500 iterations, 36 epochs of 3,665 iterations (131,940 in all;
 # 117,266 images have instances), rate x 0.1 after epochs 27 and 33.

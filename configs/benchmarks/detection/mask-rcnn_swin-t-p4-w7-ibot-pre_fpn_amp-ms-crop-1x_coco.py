@@ -3,11 +3,12 @@
 #     8 --pretrained CHECKPOINT
 #
 # CHECKPOINT: of a pre-training, of the official code or from
-# extract_backbone.py; the teacher is taken.
-# Schedule: 8 GPUs x batch 2 x accumulation 1 = 16 images a step; lr 1e-4;
+# extract_backbone.py; the teacher is loaded.
+# Schedule: 8 GPUs x batch 2 x accumulation 1 = 16 images per step; lr 1e-4;
 # warm-up 500 iterations, 12 epochs of 7,330 iterations (87,960 in all;
 # 117,266 images have instances), rate x 0.1 after epochs 8 and 11.
-# Neither paper nor release says the batch: it is that of the host's Swin.
+# Neither paper nor release states the batch size: it is that of MMDetection's
+# Swin configs.
 # No result of this configuration is published.
 _base_ = [
     'mmdet::convnext/mask-rcnn_convnext-t-p4-w7_fpn_amp-ms-crop-3x_coco.py',
@@ -16,9 +17,6 @@ _base_ = [
 custom_imports = dict(imports=['ibot_mm'], allow_failed_imports=False)
 
 model = _base_.swin_model
-train_dataloader = dict(dataset=_base_.checked_dataset)
-val_dataloader = dict(dataset=_base_.checked_dataset)
-test_dataloader = val_dataloader
 
 optim_wrapper = _base_.swin_optim_wrapper
 auto_scale_lr = dict(base_batch_size=16)

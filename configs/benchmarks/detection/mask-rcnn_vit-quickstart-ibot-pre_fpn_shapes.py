@@ -4,9 +4,9 @@
 #
 # An example that a CPU trains: the network of the quickstart on the shapes
 # data set. Needs tools/quickstart.sh first, which makes both.
-# Schedule: 1 process x batch 8 x accumulation 1 = 8 images a step; lr 1e-3,
+# Schedule: 1 process x batch 8 x accumulation 1 = 8 images per step; lr 1e-3,
 # warm-up 100 iterations, 4 epochs of 300 iterations (1,200 in all), rate x
-# 0.1 after epoch 3. docs/dense_tasks.md has what came out.
+# 0.1 after epoch 3. Results: docs/dense_tasks.md.
 _base_ = [
     'mask-rcnn_vit-s-p16-ibot-pre_fpn_amp-ms-crop-1x_coco.py',
     '../../_base_/shapes_detection.py',

@@ -3,8 +3,8 @@
 #     8 --pretrained CHECKPOINT
 #
 # CHECKPOINT: of a pre-training, of the official code or from
-# extract_backbone.py; the teacher is taken.
-# Schedule: 8 GPUs x batch 4 x accumulation 1 = 32 images a step; lr 1e-4
+# extract_backbone.py; the teacher is loaded.
+# Schedule: 8 GPUs x batch 4 x accumulation 1 = 32 images per step; lr 1e-4
 # for the heads, times 0.8 for each layer of the backbone below;
 # warm-up 500 iterations, 12 epochs of 3,665 iterations (43,980 in all;
 # 117,266 images have instances), rate x 0.1 after epochs 8 and 11.
@@ -16,9 +16,7 @@ _base_ = [
 custom_imports = dict(imports=['ibot_mm'], allow_failed_imports=False)
 
 model = _base_.vit_model
-train_dataloader = dict(batch_size=4, dataset=_base_.checked_dataset)
-val_dataloader = dict(dataset=_base_.checked_dataset)
-test_dataloader = val_dataloader
+train_dataloader = dict(batch_size=4)
 
 optim_wrapper = _base_.vit_optim_wrapper
 auto_scale_lr = dict(base_batch_size=32)

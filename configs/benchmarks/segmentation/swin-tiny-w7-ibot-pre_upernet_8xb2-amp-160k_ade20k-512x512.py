@@ -3,13 +3,13 @@
 #     8 --pretrained CHECKPOINT
 #
 # CHECKPOINT: of a pre-training, of the official code or from
-# extract_backbone.py; the teacher is taken.
-# Schedule: 8 GPUs x batch 2 x accumulation 1 = 16 images a step; lr 6e-5
+# extract_backbone.py; the teacher is loaded.
+# Schedule: 8 GPUs x batch 2 x accumulation 1 = 16 images per step; lr 6e-5
 # for everything;
 # warm-up 1500 iterations from 1e-6 of it, linear to 0 after 160,000
 # iterations.
-# Rate, drop path and decay are those of the host's Swin-T, which neither paper
-# nor release changes.
+# Rate, drop path and decay are those of MMSegmentation's Swin-T, which neither
+# paper nor release changes.
 # No result of this configuration is published.
 _base_ = [
     '../../_base_/models/upernet_swin-tiny-w7.py',

@@ -3,8 +3,8 @@
 #     8 --pretrained CHECKPOINT
 #
 # CHECKPOINT: of a pre-training, of the official code or from
-# extract_backbone.py; the teacher is taken.
-# Schedule: 8 GPUs x batch 1 x accumulation 2 = 16 images a step; lr 2e-5
+# extract_backbone.py; the teacher is loaded.
+# Schedule: 8 GPUs x batch 1 x accumulation 2 = 16 images per step; lr 2e-5
 # for the head, times 0.95 for each layer of the backbone below;
 # warm-up 1500 iterations from 1e-6 of it, linear to 0 after 320,000
 # iterations (160,000 steps).
@@ -14,7 +14,7 @@ _base_ = 'vit-base-p16-ibot-pre_upernet_8xb2-amp-160k_ade20k-640x640.py'
 model = dict(
     backbone=dict(
         arch='large', drop_path_rate=0.2, out_indices=(7, 11, 15, 23)),
-    neck=dict(in_channels=1024),
+    neck=dict(embed_dim=1024),
     decode_head=dict(in_channels=[1024, 1024, 1024, 1024], channels=1024),
     auxiliary_head=dict(in_channels=1024))
 train_dataloader = dict(batch_size=1)

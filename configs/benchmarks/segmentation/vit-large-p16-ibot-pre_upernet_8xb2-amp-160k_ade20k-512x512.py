@@ -3,8 +3,8 @@
 #     8 --pretrained CHECKPOINT
 #
 # CHECKPOINT: of a pre-training, of the official code or from
-# extract_backbone.py; the teacher is taken.
-# Schedule: 8 GPUs x batch 2 x accumulation 1 = 16 images a step; lr 2e-5
+# extract_backbone.py; the teacher is loaded.
+# Schedule: 8 GPUs x batch 2 x accumulation 1 = 16 images per step; lr 2e-5
 # for the head, times 0.95 for each layer of the backbone below;
 # warm-up 1500 iterations from 1e-6 of it, linear to 0 after 160,000
 # iterations.
@@ -17,7 +17,7 @@ model = dict(
         drop_path_rate=0.2,
         out_indices=(7, 11, 15, 23),
         out_with_norm=False),
-    neck=dict(in_channels=1024),
+    neck=dict(embed_dim=1024),
     decode_head=dict(in_channels=[1024, 1024, 1024, 1024], channels=1024),
     auxiliary_head=dict(in_channels=1024))
 optim_wrapper = dict(

@@ -4,9 +4,9 @@
 #
 # An example that a CPU trains: the network of the quickstart on the shapes
 # data set. Needs tools/quickstart.sh first, which makes both.
-# Schedule: 1 process x batch 16 x accumulation 1 = 16 images a step; lr 1e-2,
-# warm-up 100 iterations, linear to 0 after 1,500 iterations.
-# docs/dense_tasks.md has what came out.
+# Schedule: 1 process x batch 16 x accumulation 1 = 16 images per step;
+# lr 1e-2, warm-up 100 iterations, linear to 0 after 1,500 iterations.
+# Results: docs/dense_tasks.md.
 _base_ = [
     'vit-small-p16-ibot-pre_linear_4xb4-amp-160k_ade20k-512x512.py',
     '../../_base_/shapes_segmentation.py',

@@ -4,9 +4,9 @@
 #
 # An example that a CPU trains: the network of the quickstart on the shapes
 # data set. Needs tools/quickstart.sh first, which makes both.
-# Schedule: 1 process x batch 16 x accumulation 1 = 16 images a step; lr 1e-3,
-# warm-up 100 iterations, linear to 0 after 1,500 iterations.
-# docs/dense_tasks.md has what came out.
+# Schedule: 1 process x batch 16 x accumulation 1 = 16 images per step;
+# lr 1e-3, warm-up 100 iterations, linear to 0 after 1,500 iterations.
+# Results: docs/dense_tasks.md.
 _base_ = [
     'vit-small-p16-ibot-pre_upernet_4xb4-amp-160k_ade20k-512x512.py',
     '../../_base_/shapes_segmentation.py',
@@ -15,7 +15,12 @@ _base_ = [
 model = dict(
     data_preprocessor=dict(size=(96, 96)),
     backbone=dict(_base_.shapes_backbone, out_indices=(1, 2, 3)),
-    neck=dict(in_channels=96, scales=(2, 1, 0.5)),
+    # MMSegmentation's Feature2Pyramid does not support these three scales.
+    neck=dict(
+        _delete_=True,
+        type='ibot_mm.ViTPyramid',
+        in_channels=96,
+        scales=(2, 1, 0.5)),
     decode_head=dict(
         in_channels=[96, 96, 96],
         in_index=[0, 1, 2],

@@ -3,8 +3,8 @@
 #     4 --pretrained CHECKPOINT
 #
 # CHECKPOINT: of a pre-training, of the official code or from
-# extract_backbone.py; the teacher is taken.
-# Schedule: 4 GPUs x batch 4 x accumulation 1 = 16 images a step; lr 3e-5
+# extract_backbone.py; the teacher is loaded.
+# Schedule: 4 GPUs x batch 4 x accumulation 1 = 16 images per step; lr 3e-5
 # for the linear head, the only thing trained;
 # warm-up 1500 iterations from 1e-6 of it, linear to 0 after 160,000
 # iterations.

@@ -1,4 +1,3 @@
-from .check_seg_labels import CheckSegLabels
 from .decode import ImageDecodeError, decode_image, decode_unchanged
 from .load_image import LoadImage
 from .mask_generators import BlockMaskGenerator, RandomMaskGenerator
@@ -7,7 +6,7 @@ from .multi_crop import MultiCrop
 from .rgb_to_bgr import RGBToBGR
 
 __all__ = [
-    'BlockMaskGenerator', 'CheckSegLabels', 'ImageDecodeError', 'LoadImage',
-    'MaskGlobalCrops', 'MultiCrop', 'RGBToBGR', 'RandomMaskGenerator',
-    'decode_image', 'decode_unchanged'
+    'BlockMaskGenerator', 'ImageDecodeError', 'LoadImage', 'MaskGlobalCrops',
+    'MultiCrop', 'RGBToBGR', 'RandomMaskGenerator', 'decode_image',
+    'decode_unchanged'
 ]

@@ -1,215 +1,184 @@
-"""Refuse a model that does not fit its data, before the first iteration."""
+"""Check that model, data and precision fit before the first iteration."""
 
+import json
 import os
-from collections.abc import Iterator
+import re
+from collections.abc import Iterator, Sequence
+from itertools import zip_longest
+from types import SimpleNamespace
 from typing import Any
 
+import numpy as np
 import torch
+from mmengine.dataset import BaseDataset
 from mmengine.hooks import Hook
-from mmengine.runner import BaseLoop
 from torch import nn
 
-from ibot_mm.datasets.dataset_errors import is_local, require_names
+from ibot_mm.datasets.dataset_errors import quoted
 from ibot_mm.distributed.unwrap import unwrapped_model
 from ibot_mm.registry import HOOKS
 
-# Heads of MMDetection and MMSegmentation whose outputs are the classes. The
-# rpn_head has a single one, whatever the data.
-HEADS = ('bbox_head', 'mask_head', 'decode_head', 'auxiliary_head')
-LOOPS = ('train', 'val', 'test')
-# Transforms after which images have another size.
-RESIZING = ('Crop', 'Resize', 'Pad')
+CHECKS = ('heads', 'categories', 'files', 'labels', 'precision')
 
 
 @HOOKS.register_module()
 class DataCheckHook(Hook):
-    """Compare model, precision and metrics with the data sets of the run.
+    """Check detectors and segmentors against their data sets.
 
-    With a wrong number of classes training ends in a device assert or, worse,
-    goes on; with a wrong size of the batch MMSegmentation fails at the first
-    image that is smaller than the crop; with a precision that its operators
-    lack MMDetection fails in the first iteration; with the annotations of
-    other images its metric fails after the first epoch or is wrong.
+    Runs once, before training or testing, on what the Runner has built, also
+    inside wrappers of data sets. Files in remote storage are not checked.
+
+    Args:
+        checks: The checks to run; an empty tuple switches the hook off.
+
+            - 'heads': ``num_classes`` of the heads and the class names.
+            - 'categories': labels that MMDetection derives from the order of
+              the categories in a COCO file, and the class names.
+            - 'files': whether a sample of images and label maps exists.
+            - 'labels': value range of a sample of the label maps.
+            - 'precision': ``optim_wrapper.dtype`` and mmcv's operators.
+        num_samples: Size of the sample, spread over each data set.
+
+    Raises:
+        ValueError: ``checks`` has an unknown name, or a check fails.
+        FileNotFoundError: A file of the sample does not exist.
     """
 
-    def before_run(self, runner) -> None:
-        """Check the loops that this run has built.
+    def __init__(self,
+                 checks: Sequence[str] = CHECKS,
+                 num_samples: int = 20) -> None:
+        if unknown := [name for name in checks if name not in CHECKS]:
+            raise ValueError(f'DataCheckHook: checks has {quoted(unknown)}; '
+                             f'choose from {quoted(CHECKS)}.')
+        self.checks = checks
+        self.num_samples = num_samples
 
-        Raises:
-            ValueError: Classes and heads, crops and
-                ``data_preprocessor.size``, detector and
-                ``optim_wrapper.dtype``, or the annotation files of metric and
-                data set do not fit.
-        """
+    def before_train(self, runner) -> None:
+        """Check precision, training data and validation data."""
         model = unwrapped_model(runner)
-        for name in LOOPS:
-            # The property runner.train_loop would build it.
-            loop = getattr(runner, f'_{name}_loop')
-            if isinstance(loop, BaseLoop) and hasattr(loop, 'dataloader'):
-                dataset = loop.dataloader.dataset
-                _check_classes(model, dataset, f'{name}_dataloader')
-                if name == 'train':
-                    _check_size(model, dataset)
-                    _check_precision(model, runner.optim_wrapper)
-                else:
-                    _check_ann_file(loop, name,
-                                    runner.cfg.get(f'{name}_evaluator'))
+        if 'precision' in self.checks:
+            _check_precision(model, runner.optim_wrapper)
+        self._check_data(model, runner.train_loop, 'train_dataloader.dataset')
+        self._check_data(model, runner.val_loop, 'val_dataloader.dataset')
+
+    def before_test(self, runner) -> None:
+        """Check the test data."""
+        self._check_data(unwrapped_model(runner), runner.test_loop,
+                         'test_dataloader.dataset')
+
+    def _check_data(self, model: nn.Module, loop: Any, key: str) -> None:
+        loader = getattr(loop, 'dataloader', None)
+        for dataset, place in _unwrap(getattr(loader, 'dataset', None), key):
+            if dataset.metainfo.get('classes') is None:
+                continue
+            if 'heads' in self.checks:
+                _check_heads(model, dataset, place)
+            if (getattr(dataset, 'backend_args', None) or '://' in
+                    f'{dataset.ann_file} {dataset.data_prefix}'):
+                continue
+            # MMDetection numbers what it finds in the file, in its order.
+            if 'categories' in self.checks and hasattr(dataset, 'cat_ids'):
+                _check_categories(dataset, place)
+            indices = np.linspace(0, len(dataset) - 1,
+                                  min(self.num_samples, len(dataset)))
+            samples = [dataset.get_data_info(int(i)) for i in indices]
+            # MMSegmentation's data sets; others may have maps without labels.
+            loaders = [transform for transform in dataset.pipeline.transforms
+                       if getattr(transform, 'with_seg', False)
+                       and hasattr(dataset, 'reduce_zero_label')]
+            if 'files' in self.checks:
+                _check_files(samples, place, bool(loaders))
+            if 'labels' in self.checks and loaders:
+                for sample in samples:
+                    _check_labels(sample, dataset, place, loaders[0])
 
 
-def _check_classes(model: nn.Module, dataset: Any, loader: str) -> None:
-    """Refuse heads with another number of classes than the data."""
-    for place, classes in _class_names(dataset, f'{loader}.dataset'):
-        require_names(classes)
-        wrong = {
-            key: counts - {len(classes)}
-            for key, counts in _head_classes(model).items()
-            if counts != {len(classes)}
-        }
-        if wrong:
-            heads = ' and '.join(
-                f'{key} is {" or ".join(map(str, sorted(counts)))}'
-                for key, counts in wrong.items())
-            raise ValueError(
-                f'The data set of {loader} has {len(classes)} classes, but '
-                f'{heads}; set num_classes to {len(classes)} (in each head '
-                f'of a list), or change metainfo.classes of {place}.')
-
-
-def _head_classes(model: nn.Module) -> dict[str, set[int]]:
-    """Numbers of classes by config key; the heads of a list share one."""
-    found: dict[str, set[int]] = {}
-    for name, module in model.named_modules():
-        parts = [part for part in name.split('.') if not part.isdigit()]
-        count = getattr(module, 'num_classes', None)
-        # A mask for any class does not use the number.
-        if (parts and parts[-1] in HEADS and isinstance(count, int)
-                and not getattr(module, 'class_agnostic', False)):
-            key = '.'.join(['model', *parts, 'num_classes'])
-            found.setdefault(key, set()).add(count)
-    return found
-
-
-def _class_names(dataset: Any, place: str) -> Iterator[tuple[str, Any]]:
-    """Config key and class names of a data set, or of those inside it."""
-    metainfo = getattr(dataset, 'metainfo', None)
-    # MMDetection has a list of them where those of the parts differ.
-    if isinstance(metainfo, dict):
-        if metainfo.get('classes') is not None:
-            yield place, metainfo['classes']
-    elif hasattr(dataset, 'datasets'):
-        for number, part in enumerate(dataset.datasets):
-            yield from _class_names(part, f'{place}.datasets[{number}]')
+def _unwrap(dataset: Any, key: str) -> Iterator[tuple[BaseDataset, str]]:
+    """Yield the data sets inside wrappers, each with its config key."""
+    if hasattr(dataset, 'datasets'):
+        for index, part in enumerate(dataset.datasets):
+            yield from _unwrap(part, f'{key}.datasets.{index}')
     elif hasattr(dataset, 'dataset'):
-        yield from _class_names(dataset.dataset, f'{place}.dataset')
+        yield from _unwrap(dataset.dataset, f'{key}.dataset')
+    elif isinstance(dataset, BaseDataset):
+        yield dataset, key
+
+
+def _check_heads(model: nn.Module, dataset: BaseDataset, key: str) -> None:
+    """Compare ``num_classes`` of the heads with the class names."""
+    classes = dataset.metainfo['classes']
+    advice = f'set num_classes of each head, or metainfo.classes of {key}'
+    if hasattr(model, 'roi_head') or hasattr(model, 'bbox_head'):
+        from mmdet.engine.hooks import NumClassCheckHook
+
+        # It knows the data of training and validation, and no wrappers.
+        loader = SimpleNamespace(dataset=dataset)
+        try:
+            NumClassCheckHook().before_train_epoch(
+                SimpleNamespace(model=model, train_dataloader=loader))
+        except AssertionError as error:
+            raise ValueError(f'{key}: {error}; {advice}.') from error
+    for name, head in model.named_modules():  # MMSegmentation has no check.
+        count = getattr(head, 'num_classes', len(classes))
+        if (re.fullmatch(r'(decode|auxiliary)_head(\.\d+)?', name)
+                and count != len(classes)):
+            raise ValueError(f'{key} has {len(classes)} classes, but '
+                             f'model.{name}.num_classes is {count}; {advice}.')
+
+
+def _check_categories(dataset: BaseDataset, key: str) -> None:
+    """Compare the labels that MMDetection assigns with the class names."""
+    with open(dataset.ann_file, encoding='utf-8') as file:
+        categories = json.load(file)['categories']
+    names = {category['id']: category['name'] for category in categories}
+    labels = [names.get(number) for number in dataset.cat_ids]
+    for label, (found, name) in enumerate(
+            zip_longest(labels, dataset.metainfo['classes'])):
+        if found != name:
+            raise ValueError(
+                f'{key}: the categories of "{dataset.ann_file}" make label '
+                f'{label} {found!r}, but in metainfo.classes it is {name!r}; '
+                'set metainfo.classes to the names and the order of the file.')
+
+
+def _check_files(samples: list[dict], key: str, with_maps: bool) -> None:
+    """Raise if sampled files are missing."""
+    names = ('img_path', 'seg_map_path') if with_maps else ('img_path', )
+    paths = [sample[name] for sample in samples for name in names
+             if name in sample]
+    if missing := [path for path in paths if not os.path.isfile(path)]:
+        raise FileNotFoundError(
+            f'{key}: {len(missing)} of {len(paths)} sampled files do not '
+            f'exist: {quoted(missing, 2)}; change data_root, data_prefix or '
+            'the suffixes.')
+
+
+def _check_labels(sample: dict, dataset: BaseDataset, key: str,
+                  load: Any) -> None:
+    """Compare a label map, as the pipeline loads it, with the classes."""
+    path, count = sample['seg_map_path'], len(dataset.metainfo['classes'])
+    labels = load(sample)['gt_seg_map']
+    wrong = np.unique(
+        labels[(labels >= count) & (labels != dataset.ignore_index)])
+    if labels.ndim > 2 or wrong.size:
+        raise ValueError(
+            f'{key}: "{path}" has the shape {labels.shape} and, with '
+            f'reduce_zero_label={dataset.reduce_zero_label}, the wrong labels '
+            f'{wrong[:5].tolist()}; it needs one channel with the labels 0 to '
+            f'{count - 1}, and {dataset.ignore_index} to be ignored. Change '
+            'metainfo.classes or reduce_zero_label, or correct the file.')
 
 
 def _check_precision(model: nn.Module, optim_wrapper: Any) -> None:
-    """Refuse precisions that the operators of a detector lack."""
-    # The host's wrapper has another name for it.
+    """Compare the precision with what mmcv's operators support."""
+    # AmpOptimWrapper calls it cast_dtype.
     dtype = getattr(optim_wrapper, 'dtype',
                     getattr(optim_wrapper, 'cast_dtype', None))
-    # Layers of RoIAlign, which need proposals and so the operator nms.
     if not any(hasattr(module, 'roi_layers') for module in model.modules()):
         return
     on_cpu = any(part.device.type == 'cpu' for part in model.parameters())
-    if on_cpu and dtype in (torch.float16, torch.bfloat16):
+    if dtype == torch.bfloat16 or (on_cpu and dtype == torch.float16):
         raise ValueError(
-            f'optim_wrapper.dtype is {_name(dtype)}, but nms of mmcv needs '
-            'float32 on CPUs; set optim_wrapper.dtype=float32.')
-    if dtype == torch.bfloat16:
-        raise ValueError(
-            'optim_wrapper.dtype is bfloat16, for which RoIAlign of mmcv has '
-            'no kernel; set optim_wrapper.dtype=float16, or train with --amp '
-            'float16.')
-
-
-def _name(dtype: torch.dtype) -> str:
-    """A type as configs write it."""
-    return str(dtype).split('.')[-1]
-
-
-def _check_ann_file(loop: BaseLoop, name: str, evaluator: Any) -> None:
-    """Refuse metrics with the annotations of other images."""
-    dataset = loop.dataloader.dataset
-    while not hasattr(dataset, 'ann_file'):
-        if not hasattr(dataset, 'dataset'):
-            return
-        dataset = dataset.dataset
-    wanted = dataset.ann_file
-    metrics = getattr(getattr(loop, 'evaluator', None), 'metrics', ())
-    for (key, cfg), metric in zip(
-            _metric_cfgs(evaluator, f'{name}_evaluator'), metrics):
-        # Captions, for one, have references apart from the data set's file.
-        if getattr(metric, '_coco_api', None) is None:
-            continue
-        found = cfg.get('ann_file')
-        if (wanted and found and _is_other(found, wanted)
-                and is_local(found, cfg.get('backend_args'))
-                and is_local(wanted, getattr(dataset, 'backend_args', None))):
-            raise ValueError(
-                f'{key}.ann_file is "{found}", but the data set of '
-                f'{name}_dataloader has "{wanted}"; set {key}.ann_file to '
-                f'"{wanted}".')
-
-
-def _metric_cfgs(evaluator: Any, key: str) -> Iterator[tuple[str, dict]]:
-    """Configs of the metrics, with their keys."""
-    if isinstance(evaluator, dict) and 'metrics' in evaluator:
-        yield from _metric_cfgs(evaluator['metrics'], f'{key}.metrics')
-    elif isinstance(evaluator, dict):
-        yield key, evaluator
-    elif isinstance(evaluator, (list, tuple)):
-        for number, cfg in enumerate(evaluator):
-            # A metric that is built already has no config.
-            yield f'{key}.{number}', cfg if isinstance(cfg, dict) else {}
-
-
-def _is_other(path: str, other: str) -> bool:
-    """Whether two paths lead to different files."""
-    return os.path.realpath(path) != os.path.realpath(other)
-
-
-def _check_size(model: nn.Module, dataset: Any) -> None:
-    """Refuse sizes to which a batch of crops cannot be padded."""
-    preprocessor = getattr(model, 'data_preprocessor', None)
-    crop = _last_crop(dataset)
-    # MMDetection's preprocessor pads to the largest image.
-    if crop is None or not hasattr(preprocessor, 'size'):
-        return
-    size, divisor = preprocessor.size, preprocessor.size_divisor
-    where = 'model.data_preprocessor'
-    if (size is None) == (divisor is None):
-        raise ValueError(
-            f'{where} has size={size} and size_divisor={divisor}, of which '
-            'one has to be set: images smaller than the crop_size of '
-            f'RandomCrop are padded; set {where}.size to {crop} and '
-            'size_divisor to None.')
-    if size is None:
-        return
-    if isinstance(size, int) or size[0] < crop[0] or size[1] < crop[1]:
-        raise ValueError(
-            f'{where}.size={size} is no (height, width) that holds the '
-            f'crop_size={crop} of RandomCrop in the training pipeline; set '
-            f'{where}.size to {crop}, or change crop_size.')
-
-
-def _last_crop(dataset: Any) -> tuple | None:
-    """(height, width) of the RandomCrop, if it is what gives the size."""
-    last = None
-    for transform in _transforms(dataset):
-        name = type(transform).__name__
-        if any(part in name for part in RESIZING):
-            last = transform
-    if type(last).__name__ != 'RandomCrop':
-        return None
-    return tuple(last.crop_size)
-
-
-def _transforms(dataset: Any) -> Iterator[Any]:
-    """Transforms of a data set and, before them, of those inside it."""
-    inner = getattr(dataset, 'datasets', [getattr(dataset, 'dataset', None)])
-    for part in inner:
-        if part is not None:
-            yield from _transforms(part)
-    pipeline = getattr(dataset, 'pipeline', ())
-    yield from getattr(pipeline, 'transforms', pipeline)
+            f'optim_wrapper.dtype is {dtype}, but RoIAlign of mmcv has no '
+            'bfloat16 kernel and nms of mmcv needs float32 on CPUs; set '
+            f'optim_wrapper.dtype={"float32" if on_cpu else "float16"}.')

@@ -1,4 +1,4 @@
-"""Predict with several views of an image, in any number of processes."""
+"""Test-time augmentation in single-process and distributed runs."""
 
 from mmengine.hooks import Hook
 from mmengine.registry import MODELS
@@ -9,13 +9,13 @@ from ibot_mm.registry import HOOKS
 
 @HOOKS.register_module()
 class TestTimeAugHook(Hook):
-    """Put the host's model for test-time augmentation around the model.
+    """Wrap the model in a test-time augmentation model during the test.
 
-    MMEngine's ``PrepareTTAHook`` puts it around the wrapper of a distributed
-    run, where MMSegmentation's fails. After the test the model is what it was.
+    MMEngine's ``PrepareTTAHook`` wraps the distributed wrapper of the model,
+    with which MMSegmentation's TTA model fails.
 
     Args:
-        tta_cfg: Config of the host's model, e.g. ``dict(type='SegTTAModel')``.
+        tta_cfg: Config of the TTA model, e.g. ``dict(type='SegTTAModel')``.
     """
 
     __test__ = False  # no test case, for pytest
@@ -30,5 +30,5 @@ class TestTimeAugHook(Hook):
             dict(self.tta_cfg, module=unwrapped_model(runner)))
 
     def after_test(self, runner) -> None:
-        """Give the model back."""
+        """Restore the model."""
         runner.model = self._model

@@ -14,7 +14,7 @@ from ibot_mm.registry import MODELS
 
 @MODELS.register_module()
 class IBOTNeck(BaseModule):
-    """MLP to a normalised bottleneck, then prototypes for both token kinds.
+    """MLP to a normalized bottleneck, then prototypes for both token kinds.
 
     Args:
         in_channels: Width of the backbone's tokens.
@@ -32,7 +32,8 @@ class IBOTNeck(BaseModule):
         init_cfg: As in :class:`mmengine.model.BaseModule`.
 
     Raises:
-        ValueError: The sizes asked for cannot be shared.
+        ValueError: ``num_layers`` is below 2, or a shared head has different
+            numbers of prototypes.
     """
 
     def __init__(self,
@@ -93,7 +94,7 @@ class IBOTNeck(BaseModule):
                 nn.init.zeros_(module.bias)
 
     def project(self, x: Tensor) -> Tensor:
-        """Bottleneck vectors of unit length.
+        """Project tokens to bottleneck vectors of unit length.
 
         Args:
             x: Tokens, (M, C).
@@ -109,7 +110,7 @@ class IBOTNeck(BaseModule):
 
     def logits(self, z_cls: Tensor,
                z_patch: Tensor) -> tuple[Tensor, Tensor]:
-        """Logits of both token kinds, in one product where they share.
+        """Logits of both token kinds, in one matrix product if shared.
 
         Args:
             z_cls: Bottlenecks of CLS tokens, (M, D).

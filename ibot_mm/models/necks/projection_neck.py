@@ -11,11 +11,10 @@ from ibot_mm.registry import MODELS
 
 @MODELS.register_module()
 class ProjectionNeck(BaseModule):
-    """Linear layer and activation with which ``IBOTNeck`` begins.
+    """First linear layer and activation of ``IBOTNeck``.
 
-    Fine-tuning from the first projection layer, rather than from the
-    backbone, is what the semi-supervised protocol does (paper, section 4.1,
-    after SimCLRv2).
+    The semi-supervised protocol fine-tunes from the first projection layer
+    instead of the backbone (paper, section 4.1, after SimCLRv2).
 
     Args:
         in_channels: Width of the backbone's tokens.
@@ -37,7 +36,7 @@ class ProjectionNeck(BaseModule):
             build_activation_layer(act_cfg))
 
     def init_weights(self) -> None:
-        """Initialise from a checkpoint, or as ``IBOTNeck`` does."""
+        """Initialize from a checkpoint, or as ``IBOTNeck`` does."""
         if init_from_checkpoint(self, part='neck', only='mlp.0.'):
             return
         super().init_weights()
@@ -45,5 +44,5 @@ class ProjectionNeck(BaseModule):
         nn.init.zeros_(self.mlp[0].bias)
 
     def forward(self, feats: tuple[Tensor, ...]) -> tuple[Tensor]:
-        """Hidden vectors (B, D) of the CLS tokens (B, C) that come last."""
+        """Return hidden vectors (B, D) of the last CLS tokens (B, C)."""
         return (self.mlp(feats[-1]), )

@@ -14,7 +14,7 @@ SCALES = (4, 2, 1, 0.5)
 
 
 def _resize(scale: float, channels: int) -> tuple[list[nn.Module], int]:
-    """Layers that resize a map by a scale, and the channels they leave."""
+    """Return the layers of a scale and their number of output channels."""
     half, quarter = channels // 2, channels // 4
     if scale == 4:
         return [
@@ -32,23 +32,23 @@ def _resize(scale: float, channels: int) -> tuple[list[nn.Module], int]:
 
 @MODELS.register_module()
 class SimpleFeaturePyramid(BaseModule):
-    """Maps of the strides 4, 8, 16 and 32 from the last map of a ViT.
+    """Feature pyramid of strides 4, 8, 16 and 32 from the last map of a ViT.
 
-    It takes the place of an FPN. Transposed convolutions, which halve the
-    channels, enlarge the map and max-pooling shrinks it; then a 1 x 1 and a
-    3 x 3 convolution without bias follow, each with a layer norm over the
-    channels.
+    It replaces an FPN. Transposed convolutions, which halve the channels,
+    upsample the map and max-pooling downsamples it; a 1 x 1 and a 3 x 3
+    convolution without bias follow, each with a layer norm over the channels.
 
     Args:
         in_channels: Channels C of the backbone's map; a multiple of 4.
         out_channels: Channels of all outputs.
-        num_outs: Outputs: 4, or more, each of which takes every second
-            position of the one before (the RPN has 5).
-        init_cfg: As in :class:`mmengine.model.BaseModule`. Without one, the
-            layers keep PyTorch's initialisation.
+        num_outs: Number of outputs, 4 or more; each further one subsamples
+            the one before by 2 (the RPN takes 5).
+        init_cfg: As in :class:`mmengine.model.BaseModule`. Without it the
+            layers keep PyTorch's initialization.
 
     Raises:
-        ValueError: The sizes cannot be had.
+        ValueError: ``in_channels`` is no multiple of 4, or ``num_outs`` is
+            below 4.
     """
 
     def __init__(self,
@@ -79,7 +79,7 @@ class SimpleFeaturePyramid(BaseModule):
             LayerNorm2d(out_channels, eps=1e-6))
 
     def forward(self, maps: Sequence[Tensor]) -> tuple[Tensor, ...]:
-        """Pyramid of the last map.
+        """Build the pyramid of the last map.
 
         Args:
             maps: Maps of the backbone; the last is (B, C, h, w).

@@ -1,4 +1,4 @@
-"""Maps of four strides from four layers of a plain ViT."""
+"""Feature pyramid from several layers of a plain ViT."""
 
 from collections.abc import Sequence
 
@@ -11,32 +11,37 @@ from ibot_mm.registry import MODELS
 
 @MODELS.register_module()
 class ViTPyramid(BaseModule):
-    """Resize the maps of several layers, each to its own stride.
+    """Resize the maps of several layers, each by its own scale.
+
+    This is MMSegmentation's ``Feature2Pyramid`` for detectors, without the
+    need to install MMSegmentation: the same layers in the same order. Unlike
+    ``Feature2Pyramid``, it takes any number of the scales in any order, such
+    as (2, 1, 0.5) for patches of 8.
 
     From maps of stride 16 the default scales make the strides 4, 8, 16 and
-    32 that FPN and UperNet expect, as the detection and segmentation code of
-    iBOT does (after BEiT, arXiv 2106.08254):
+    32 that FPN and UperNet expect, as in the detection and segmentation code
+    of iBOT (after BEiT, arXiv 2106.08254):
 
-    - 4: 2 x 2 transposed convolution, norm, activation, another such
+    - 4: 2 x 2 transposed convolution, norm, activation, 2 x 2 transposed
       convolution;
-    - 2: one 2 x 2 transposed convolution;
-    - 1: nothing;
-    - 0.5: 2 x 2 max-pooling, which leaves out an odd last row or column.
+    - 2: 2 x 2 transposed convolution;
+    - 1: identity;
+    - 0.5: 2 x 2 max-pooling, which drops an odd last row or column.
 
     In MMDetection a list puts it before the FPN:
     ``neck=[dict(type='ibot_mm.ViTPyramid', ...), dict(type='FPN', ...)]``.
 
-    PyTorch's ``SyncBN`` is plain batch norm in a single process, on a CPU
-    too (MMEngine's runner replaces it there). Several processes on CPUs
-    cannot train with it: set ``norm_cfg=dict(type='BN')``.
+    In a single process ``SyncBN`` is plain batch norm (MMEngine's Runner
+    replaces it). Several processes on CPUs cannot train with it: set
+    ``norm_cfg=dict(type='BN')``.
 
     Args:
-        in_channels: Channels C of the maps, before and after.
-        scales: Factor of each map, of 4, 2, 1 and 0.5.
+        in_channels: Channels C of the input and output maps.
+        scales: Scale of each map: 4, 2, 1 or 0.5.
         norm_cfg: Norm of scale 4.
         act_cfg: Activation of scale 4.
-        init_cfg: As in :class:`mmengine.model.BaseModule`. Without one, the
-            layers keep PyTorch's initialisation.
+        init_cfg: As in :class:`mmengine.model.BaseModule`. Without it the
+            layers keep PyTorch's initialization.
 
     Raises:
         ValueError: A scale is none of the four.
@@ -71,23 +76,23 @@ class ViTPyramid(BaseModule):
         if scale == 0.5:
             return nn.MaxPool2d(2, stride=2)
         raise ValueError(
-            f'ViTPyramid: scales must be of 4, 2, 1 and 0.5, got {scale}.')
+            f'ViTPyramid: scales must be 4, 2, 1 or 0.5, got {scale}.')
 
     def forward(self, maps: Sequence[Tensor]) -> tuple[Tensor, ...]:
         """Resize each map by its scale.
 
         Args:
-            maps: One (B, C, h, w) for each of ``scales``.
+            maps: One map (B, C, h, w) per scale.
 
         Returns:
-            (B, C, s h, s w) for each scale s, rounded down.
+            One map (B, C, s h, s w) per scale s, rounded down.
 
         Raises:
-            ValueError: There are more or fewer maps than scales.
+            ValueError: The numbers of maps and scales differ.
         """
         if len(maps) != len(self.branches):
             raise ValueError(
                 f'ViTPyramid: got {len(maps)} maps for {len(self.branches)} '
-                "scales: set the backbone's out_indices to as many layers.")
+                "scales; set the backbone's out_indices to as many layers.")
         return tuple(
             branch(x) for branch, x in zip(self.branches, maps))
