@@ -5,8 +5,15 @@ any default scope and imports the module that defines X when it is first asked
 for.
 """
 
+from contextlib import redirect_stdout
+from io import StringIO
+
 from mmengine import registry as mmengine_registry
 from mmengine.registry import Registry
+
+# OneDL's fork prints when its datasets are imported without the OneDL client.
+with redirect_stdout(StringIO()):
+    import mmpretrain.datasets  # noqa: F401
 
 
 def _child(name: str, parent: Registry, *locations: str) -> Registry:

@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
-PAGES = [ROOT / 'README.md', *sorted((ROOT / 'docs').rglob('*.md')),
+PAGES = [ROOT / 'README.md', ROOT / 'CONTRIBUTING.md',
+         *sorted((ROOT / 'docs').rglob('*.md')),
          *sorted((ROOT / 'configs').rglob('*.md'))]
 
 

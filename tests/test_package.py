@@ -64,6 +64,13 @@ def test_config_path_of_this_package_and_of_hosts():
         ibot_mm.config_path('nopackage::b.py')
 
 
+def test_nothing_is_printed_at_import():
+    run = subprocess.run(
+        [sys.executable, '-c', 'import ibot_mm.registry, mmpretrain.datasets'],
+        check=True, capture_output=True, text=True)
+    assert run.stdout == ''
+
+
 @pytest.mark.parametrize('scope', ['mmengine', 'mmpretrain', 'mmdet', 'mmseg'])
 def test_names_resolve_under_any_scope(scope):
     with DefaultScope.overwrite_default_scope(scope):

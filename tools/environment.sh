@@ -102,7 +102,7 @@ make_environment() {
     MMCV_WITH_OPS=0 install "mmcv without operators" -c "$reference" --no-cache-dir ${prefix}mmcv
   fi
   local wanted=(${prefix}mmengine ${prefix}mmpretrain tifffile tensorboard matplotlib)
-  local tests=(pytest pytest-xdist hypothesis pycocotools scikit-learn timm)
+  local tests=(pytest pytest-xdist hypothesis pycocotools scikit-learn timm ruff import-linter)
   [ "$1" = full ] && wanted+=("${tests[@]}" $mmdet $mmseg $mim ftfy regex)
   local missing=()
   for package in "${wanted[@]}"; do has "$package" || missing+=("$package"); done

@@ -333,6 +333,8 @@ def test_metafile_and_readme_know_every_recipe():
 
 RESULTS = {
     'ibot_vit-small-p16_16xb64-multicrop-800e_in1k': '75.2 77.9 82.3',
+    'ibot_vit-small-p16_16xb64-800e_in1k': '72.4 76.2 82.0',
+    'ibot_vit-small-p16_16xb64-300e_in1k': '70.3 74.8 81.5',
     'ibot_vit-base-p16_16xb64-multicrop-400e_in1k': '77.1 79.5 84.0',
     'ibot_vit-base-p16_16xb64-multicrop-rand-400e_in1k': '77.3 79.8 84.1',
     'ibot_vit-large-p16_16xb64-multicrop-250e_in1k': '78.0 81.0 84.8',
