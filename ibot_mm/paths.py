@@ -1,7 +1,6 @@
-"""Find config files of this package and of the host packages."""
+"""Find config files of installed packages."""
 
 import importlib.util
-import os
 from pathlib import Path
 
 
@@ -13,8 +12,8 @@ def _config_roots(package: str) -> list[Path]:
             f'config_path: the package "{package}" is not installed.')
     roots = []
     for location in map(Path, spec.submodule_search_locations):
-        # A regular install holds them in `.mim`; an editable one has them
-        # beside the package.
+        # A regular install has them in `.mim`, an editable one next to the
+        # package.
         roots += [location / '.mim' / 'configs', location.parent / 'configs']
     return roots
 
@@ -22,13 +21,13 @@ def _config_roots(package: str) -> list[Path]:
 def config_path(name: str) -> str:
     """Path of a config file inside an installed package.
 
-    It works where mmengine's ``'package::file'`` does not, for use in
-    ``_base_``: ``_base_ = [__import__('ibot_mm').config_path(
+    For ``_base_``, where MMEngine's ``'package::file'`` does not find every
+    installed package: ``_base_ = [__import__('ibot_mm').config_path(
     'mmseg::_base_/models/upernet_beit.py')]``.
 
     Args:
-        name: ``'package::path/below/configs.py'``; without a package, this
-            one is meant.
+        name: ``'package::path/below/configs.py'``; the package defaults to
+            ``ibot_mm``.
 
     Returns:
         Absolute path of the file.
@@ -42,7 +41,7 @@ def config_path(name: str) -> str:
     roots = _config_roots(package)
     for root in roots:
         if (root / relative).is_file():
-            return os.fspath(root / relative)
+            return str(root / relative)
     raise FileNotFoundError(
         f'config_path: "{package}" has no config "{relative}"; looked in '
         + ', '.join(map(str, roots)) + '.')

@@ -1,8 +1,7 @@
 """Registries of the package, children of MMEngine's.
 
 With ``scope='ibot_mm'`` and ``locations``, ``type='ibot_mm.X'`` resolves under
-any default scope and imports the module that defines X when it is first asked
-for.
+any default scope, and the module that defines X is imported on first use.
 """
 
 from contextlib import redirect_stdout

@@ -12,12 +12,13 @@
 # fine-tuning 84.8 top-1 on ImageNet-1K, by a run that was not sharded, which
 # computes the same function. Not reproduced here.
 #
-# Weights, gradients and optimizer states are spread over all GPUs
-# (docs/sharded_training.md; PyTorch 2.6 or later). Activations are recomputed
-# in the backward pass, and all views of a kind pass at once: every pass
-# gathers the weights anew.
+# Experimental: weights, gradients and optimizer states are sharded over all
+# GPUs (docs/sharded_training.md; PyTorch 2.6 or later). Activations are
+# recomputed in the backward pass. Every pass gathers the weights, so all
+# views of a kind pass at once.
 _base_ = 'ibot_vit-large-p16_16xb64-multicrop-250e_in1k.py'
 
 runner_type = 'ibot_mm.ShardedRunner'
 strategy = dict(type='ibot_mm.ShardedStrategy')
-model = dict(views_per_pass=None, backbone=dict(with_cp=True))
+model = dict(
+    accumulate_passes=False, views_per_pass=None, backbone=dict(with_cp=True))

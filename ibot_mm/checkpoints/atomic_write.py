@@ -1,6 +1,7 @@
-"""Files that are there whole or not at all."""
+"""Atomic file writes."""
 
 import os
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -9,27 +10,25 @@ from mmengine.fileio import LocalBackend, register_backend
 
 # Name of the backend, for ``backend_args`` of MMEngine.
 ATOMIC_BACKEND = 'ibot_mm.atomic'
-# What a name ends with while its file is written.
+# Suffix of a file while it is written.
 INCOMPLETE = '.incomplete'
 
 
 @contextmanager
 def atomic_write(path: Path) -> Iterator[Path]:
-    """Write a file under another name, and rename it when it is whole.
+    """Write a file under a temporary name, sync it, then rename it.
 
-    The content is on the disk before the name is: neither a kill nor a power
-    failure leaves a part of it.
+    Neither a kill nor a power failure leaves an incomplete file.
 
     Args:
-        path: The file, replaced if it is there.
+        path: The file; replaced if it exists.
 
     Yields:
-        Where to write: in the same folder, since a file cannot be renamed
-        from one file system to another.
+        Temporary path in the same folder.
 
     Raises:
-        OSError: Named after ``path``, which is as it was before; what was
-            written is removed.
+        OSError: ``path`` is unchanged and the temporary file is removed; the
+            error's ``filename`` is ``path``.
     """
     part = path.with_name(path.name + INCOMPLETE)
     try:
@@ -42,13 +41,13 @@ def atomic_write(path: Path) -> Iterator[Path]:
     finally:
         with suppress(OSError):
             part.unlink(missing_ok=True)
-    # The file is whole by now, and some file systems cannot sync folders.
+    # The file is complete by now, and some file systems cannot sync folders.
     with suppress(OSError):
         _sync(path.parent)
 
 
 def _sync(path: Path) -> None:
-    """Wait until a file or the names in a folder are on the disk."""
+    """Flush a file, or the entries of a folder, to the disk."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)
@@ -56,8 +55,18 @@ def _sync(path: Path) -> None:
         os.close(descriptor)
 
 
+def hard_link(source: Path, target: Path) -> None:
+    """Link a file, atomically; copy it if the file system has no links."""
+    with atomic_write(target) as part:
+        part.unlink(missing_ok=True)
+        try:
+            os.link(source, part)
+        except OSError:
+            shutil.copy(source, part)
+
+
 def remove_incomplete(folder: str | Path) -> None:
-    """Remove what killed runs left in a folder."""
+    """Remove temporary files that killed runs left in a folder."""
     for part in Path(folder).glob(f'*{INCOMPLETE}'):
         part.unlink(missing_ok=True)
 
@@ -67,6 +76,6 @@ class AtomicLocalBackend(LocalBackend):
     """MMEngine's local files, written by :func:`atomic_write`."""
 
     def put(self, obj: bytes, filepath: str | Path) -> None:
-        """Write bytes to a file, in a new folder if need be."""
+        """Write bytes to a file; the folder is created if needed."""
         with atomic_write(Path(filepath)) as part:
             super().put(obj, part)

@@ -1,1 +1,1 @@
-"""Start processes, look behind wrappers, shard networks."""
+"""Launching, model unwrapping, DTensor helpers, sharded training."""

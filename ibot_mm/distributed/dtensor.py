@@ -1,9 +1,8 @@
-"""Tensors of which each process holds some rows.
+"""Helpers for DTensors.
 
-Fully sharded training makes parameters, gradients and optimizer states
-``DTensor``s that are sharded in their first dimension over all processes.
-They are told by what they can do, since PyTorch's older versions have no
-such class; plain tensors pass through everything here as they are.
+Sharded training makes parameters, gradients and optimizer states ``DTensor``s
+that are sharded in their first dimension over all processes. Plain tensors
+pass through all functions unchanged.
 """
 
 from collections.abc import Iterable
@@ -14,7 +13,7 @@ from torch import Tensor
 
 
 def is_sharded(tensor: Tensor) -> bool:
-    """Whether other processes hold other rows of a tensor."""
+    """Whether a tensor is a DTensor, a class that PyTorch 2.1 lacks."""
     return hasattr(tensor, 'full_tensor')
 
 
@@ -22,21 +21,21 @@ def is_sharded(tensor: Tensor) -> bool:
 def to_local(tensors: Iterable[Tensor]) -> list[Tensor]:
     """This process's rows of each tensor, without a copy.
 
-    For operations that act on each element alone, on tensors that are
-    sharded alike: lists of plain tensors are quicker than sharded ones.
+    For elementwise operations on tensors that are sharded alike: on plain
+    tensors they are faster than on DTensors.
     """
     return [t.to_local() if is_sharded(t) else t for t in tensors]
 
 
 @torch.no_grad()
 def full_norms(tensors: list[Tensor]) -> Tensor:
-    """Norm of each tensor, of all of its rows; one exchange for all.
+    """Norm of each unsharded tensor, with one all-reduce.
 
     Args:
         tensors: On one device; all of them sharded, or none.
 
     Returns:
-        One number each, (len(tensors), ).
+        (len(tensors), ).
     """
     norms = torch.stack(torch._foreach_norm(to_local(tensors)))
     if not is_sharded(tensors[0]):
@@ -48,26 +47,26 @@ def full_norms(tensors: list[Tensor]) -> Tensor:
 
 @torch.no_grad()
 def full_tensor(tensor: Tensor) -> Tensor:
-    """All rows of a tensor; every process has to ask for them."""
+    """The unsharded tensor; a collective call."""
     return tensor.full_tensor() if is_sharded(tensor) else tensor
 
 
 @torch.no_grad()
 def shard_like(tensor: Tensor, like: Tensor) -> Tensor:
-    """A whole tensor, sharded; each process has the same one.
+    """Shard a tensor that every process has; no communication.
 
     Args:
-        tensor: Whole, on any device; only the rows needed are read.
+        tensor: Unsharded, on any device; only the rows needed are read.
         like: A tensor of its shape, sharded or not.
 
     Returns:
-        The rows that ``like`` has here, on its device; ``tensor`` itself
-        where ``like`` is not sharded.
+        A tensor on the device of ``like`` and sharded as it is; ``tensor``
+        itself where ``like`` is not sharded.
     """
     if not is_sharded(like):
         return tensor
     mesh = like.device_mesh
-    # As torch.chunk deals them out: the last processes may have none.
+    # As torch.chunk splits: the last processes may have no rows.
     rows = -(-len(tensor) // mesh.size())
     first = mesh.get_local_rank() * rows
     result = torch.empty_like(like, dtype=tensor.dtype)

@@ -1,4 +1,4 @@
-"""A copy of a sharded model with whole weights, to extract features."""
+"""An unsharded copy of a sharded model, to extract features."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,45 +11,45 @@ from .dtensor import full_tensor
 
 
 class GatheredCopy:
-    """A model without weights, which takes those of a part for a while.
+    """A copy on the meta device that temporarily holds unsharded weights.
 
-    Processes may have different numbers of images to extract features of,
-    and the calls of a sharded model have to meet.
+    Each call of a sharded model is collective, and processes may have
+    different numbers of images to extract features of.
 
     Args:
         model: The model before it is sharded.
-        part: Beginning of the names of the weights that are needed.
+        prefix: Prefix of the names of the weights that are needed.
     """
 
-    def __init__(self, model: nn.Module, part: str) -> None:
-        # What deepcopy finds in its memo it does not copy.
+    def __init__(self, model: nn.Module, prefix: str) -> None:
+        # deepcopy does not copy what it finds in its memo.
         empty = {
             id(p): nn.Parameter(
                 torch.empty_like(p, device='meta'), requires_grad=False)
             for p in model.parameters()
         }
         self.model = deepcopy(model, empty).eval()
-        self.part = part
+        self.prefix = prefix
 
     @contextmanager
     def filled(self, model: nn.Module) -> Iterator[nn.Module]:
-        """The copy with the weights that a sharded model has now.
+        """Gather the current weights of a sharded model into the copy.
 
-        Every process has to enter. Each holds the whole part until it leaves.
+        Every process has to enter, and holds these weights until it leaves.
 
         Args:
             model: The sharded model.
 
         Yields:
-            The copy, in evaluation mode; weights beyond the part have no
-            values.
+            The copy, in evaluation mode; weights without the prefix stay on
+            the meta device.
         """
         empty = dict(self.model.state_dict())
         self.model.load_state_dict(
             {
                 name: full_tensor(value)
                 for name, value in model.state_dict().items()
-                if name.startswith(self.part)
+                if name.startswith(self.prefix)
             },
             strict=False,
             assign=True)

@@ -1,4 +1,4 @@
-"""Distributed start: what MMEngine's launchers leave to be done."""
+"""Distributed launch: CPU processes and Slurm's rendezvous."""
 
 import os
 import subprocess
@@ -8,32 +8,32 @@ import torch
 from mmengine.config import Config
 
 
-def first_host() -> str:
-    """Name of the first host of this job step, as MMEngine finds it.
+def first_node() -> str:
+    """Name of the first node of this job step, as MMEngine determines it.
 
     Raises:
-        RuntimeError: Slurm's ``scontrol`` does not tell.
+        RuntimeError: Slurm's ``scontrol`` fails.
     """
-    hosts = os.environ.get('SLURM_STEP_NODELIST',
+    nodes = os.environ.get('SLURM_STEP_NODELIST',
                            os.environ.get('SLURM_NODELIST', ''))
     try:
-        found = subprocess.run(['scontrol', 'show', 'hostnames', hosts],
+        found = subprocess.run(['scontrol', 'show', 'hostnames', nodes],
                                check=True,
                                capture_output=True,
                                text=True).stdout.split()
         return found[0]
     except (OSError, subprocess.CalledProcessError, IndexError) as error:
         raise RuntimeError(
-            f'scontrol does not tell the first host of "{hosts}": set '
-            f'MASTER_ADDR to its address ({error}).') from error
+            f'scontrol did not resolve the nodes "{nodes}": set MASTER_ADDR '
+            f'to the address of the first one ({error}).') from error
 
 
 def set_slurm_rendezvous() -> None:
-    """Say in ``torchrun``'s variables what ``srun`` says in its own.
+    """Set ``torchrun``'s environment variables from those of ``srun``.
 
-    An address or a port that is set already stays. The port follows from the
-    numbers of job and step: MMEngine's own, 29500 for all, would let jobs
-    that share a node meet.
+    ``MASTER_ADDR`` and ``MASTER_PORT`` are kept if set. The default port is
+    derived from the numbers of job and step, because with MMEngine's, 29500
+    for all, jobs that share a node would collide.
 
     Raises:
         RuntimeError: ``srun`` did not start this process.
@@ -51,43 +51,43 @@ def set_slurm_rendezvous() -> None:
     env['LOCAL_RANK'] = env['SLURM_LOCALID']
     env['WORLD_SIZE'] = env['SLURM_NTASKS']
     if 'MASTER_ADDR' not in env:
-        env['MASTER_ADDR'] = first_host()
+        env['MASTER_ADDR'] = first_node()
     job, step = int(env['SLURM_JOB_ID']), int(env.get('SLURM_STEP_ID', 0))
     env.setdefault('MASTER_PORT', str(10000 + (10 * job + step) % 20000))
 
 
 def start_gloo(launcher: str, timeout: float | None = None) -> None:
-    """Start the process group of CPU processes.
+    """Initialize the process group of CPU processes.
 
     Args:
-        launcher: How the processes were started.
-        timeout: Seconds until a process gives the others up.
+        launcher: Value of ``--launcher``.
+        timeout: Timeout of collectives in seconds; None for PyTorch's.
 
     Raises:
-        RuntimeError: CPU processes cannot be started so.
+        RuntimeError: The launcher does not support CPU processes.
     """
     if launcher not in ('pytorch', 'slurm'):
         raise RuntimeError(
             'there is no GPU here: several CPU processes need --launcher '
             'pytorch (tools/dist_train.sh) or slurm (tools/slurm_train.sh), '
-            f'got --launcher {launcher}.')
+            f'not {launcher}.')
     torch.distributed.init_process_group(
         backend='gloo',
         **(dict(timeout=timedelta(seconds=timeout)) if timeout else {}))
 
 
 def prepare_launch(cfg: Config) -> None:
-    """Let processes of ``torchrun`` and ``srun`` find each other.
+    """Prepare a launch by ``torchrun`` or ``srun``, with or without GPUs.
 
-    MMEngine's launchers select a CUDA device for each process. Without one
-    the process group has to exist before the Runner is built, and DDP must
-    not be given a device. With one only Slurm's rendezvous is set.
+    MMEngine's launchers need a CUDA device. Without one this initializes the
+    process group before the Runner is built, and configures DDP without
+    ``device_ids``. With one it only sets Slurm's rendezvous.
 
     Args:
         cfg: Config whose ``launcher`` is set; gets ``model_wrapper_cfg``.
 
     Raises:
-        RuntimeError: The launcher cannot be used here.
+        RuntimeError: The launcher cannot be used on this machine.
     """
     if cfg.launcher == 'slurm':
         set_slurm_rendezvous()

@@ -1,4 +1,4 @@
-"""MMEngine's runner for strategies, with checkpoints of the right place."""
+"""FlexibleRunner that saves the epoch and iteration it is given."""
 
 from typing import Any
 
@@ -9,15 +9,14 @@ from ibot_mm.registry import RUNNERS
 
 @RUNNERS.register_module()
 class ShardedRunner(FlexibleRunner):
-    """FlexibleRunner that saves the epoch and iteration it is told to.
+    """FlexibleRunner whose checkpoints keep the caller's epoch and iteration.
 
-    FlexibleRunner puts those of the end of an epoch, or of an iteration, in
-    their place, as if checkpoints were saved nowhere else; ``Runner`` does
-    not. Arguments are those of MMEngine.
+    FlexibleRunner overwrites them with those of the end of the current epoch
+    or iteration; ``Runner`` does not. Arguments are those of MMEngine.
     """
 
-    # What the checkpoint that is being saved has for epoch and iteration.
-    _place: dict[str, int] = {}
+    # Epoch and iteration of the checkpoint that is being saved.
+    _progress: dict[str, int] = {}
 
     def save_checkpoint(self,
                         out_dir: str,
@@ -25,8 +24,8 @@ class ShardedRunner(FlexibleRunner):
                         *args: Any,
                         meta: dict | None = None,
                         **kwargs: Any) -> None:
-        """Save a checkpoint; every process has to take part."""
-        self._place = {
+        """Save a checkpoint; a collective call."""
+        self._progress = {
             key: value
             for key, value in (meta or {}).items() if key in ('epoch', 'iter')
         }
@@ -36,5 +35,5 @@ class ShardedRunner(FlexibleRunner):
     def call_hook(self, fn_name: str, **kwargs: Any) -> None:
         """Call all hooks."""
         if fn_name == 'before_save_checkpoint':
-            kwargs['checkpoint']['meta'].update(self._place)
+            kwargs['checkpoint']['meta'].update(self._progress)
         super().call_hook(fn_name, **kwargs)

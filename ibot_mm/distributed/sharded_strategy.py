@@ -1,4 +1,4 @@
-"""Fully sharded training: networks too large for one device's memory."""
+"""Fully sharded training (FSDP2). Experimental."""
 
 import re
 import time
@@ -18,6 +18,7 @@ from mmengine.fileio import LocalBackend, get_file_backend
 from mmengine.runner.checkpoint import _load_checkpoint, save_checkpoint
 from mmengine.utils import apply_to, get_git_hash
 from torch import Tensor, nn
+from torch.distributed import fsdp
 
 from ibot_mm.checkpoints.atomic_write import atomic_write
 from ibot_mm.checkpoints.pretrained import fit_to_model
@@ -29,56 +30,40 @@ from .gathered_copy import GatheredCopy
 from .launch import start_gloo
 
 
-def require_fully_shard() -> None:
-    """Refuse a PyTorch that cannot shard.
-
-    Raises:
-        RuntimeError: It is older than 2.6.
-    """
-    try:
-        from torch.distributed.fsdp import fully_shard  # noqa: F401
-    except ImportError:
-        raise RuntimeError(
-            'fully sharded training (ShardedStrategy) needs PyTorch 2.6 or '
-            f'later, and this is {torch.__version__}: use the config without '
-            'runner_type and strategy.') from None
-
-
 def shard_model(model: nn.Module, param_dtype: torch.dtype | None,
                 reshard_after_forward: bool | int) -> None:
-    """Leave each process its rows of the parameters of an ``IBOT``.
+    """Shard the parameters of an ``IBOT`` in their first dimension, in place.
 
     Each transformer block of student and teacher is gathered when it is
-    called, and what is outside of them for the whole step. Buffers stay
-    whole. Only one block at a time is whole on the device while this is done.
+    called; all other parameters are gathered for the entire step. Buffers are
+    not sharded. Sharding itself moves one block at a time to the device.
 
     Args:
-        model: The same on all processes.
+        model: On the CPU, the same on all processes.
         param_dtype: See :class:`ShardedStrategy`.
         reshard_after_forward: See :class:`ShardedStrategy`.
     """
     from torch.distributed.device_mesh import init_device_mesh
-    from torch.distributed.fsdp import MixedPrecisionPolicy, fully_shard
 
     mesh = init_device_mesh(get_device(),
                             (torch.distributed.get_world_size(), ))
-    # Autocast decides about the inputs, as it does without sharding: casting
-    # them would turn the sum that runs through the network into halves.
-    precision = MixedPrecisionPolicy(
+    # Autocast casts inputs, as without sharding. FSDP would cast the residual
+    # stream too.
+    precision = fsdp.MixedPrecisionPolicy(
         param_dtype=param_dtype,
         reduce_dtype=torch.float32 if param_dtype else None,
         cast_forward_inputs=False)
     for block in model.backbone.blocks:
-        fully_shard(
+        fsdp.fully_shard(
             block,
             mesh=mesh,
             mp_policy=precision,
             reshard_after_forward=reshard_after_forward)
     for block in model.teacher.backbone.blocks:
-        # No backward pass would let go of what was kept.
-        fully_shard(block, mesh=mesh, mp_policy=precision)
-    fully_shard(model, mesh=mesh)
-    model.to(get_device())  # its preprocessor wants to be told
+        # There is no backward pass that would free gathered weights.
+        fsdp.fully_shard(block, mesh=mesh, mp_policy=precision)
+    fsdp.fully_shard(model, mesh=mesh)
+    model.to(get_device())  # BaseDataPreprocessor tracks its device in .to()
 
 
 @STRATEGIES.register_module()
@@ -86,27 +71,27 @@ class ShardedStrategy(DDPStrategy):
     """PyTorch's ``fully_shard`` (FSDP2) for ``IBOT``, with ``ShardedRunner``.
 
     Parameters of student and teacher, gradients and optimizer states are
-    spread over all processes; the step is that of distributed data
-    parallelism. Checkpoints are those of an unsharded run, in both
-    directions: rank 0 writes whole tensors, and each process reads its rows.
+    sharded over all processes; the step computes the same as distributed data
+    parallelism. Checkpoints are interchangeable with those of unsharded runs:
+    rank 0 gathers and writes full tensors, each process loads its rows.
 
-    Every process builds the whole model on its CPU first. The early
-    differentiation of ``IBOT`` is off: keep activations small with the
-    backbone's ``with_cp``.
+    Every process builds the full model on its CPU first. The model needs
+    ``accumulate_passes=False``; the backbone's ``with_cp`` reduces the memory
+    of activations.
 
     Args:
-        param_dtype: 'bfloat16' gathers the blocks in this type, which takes
-            half the traffic and needs ``optim_wrapper.dtype`` to be the same;
-            None gathers what is stored, float32. Prototypes are float32 in
-            any case, and so are the sums of gradients over processes.
-        reshard_after_forward: Whether the student's blocks are let go after
-            the forward pass and gathered again in the backward pass; or, as
-            in PyTorch, the number of processes that keep a block together.
+        param_dtype: 'bfloat16' gathers blocks in bfloat16, which halves the
+            traffic and needs the same ``optim_wrapper.dtype``; None gathers
+            the stored float32. Prototypes are gathered and gradients reduced
+            in float32 in any case.
+        reshard_after_forward: Whether to free the student's blocks after
+            the forward pass and gather them again in the backward pass; or,
+            as in PyTorch, the number of processes among which to reshard.
         **kwargs: As in MMEngine's ``DDPStrategy``.
 
     Raises:
-        RuntimeError: PyTorch is too old, or there is one process only.
-        ValueError: ``param_dtype`` is neither.
+        RuntimeError: PyTorch is older than 2.6, or the launcher is 'none'.
+        ValueError: ``param_dtype`` is invalid.
     """
 
     def __init__(self,
@@ -114,19 +99,23 @@ class ShardedStrategy(DDPStrategy):
                  param_dtype: str | None = None,
                  reshard_after_forward: bool | int = True,
                  **kwargs: Any) -> None:
-        require_fully_shard()
+        if not hasattr(fsdp, 'fully_shard'):
+            raise RuntimeError(
+                'ShardedStrategy needs PyTorch 2.6 or later, and this is '
+                f'{torch.__version__}: use the config without runner_type '
+                'and strategy.')
         if param_dtype not in (None, 'bfloat16'):
             raise ValueError("strategy.param_dtype must be None or 'bfloat16'"
                              f', got {param_dtype!r}.')
         if param_dtype and not torch.cuda.is_available():
             raise ValueError(
-                "strategy.param_dtype='bfloat16' needs GPUs: on CPUs autocast "
-                'does not unite the types that meet in a layer norm.')
+                "strategy.param_dtype='bfloat16' needs GPUs: autocast on CPUs "
+                'does not support the mixed types of a layer norm.')
         if (kwargs.get('env_kwargs') or {}).get('launcher') == 'none':
             raise RuntimeError(
-                'ShardedStrategy spreads a network over processes: start '
-                'them with tools/dist_train.sh or tools/slurm_train.sh, or '
-                'use the config without runner_type and strategy.')
+                'ShardedStrategy shards a network over processes: start them '
+                'with tools/dist_train.sh or tools/slurm_train.sh, or use the '
+                'config without runner_type and strategy.')
         self.param_dtype = param_dtype and getattr(torch, param_dtype)
         self.reshard_after_forward = reshard_after_forward
         super().__init__(**kwargs)
@@ -135,22 +124,29 @@ class ShardedStrategy(DDPStrategy):
                            launcher: str = 'pytorch',
                            backend: str = 'nccl',
                            **kwargs: Any) -> None:
-        """Let processes find each other, on CPUs too."""
+        """Initialize the process group, on CPUs too."""
         if torch.cuda.is_available():
             super()._setup_distributed(launcher, backend, **kwargs)
         else:
             start_gloo(launcher, kwargs.get('timeout'))
 
     def _wrap_model(self, model: nn.Module) -> nn.Module:
-        """Shard the model, which is the same on all processes by now."""
+        """Shard the model, which is the same on all processes by now.
+
+        Raises:
+            TypeError: It is not an ``IBOT``.
+            ValueError: It accumulates gradients over its passes.
+        """
         if not hasattr(model, 'teacher'):
             raise TypeError('ShardedStrategy is for pre-training with IBOT, '
                             f'got {type(model).__name__}.')
+        if model.accumulate_passes:
+            # fully_shard has no hooks for gradients of the forward pass.
+            raise ValueError('ShardedStrategy cannot shard a model that runs '
+                             'backward passes during its forward pass: set '
+                             'model.accumulate_passes=False.')
         model = self.convert_model(model)
-        self._whole_copy = GatheredCopy(model, 'teacher.')
-        # It differentiates in the forward pass, which fully_shard has no
-        # hooks for.
-        model.accumulate_passes = False
+        self._gathered_copy = GatheredCopy(model, 'teacher.')
         shard_model(model, self.param_dtype, self.reshard_after_forward)
         parameters = list(model.parameters())
         self.logger.info(
@@ -160,10 +156,10 @@ class ShardedStrategy(DDPStrategy):
         return model
 
     def build_optim_wrapper(self, optim_wrapper, model=None):
-        """Build the optimizer of this process's rows.
+        """Build the optimizer, whose states are sharded as the parameters.
 
         Raises:
-            ValueError: The precisions of gathering and of computing differ.
+            ValueError: ``param_dtype`` differs from the wrapper's dtype.
         """
         wrapper = super().build_optim_wrapper(optim_wrapper, model)
         dtype = getattr(wrapper, 'dtype', None)
@@ -172,21 +168,21 @@ class ShardedStrategy(DDPStrategy):
                 "strategy.param_dtype='bfloat16' needs "
                 "optim_wrapper.dtype='bfloat16', got "
                 f"'{str(dtype or torch.float32).split('.')[-1]}'.")
-        # They would be the whole network.
+        # Autocast's copies of all weights would be a full network.
         wrapper.keep_casts = False
         return wrapper
 
     @contextmanager
     def unsharded_model(self) -> Iterator[nn.Module]:
-        """A copy of the model with the teacher's weights, whole.
+        """An unsharded copy of the model, with the teacher's weights only.
 
-        Every process has to enter; what is done inside need not meet.
+        Entering is a collective call; calls of the copy are not.
         """
-        with self._whole_copy.filled(self.model) as model:
+        with self._gathered_copy.filled(self.model) as model:
             yield model
 
     def model_state_dict(self) -> dict[str, Tensor]:
-        """Whole weights and buffers, on the CPU of rank 0."""
+        """Full weights and buffers, on the CPU of rank 0."""
         state = self.model.state_dict()
         result = OrderedDict(
             (name, _to_rank_0(value)) for name, value in state.items())
@@ -194,7 +190,7 @@ class ShardedStrategy(DDPStrategy):
         return result
 
     def optim_state_dict(self) -> dict[str, Any]:
-        """The optimizer's state in whole tensors, on the CPU of rank 0."""
+        """The optimizer's state in full tensors, on the CPU of rank 0."""
         return apply_to(super().optim_state_dict(),
                         lambda x: isinstance(x, Tensor), _to_rank_0)
 
@@ -204,13 +200,13 @@ class ShardedStrategy(DDPStrategy):
                               strict: bool = False,
                               revise_keys: list = [(r'^module.', '')]
                               ) -> None:
-        """Take this process's rows of whole weights."""
+        """Load this process's rows of full weights."""
         for pattern, replacement in revise_keys:
             state_dict = {
                 re.sub(pattern, replacement, k): v
                 for k, v in state_dict.items()
             }
-        # Before sharding, since it resizes whole tensors.
+        # Before sharding, since it resizes full tensors.
         state_dict = OrderedDict(fit_to_model(self.model, state_dict))
         for name, value in self.model.state_dict().items():
             given = state_dict.get(name)
@@ -220,21 +216,19 @@ class ShardedStrategy(DDPStrategy):
             state_dict, strict=strict, revise_keys=[])
 
     def load_optim_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Take this process's rows of the state of an unsharded optimizer."""
-        numbers = [i for g in state_dict['param_groups'] for i in g['params']]
-        parameters = [
-            p for g in self.optim_wrapper.optimizer.param_groups
-            for p in g['params']
-        ]
+        """Load this process's rows of the state of an unsharded optimizer."""
         state = dict(state_dict['state'])
-        for i, parameter in zip(numbers, parameters):
-            # An entry of another shape counts steps.
-            state[i] = {
-                name: shard_like(value, parameter)
-                if getattr(value, 'shape', None) == parameter.shape else value
-                for name, value in state.get(i, {}).items()
-            }
-        state = {i: values for i, values in state.items() if values}
+        groups = self.optim_wrapper.optimizer.param_groups
+        parameters = (p for group in groups for p in group['params'])
+        for i, parameter in enumerate(parameters):
+            if i in state:  # a frozen parameter has none
+                # Scalars count steps.
+                state[i] = {
+                    name: shard_like(value, parameter)
+                    if getattr(value, 'shape', None) == parameter.shape else
+                    value
+                    for name, value in state[i].items()
+                }
         super().load_optim_state_dict(dict(state_dict, state=state))
 
     def load_checkpoint(self,
@@ -244,11 +238,11 @@ class ShardedStrategy(DDPStrategy):
                         strict: bool = False,
                         revise_keys: list = [(r'^module.', '')],
                         callback: Callable | None = None) -> dict:
-        """Load a checkpoint of which each process reads what it needs.
+        """Load a checkpoint; each process reads its rows of the file.
 
         Args:
             filename: Path or URL.
-            map_location: Not used: rows go to where they belong.
+            map_location: Not used; rows go to the device of the parameters.
             strict: Whether missing and unexpected weights are errors.
             revise_keys: (pattern, replacement) for names of weights.
             callback: Called with the checkpoint before it is used.
@@ -257,10 +251,10 @@ class ShardedStrategy(DDPStrategy):
             The checkpoint without its weights.
 
         Raises:
-            CheckpointError: It is none, or reading it might run code.
+            CheckpointError: It cannot be read, or its pickle would run code.
         """
         self.logger.info(f'Load checkpoint from {filename}')
-        # StrictLoadHook looks at it too late: this runner loads first.
+        # StrictLoadHook comes too late: FlexibleRunner loads before hooks.
         refuse_code(str(filename))
         if zipfile.is_zipfile(filename):
             checkpoint = torch.load(
@@ -282,15 +276,15 @@ class ShardedStrategy(DDPStrategy):
                         save_param_scheduler: bool = True,
                         extra_ckpt: dict | None = None,
                         callback: Callable | None = None) -> None:
-        """Save what an unsharded run saves; every process has to take part.
+        """Save what an unsharded run saves; a collective call.
 
-        Tensors are gathered one after the other and kept by rank 0 alone.
+        Tensors are gathered one at a time and kept by rank 0 alone.
 
         Args:
             filename: Path or URL.
             save_optimizer: Whether to save the optimizer's state.
-            save_param_scheduler: Whether to save that of the schedules.
-            extra_ckpt: What else to save; its ``meta`` is added to.
+            save_param_scheduler: Whether to save that of the schedulers.
+            extra_ckpt: Further entries; ``meta`` is extended.
             callback: Called on rank 0 with the checkpoint before it is
                 written.
         """
@@ -314,19 +308,19 @@ class ShardedStrategy(DDPStrategy):
 
 
 def _to_rank_0(tensor: Tensor) -> Tensor:
-    """A whole tensor on the CPU of rank 0, an empty one elsewhere."""
+    """The full tensor on the CPU of rank 0, an empty one elsewhere."""
     tensor = full_tensor(tensor)
-    # A copy, since a gathered tensor may be a part of a padded one, all of
-    # which would go to the file.
+    # A copy, since a gathered tensor may be a view of a padded one, which
+    # would be saved with it.
     return tensor.to(
         'cpu', copy=True) if is_main_process() else torch.empty(0)
 
 
 def _write(checkpoint: dict, filename: str) -> None:
-    """Write a file; a local one is there whole or not at all.
+    """Save a checkpoint, atomically if the file is local.
 
     Raises:
-        OSError: It cannot be written.
+        OSError: The file cannot be written.
     """
     if type(get_file_backend(filename)) is not LocalBackend:
         save_checkpoint(checkpoint, filename)
@@ -337,7 +331,7 @@ def _write(checkpoint: dict, filename: str) -> None:
         try:
             torch.save(checkpoint, file)
         except RuntimeError as error:
-            # PyTorch's writer trips over its own feet when a disk is full.
+            # On a full disk torch.save masks the OSError.
             if isinstance(error.__context__, OSError):
                 raise error.__context__ from None
             raise

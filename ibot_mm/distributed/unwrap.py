@@ -1,4 +1,4 @@
-"""The model behind what distributes it."""
+"""The model behind its distributed wrapper."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -8,17 +8,17 @@ from torch import nn
 
 
 def unwrapped_model(runner) -> nn.Module:
-    """A runner's model without its wrapper, if it has one."""
+    """A runner's model without its distributed wrapper, if it has one."""
     model = runner.model
     return model.module if is_model_wrapper(model) else model
 
 
 @contextmanager
 def unsharded_model(runner) -> Iterator[nn.Module]:
-    """A runner's model, to be called outside of the training step.
+    """A runner's model, for calls outside of the training step.
 
-    Of a sharded one a copy with whole weights, for which all processes have
-    to come here.
+    For a sharded model this is an unsharded copy; all processes have to
+    enter.
     """
     strategy = getattr(runner, 'strategy', None)
     if hasattr(strategy, 'unsharded_model'):

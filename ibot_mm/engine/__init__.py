@@ -1,4 +1,3 @@
-from .errors import TrainingHealthError
 from .hooks import (
                     BadFileHook,
                     DataCheckHook,
@@ -10,6 +9,7 @@ from .hooks import (
                     StrictLoadHook,
                     TeacherEMAHook,
                     TeacherTemperatureHook,
+                    TrainingHealthError,
                     TrainingHealthHook,
 )
 from .loops import FeatureTestLoop, KNNValLoop

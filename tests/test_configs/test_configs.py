@@ -146,6 +146,7 @@ def test_sharding(published):
     assert strategy == ('ibot_mm.ShardedStrategy' if row['sharded'] else None)
     if row['sharded']:  # what keeps activations small, and gathers rarely
         assert cfg.model.backbone.with_cp and cfg.model.views_per_pass is None
+        assert cfg.model.accumulate_passes is False
 
 
 def test_optimisation(published):

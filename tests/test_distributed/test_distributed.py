@@ -1,4 +1,4 @@
-"""What crosses processes: centres and the k-NN of uneven shards."""
+"""Results that processes share: centers, statistics, features, k-NN."""
 
 import math
 
@@ -9,13 +9,12 @@ import torch.multiprocessing as mp
 from torch.utils.data import DataLoader
 
 from ibot_mm.engine import TrainingHealthHook
-from ibot_mm.engine.optimizers.nonfinite_check import LossGuard
+from ibot_mm.engine.optimizers.nonfinite_check import NonfiniteCheck
 from ibot_mm.evaluation import Features, KNNClassification, extract_features
 from ibot_mm.evaluation.features import gather_rows
 from ibot_mm.models import IBOTHead
 from ibot_mm.models.losses.sinkhorn_knopp import sinkhorn_knopp
 from ibot_mm.models.losses.token_statistics import PrototypeUsage
-
 from tests.test_evaluation.test_features import AsIs, Numbers, collate
 
 TOKENS = torch.randn(7, 4, generator=torch.Generator().manual_seed(0))
@@ -29,13 +28,13 @@ def _knn_data():
             Features(vectors[7:], labels[7:]))
 
 
-def _guarded(rank):
-    """Judgements on three losses, of which rank 1's second is not finite."""
-    guard, judged = LossGuard(), []
+def _checked(rank):
+    """Results for three losses, of which rank 1's second is non-finite."""
+    check, found = NonfiniteCheck(), []
     for losses in ((1., 2.), (1., math.nan), (1., 2.)):
-        guard.add(torch.tensor(losses[rank]))
-        judged.append(guard.all_finite())
-    return judged
+        check.add(torch.tensor(losses[rank]))
+        found.append(check.all_finite())
+    return found
 
 
 def _worker(rank, world_size, folder):
@@ -57,7 +56,7 @@ def _worker(rank, world_size, folder):
     plan = sinkhorn_knopp(tokens, 0.1)
     usage = PrototypeUsage(4)
     usage.add(torch.tensor([rank, 3]))
-    # Only rank 1 has lost its way; both have to stop.
+    # Only rank 1 has collapsed and diverged; both have to stop.
     hook = TrainingHealthHook(interval=1, samples=1)
     hook._entropies = [torch.tensor([[0.5, 0.5], [0.001, 0.999]][rank])]
     weights = torch.nn.Linear(1, 1)
@@ -65,9 +64,9 @@ def _worker(rank, world_size, folder):
     hook._update_counts(weights)
     found = dict(
         plan=plan,
-        share=usage.share(),
+        used=usage.fraction_used(),
         counts=[hook.bad_weights, *hook.collapsed.values()],
-        finite=_guarded(rank))
+        finite=_checked(rank))
     # Samplers give the second rank a sample that the first has already.
     indices = [[0, 2, 4, 6], [1, 3, 5, 0]][rank]
     loader = DataLoader(Numbers(7), batch_size=2, sampler=indices,
@@ -90,7 +89,7 @@ def results(tmp_path_factory):
     ]
 
 
-def test_centres_are_means_over_all_ranks(results):
+def test_centers_are_means_over_all_ranks(results):
     for state, *_ in results:
         # 0.1 x (3 + 0 + 3, 0 + 6 + 0) / 3 and 0.1 x (2 x 1 + 6 x 5, 8) / 8.
         torch.testing.assert_close(state['center'], torch.tensor([0.2, 0.2]))
@@ -98,7 +97,7 @@ def test_centres_are_means_over_all_ranks(results):
                                    torch.tensor([0.4, 0.1]))
 
 
-def test_uneven_shards_are_gathered_whole(results):
+def test_uneven_shards_are_gathered(results):
     for _, rows, _ in results:
         assert rows.flatten().tolist() == [0., 10., 11.]
 
@@ -126,7 +125,7 @@ def test_sinkhorn_knopp_counts_the_tokens_of_all_ranks(results):
 
 def test_prototypes_in_use_are_those_of_any_rank(results):
     # Rank 0 used 0 and 3, rank 1 used 1 and 3.
-    assert [float(found['share']) for *_, found in results] == [0.75, 0.75]
+    assert [float(found['used']) for *_, found in results] == [0.75, 0.75]
 
 
 def test_all_ranks_see_the_worst_of_them(results):

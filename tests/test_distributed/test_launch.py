@@ -1,4 +1,4 @@
-"""Processes of srun and torchrun find each other, with or without GPUs."""
+"""The rendezvous of srun and torchrun, with or without GPUs."""
 
 import os
 
@@ -21,7 +21,7 @@ SLURM = dict(
 
 @pytest.fixture(autouse=True)
 def environ(monkeypatch, tmp_path):
-    """A job step with a ``scontrol`` that knows its hosts; no GPU."""
+    """A job step with a ``scontrol`` that knows its nodes; no GPU."""
     before = dict(os.environ)
     for name in ('MASTER_ADDR', 'MASTER_PORT'):
         os.environ.pop(name, None)
@@ -53,7 +53,7 @@ def test_srun_says_who_and_where(environ, groups):
     assert groups == [dict(backend='gloo')]
 
 
-def test_steps_and_jobs_have_ports_of_their_own(environ, groups):
+def test_steps_and_jobs_have_different_ports(environ, groups):
     ports = set()
     for job in ('1234567', '1234568'):
         for step in ('0', '1'):
@@ -98,14 +98,13 @@ def test_a_group_of_one(environ):
     assert cfg.model_wrapper_cfg['find_unused_parameters']
 
 
-def test_what_cannot_be_launched_is_said(environ, groups):
-    with pytest.raises(RuntimeError, match='slurm_train.sh.*got --launcher '
-                       'mpi'):
+def test_launchers_that_do_not_work(environ, groups):
+    with pytest.raises(RuntimeError, match='mpi'):
         prepare_launch(Config(dict(launcher='mpi')))
     environ['SLURM_STEP_NODELIST'] = 'unknown'
-    with pytest.raises(RuntimeError, match='host of "unknown": set MASTER_'):
+    with pytest.raises(RuntimeError, match='unknown'):
         prepare_launch(Config(dict(launcher='slurm')))
     del environ['SLURM_PROCID']
-    with pytest.raises(RuntimeError, match='srun.*: SLURM_PROCID not set'):
+    with pytest.raises(RuntimeError, match='SLURM_PROCID'):
         prepare_launch(Config(dict(launcher='slurm')))
     assert not groups

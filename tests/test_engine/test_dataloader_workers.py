@@ -32,26 +32,30 @@ def kill(name):
 
 
 def iterate(end):
+    """Iterate over a loader; the pid of its worker."""
     loader = DataLoader(Deadly(end), batch_size=2, num_workers=1)
-    with explained_worker_death(loader):
-        list(loader)
+    batches = iter(loader)
+    pid = batches._workers[0].pid
+    try:
+        with explained_worker_death():
+            list(batches)
+    except Exception as error:
+        error.pid = pid
+        raise
 
 
-@pytest.mark.parametrize('end,words', [
-    (kill('SIGKILL'), r'was killed: Killed; .* ran out of memory \(of '
-     r"the machine's [\d.]+ GiB now [\d.]+ are free\): lower "
-     r'train_dataloader.num_workers '
-     r'\(1\), prefetch_factor \(2\) or batch_size \(2\)'),
-    (kill('SIGBUS'), r'was killed: Bus error; /dev/shm is most likely full '
-     r'\(now [\d.]+ of [\d.]+ GiB are free\): .*--shm-size'),
-    (kill('SIGABRT'), 'was killed: Aborted; a library .* crashed .* '
-     'train_dataloader.num_workers=0'),
-    (lambda: os._exit(3), 'is gone; .* look at the system log'),
+@pytest.mark.parametrize('end,name', [
+    (kill('SIGKILL'), ' Killed'),
+    (kill('SIGBUS'), ' Bus error'),
+    (kill('SIGABRT'), ' Aborted'),
+    (lambda: os._exit(3), 'exited unexpectedly'),
 ])
-def test_the_likely_cause_is_told(end, words):
-    with pytest.raises(DataWorkerError, match=r'Data loading process \d+ of '
-                       'rank 0 ' + words):
+def test_rank_pid_and_signal_are_named(end, name):
+    with pytest.raises(DataWorkerError) as error:
         iterate(end)
+    message = str(error.value)
+    assert f'{error.value.pid} of rank 0' in message and name in message
+    assert 'docs/failures.md' in message
 
 
 def test_other_errors_stay_what_they_are():

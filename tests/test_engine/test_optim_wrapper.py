@@ -64,7 +64,7 @@ def test_groups_equal_the_official_ones():
     assert not any('teacher' in name for name in decayed + exempt)
 
 
-def test_paramwise_cfg_is_refused():
+def test_paramwise_cfg_is_an_error():
     with pytest.raises(ValueError, match='paramwise_cfg'):
         OPTIM_WRAPPER_CONSTRUCTORS.build(
             dict(
@@ -73,8 +73,8 @@ def test_paramwise_cfg_is_refused():
                 paramwise_cfg=dict(norm_decay_mult=0.)))
 
 
-def test_unknown_precision_is_refused():
-    with pytest.raises(ValueError, match="dtype must be .* got 'half'"):
+def test_unknown_precision_is_an_error():
+    with pytest.raises(ValueError, match="dtype.*'half'"):
         wrap(build_model(), dtype='half')
 
 
@@ -108,7 +108,7 @@ class FakeRunner:
 
 def train(accumulation, raw, size, steps=2):
     """Weights after some steps of micro-batches of ``size`` samples."""
-    # In float64, because Adam blows up the rounding of small gradients.
+    # In float64, because Adam amplifies the rounding of small gradients.
     model = build_model().double()
     wrapper = wrap(
         model,
@@ -177,7 +177,7 @@ def test_a_step_that_the_scaler_skips_moves_nothing():
         assert torch.equal(value, before[name]), name
     scale = wrapper.loss_scaler.get_scale()
     assert scale == 2.**6
-    # The next step is a good one, and sees only its own centres.
+    # The next step is a good one, and sees only its own centers.
     model.train_step(batch(2), wrapper)
     hook.after_train_iter(runner, 0)
     assert wrapper.stepped
@@ -206,7 +206,7 @@ def test_precisions_train(dtype):
     assert losses[-1] < losses[0] - 0.1
 
 
-def test_the_hosts_clipping_still_works():
+def test_mmengines_clipping_still_works():
     wrapper = wrap(build_model(), clip_grad=dict(max_norm=1.))
     assert isinstance(wrapper, PretrainOptimWrapper)
     assert wrapper.max_norm_per_parameter is None
@@ -228,7 +228,7 @@ def test_resuming_keeps_the_kernel_of_this_machine():
         assert bool(group['fused']) == bool(here) and group['lr'] == 0.5
 
 
-def test_the_fused_kernel_is_the_default_and_can_be_refused():
+def test_the_fused_kernel_is_the_default_and_can_be_disabled():
     assert fused_by_default(dict(type='AdamW'), torch.device('cuda'))
     assert not fused_by_default(
         dict(type='AdamW', fused=False), torch.device('cuda'))

@@ -69,15 +69,16 @@ def test_patch_statistics_are_means_over_masked_images(case):
     assert losses['loss_patch'] == pytest.approx(3 * sum(expected[:2]) / 2)
 
 
-def test_share_of_prototypes_in_use():
+def test_fraction_of_prototypes_in_use():
     head = IBOTHead(num_prototypes=8)
     head.monitor = True
     for chosen in ([0, 3, 3], [5, 0, 0]):
         logits = torch.eye(8)[chosen]
         head.teacher_distributions(logits, logits[:1])
-    assert float(head.usage['cls'].share()) == 3 / 8
-    assert float(head.usage['patch'].share()) == 2 / 8
-    assert float(head.usage['cls'].share()) == 0
+    assert float(head.usage['cls'].fraction_used()) == 3 / 8
+    assert float(head.usage['cls'].fraction_used(reset=True)) == 3 / 8
+    assert float(head.usage['patch'].fraction_used()) == 2 / 8
+    assert float(head.usage['cls'].fraction_used()) == 0
 
 
 def test_statistics_are_asked_for_and_change_no_loss():

@@ -93,8 +93,7 @@ def test_a_data_worker_that_is_killed_is_named(config, tmp_path):
     broken = variant(config, tmp_path, fault(fault='worker', iteration=4))
     output = train(broken, tmp_path / 'run', code=1)
     last = output.strip().splitlines()[-1]
-    assert re.search(r'DataWorkerError: Data loading process \d+ of rank 0 '
-                     'was killed: Killed; the kernel .* ran out of', last)
+    assert re.search(r'DataWorkerError: .* \d+ of rank 0 .*: Killed', last)
 
 
 @pytest.mark.slow

@@ -1,4 +1,4 @@
-"""Sharded runs of ``tools/train.py``, and what they share with others."""
+"""Sharded runs of ``tools/train.py``, compared with unsharded ones."""
 
 import re
 import signal
@@ -21,7 +21,8 @@ from tests.test_tools.test_resume import (
 )
 
 SHARDED = ('--cfg-options', 'runner_type=ibot_mm.ShardedRunner',
-           'strategy.type=ibot_mm.ShardedStrategy')
+           'strategy.type=ibot_mm.ShardedStrategy',
+           'model.accumulate_passes=False')
 LAST = f'iter_{3 * EPOCH}.pth'
 needs_fully_shard = pytest.mark.skipif(
     not hasattr(torch.distributed.fsdp, 'fully_shard'),
@@ -36,14 +37,13 @@ def data(tmp_path_factory):
 
 @pytest.fixture(scope='module')
 def configs(tmp_path_factory, data):
-    """For 2 processes and for 1, without drop path, which ranks draw."""
+    """For 2 processes and for 1; no drop path, which each rank draws."""
     folder = tmp_path_factory.mktemp('configs')
     found = {}
     for processes in (2, 1):
         (folder / str(processes)).mkdir()
         path = write_config(folder / str(processes), data, processes)
-        # An epsilon that does not turn the rounding of a tiny gradient into
-        # a step of the learning rate.
+        # An epsilon with which AdamW does not amplify rounding.
         path.write_text(path.read_text() + '''
 model['backbone']['drop_path_rate'] = 0.
 optim_wrapper['optimizer'] = dict(eps=1e-3)
@@ -70,7 +70,7 @@ def to_rounding(a, b, path):
         a, b, atol=1e-6, rtol=1e-4, msg=lambda m: f'{path}: {m}')
 
 
-# But for the rounding of another order of sums.
+# Up to rounding: sums have another order.
 close = partial(same, tensors=to_rounding)
 
 
@@ -131,8 +131,8 @@ def test_resuming_in_the_middle_of_an_epoch(runs, configs, tmp_path):
 @pytest.mark.parametrize('source,processes,options', [
     ('plain', 2, SHARDED), ('sharded', 2, ()), ('sharded', 1, ())],
     ids=['to-sharded', 'to-data-parallel', 'to-one-process'])
-def test_a_run_changes_sides(runs, configs, tmp_path, source, processes,
-                             options):
+def test_resuming_with_and_without_sharding(runs, configs, tmp_path, source,
+                                            processes, options):
     start(configs[processes], tmp_path / 'run', processes, '--auto-scale-lr',
           '--resume', runs / source / f'iter_{STOP}.pth', *options)
     assert_same_end(runs / source, tmp_path / 'run', close)
@@ -160,8 +160,8 @@ def test_a_signal_and_a_restart(runs, configs, tmp_path):
 
 @needs_fully_shard
 @pytest.mark.slow
-def test_one_process_is_refused(configs, tmp_path):
+def test_one_process_is_an_error(configs, tmp_path):
     out = launched.run(
         sys.executable, 'tools/train.py', configs[1], '--work-dir',
         tmp_path, *SHARDED, code=1)
-    assert 'spreads a network over processes' in out
+    assert 'RuntimeError: ShardedStrategy' in out

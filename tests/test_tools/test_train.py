@@ -288,7 +288,7 @@ def test_diverged_training_stops_and_keeps_its_checkpoint(config, tmp_path):
         check=False)
     last = result.stderr.splitlines()[-1]
     assert result.returncode != 0 and 'TrainingHealthError' in last
-    assert 'not finite' in last and 'lower the learning rate' in last
+    assert 'optim_wrapper.optimizer.lr' in last
     for path in work_dir.glob('*.pth'):
         state = torch.load(path, weights_only=False)['state_dict']
         assert all(torch.isfinite(v).all() for v in state.values())

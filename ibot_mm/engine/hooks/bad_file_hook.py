@@ -1,4 +1,4 @@
-"""Report files that could not be read, and stop when there are too many."""
+"""Report unreadable image files, and stop if there are too many."""
 
 from pathlib import Path
 
@@ -12,23 +12,26 @@ REPORT = 'bad_files.txt'
 
 @HOOKS.register_module()
 class BadFileHook(Hook):
-    """Name, count and list the files that ``PretrainDataset`` replaced.
+    """Log, count and list the files that ``PretrainDataset`` replaced.
 
-    Each process names each in the log when it meets it first. At the end of
-    an epoch ``bad_files.txt`` in the work directory gets a line, path and
-    reason, for each that is not there yet, whichever process met it.
+    Each process logs a file once. After each epoch the new ones of all
+    processes are appended to ``bad_files.txt`` in the work directory, one line
+    with path and reason per file.
 
     Args:
-        max_share: Largest share of bad files among the files read.
-        min_images: Images read before the share is judged.
+        max_share: Largest fraction of bad files among the files read.
+        min_images: Images read before ``max_share`` applies.
+
+    Raises:
+        ValueError: ``max_share`` is not in [0, 1].
     """
 
     priority = 'HIGH'
 
     def __init__(self, max_share: float = 0.1, min_images: int = 256) -> None:
         if not 0 <= max_share <= 1:
-            raise ValueError('BadFileHook: max_share must lie in 0 to 1, got '
-                             f'{max_share}.')
+            raise ValueError(
+                f'BadFileHook: max_share must be 0 to 1, got {max_share}.')
         self.max_share = max_share
         self.min_images = min_images
         self.num_read = 0
@@ -37,20 +40,14 @@ class BadFileHook(Hook):
         self._listed: set[str] = set()
 
     def before_train(self, runner) -> None:
-        """Read what a run that is resumed has listed."""
+        """Read the list of a resumed run."""
         report = Path(runner.work_dir) / REPORT
         if report.is_file():
             lines = report.read_text(encoding='utf-8').splitlines()
             self._listed = {line.split('\t')[0] for line in lines}
 
-    def _report(self, runner, path: str, reason: str) -> None:
-        self.bad_files[path] = reason
-        runner.logger.error(
-            f'Bad file {len(self.bad_files)}: {path} {reason}; another sample '
-            'takes its place.')
-
     def _list(self, runner) -> None:
-        """Append what is new to the report."""
+        """Append new files to the report."""
         new = {
             path: reason
             for found in all_gather_object(self.bad_files)
@@ -72,18 +69,20 @@ class BadFileHook(Hook):
                          batch_idx: int,
                          data_batch=None,
                          outputs=None) -> None:
-        """Take note of the bad files of a batch.
+        """Record the bad files of a batch.
 
         Raises:
-            RuntimeError: The share of bad files exceeds ``max_share``; lists
-                them.
+            RuntimeError: There are more than ``max_share`` allows; lists them.
         """
         bad = data_batch.get('bad_files', [])
         self.num_read += data_batch['inputs']['batch_size'] + len(bad)
         self.num_bad += len(bad)
         for path, reason in bad:
             if path not in self.bad_files:
-                self._report(runner, path, reason)
+                self.bad_files[path] = reason
+                runner.logger.error(
+                    f'Bad file {len(self.bad_files)}: {path} {reason}; '
+                    'another sample takes its place.')
         if (self.num_read >= self.min_images
                 and self.num_bad > self.max_share * self.num_read):
             listing = '\n'.join(f'  {path} {reason}'
@@ -94,13 +93,13 @@ class BadFileHook(Hook):
                 f'Repair or remove them:\n{listing}')
 
     def after_train_epoch(self, runner) -> None:
-        """List what the epoch met."""
+        """List the bad files of the epoch."""
         self._list(runner)
 
     def after_train(self, runner) -> None:
-        """Sum up."""
+        """Log how many files were bad."""
         self._list(runner)
         if self._listed:
             runner.logger.warning(
                 f'{len(self._listed)} bad files were replaced during '
-                f'training; {Path(runner.work_dir) / REPORT} lists them.')
+                f'training: see {Path(runner.work_dir) / REPORT}.')

@@ -1,4 +1,4 @@
-"""Save and leave when the machine is taken away."""
+"""Checkpoint and exit on preemption signals."""
 
 import os
 import signal
@@ -17,9 +17,8 @@ from ibot_mm.registry import HOOKS
 from .safe_checkpoint_hook import SafeCheckpointHook
 
 SIGNALS = (signal.SIGTERM, signal.SIGUSR1, signal.SIGINT)
-# EX_TEMPFAIL of sysexits.h: start the same command again.
-EXIT_CODE = 75
-# Launchers pass a Ctrl-C on that the terminal has sent to all processes.
+EXIT_CODE = 75  # EX_TEMPFAIL of sysexits.h
+# Launchers repeat a Ctrl-C that the terminal has sent to all processes.
 SAME_KEY = 1.  # seconds
 NOTICE = (b'\nThe run will save a checkpoint and end; a second Ctrl-C ends it '
           b'at once.\n')
@@ -27,26 +26,25 @@ NOTICE = (b'\nThe run will save a checkpoint and end; a second Ctrl-C ends it '
 
 @HOOKS.register_module()
 class InterruptionHook(Hook):
-    """On SIGTERM, SIGUSR1 or Ctrl-C, save a checkpoint and end with code 75.
+    """On SIGTERM, SIGUSR1 or Ctrl-C, save a checkpoint and exit with code 75.
 
-    The running iteration is finished, or the optimizer step that it is a part
-    of; ``SafeCheckpointHook`` saves; ``--resume`` goes on from there. At the
-    end of an epoch its validation is left out. A signal during validation
-    takes effect after it, at the end of the next iteration, and one during
-    the last epoch's changes nothing. A second Ctrl-C ends the run at once.
+    The current optimizer step is finished, ``SafeCheckpointHook`` saves, and
+    ``--resume`` continues from there. At the end of an epoch its validation is
+    skipped. A signal during validation takes effect after the next iteration,
+    during the last validation it has no effect. A second Ctrl-C exits at once.
 
-    A signal to any process ends all of them: they tell each other on the CPU,
-    through gloo. ``torchrun`` itself needs SIGTERM (SIGUSR1 kills it) and has
-    a code of its own, 1; it gives its processes 30 seconds.
+    A signal to any process stops all of them: they all-reduce it on the CPU,
+    with gloo. ``torchrun`` itself needs SIGTERM (SIGUSR1 kills it), exits with
+    code 1 and gives its processes 30 seconds.
 
     Args:
-        interval: Iterations between the exchanges of several processes.
+        interval: Iterations between these all-reduces.
 
     Raises:
         ValueError: ``interval`` is not positive.
     """
 
-    # After everything that belongs to the iteration, checkpoints included.
+    # After all other hooks of the iteration, checkpoints included.
     priority = 'LOWEST'
 
     def __init__(self, interval: int = 10) -> None:
@@ -61,7 +59,7 @@ class InterruptionHook(Hook):
         self._time = 0.
 
     def before_train(self, runner) -> None:
-        """Listen to signals from now on."""
+        """Install the signal handlers."""
         self._received = self._agreed = 0
         self.checkpoints = next((hook for hook in runner.hooks
                                  if isinstance(hook, SafeCheckpointHook)),
@@ -69,8 +67,7 @@ class InterruptionHook(Hook):
         if self.checkpoints is None:
             runner.logger.warning(
                 'InterruptionHook needs default_hooks.checkpoint of type '
-                'ibot_mm.SafeCheckpointHook; without it, signals end the run '
-                'at once.')
+                'ibot_mm.SafeCheckpointHook: signals end the run at once.')
             return
         if get_world_size() > 1 and self._group is None:
             self._group = torch.distributed.new_group(backend='gloo')
@@ -82,18 +79,20 @@ class InterruptionHook(Hook):
                          batch_idx: int,
                          data_batch=None,
                          outputs=None) -> None:
-        """Stop here if a signal has come and the weights have just moved.
+        """Stop after an optimizer step if a signal was received.
 
         Raises:
-            SystemExit: With code 75; the checkpoint is saved.
+            SystemExit: With code 75, after the checkpoint.
         """
         if self.checkpoints is None:
             return
         if self._group is None:
             self._agreed = self._received
         elif (runner.iter + 1) % self.interval == 0:
-            self._exchange()
-        # At the end of an epoch after_train_epoch does it.
+            number = torch.tensor([self._received])
+            all_reduce(number, op='max', group=self._group)
+            self._agreed = int(number)
+        # At the end of an epoch after_train_epoch stops.
         if isinstance(runner.train_loop, IterBasedTrainLoop):
             ends = self.is_last_train_iter(runner)
         else:
@@ -103,7 +102,7 @@ class InterruptionHook(Hook):
             self._stop(runner, runner.epoch, runner.iter + 1)
 
     def after_train_epoch(self, runner) -> None:
-        """The same at the end of an epoch, unless it is the last one.
+        """Stop at the end of an epoch, unless it is the last one.
 
         Raises:
             SystemExit: As in :meth:`after_train_iter`.
@@ -113,21 +112,21 @@ class InterruptionHook(Hook):
             self._stop(runner, runner.epoch + 1, runner.iter)
 
     def after_train(self, runner) -> None:
-        """Signals mean again what they meant before."""
+        """Restore the previous signal handlers."""
         self._restore()
 
     def _listen(self) -> None:
-        # Python allows it only there.
+        # Python allows handlers only there.
         if threading.current_thread() is not threading.main_thread():
             return
         for number in SIGNALS:
-            # Ignored, SIGINT for example in the background of a shell: that
-            # is for the parent to say.
+            # The parent may ignore signals, as shells do SIGINT for
+            # background jobs.
             if signal.getsignal(number) != signal.SIG_IGN:
                 self._handlers[number] = signal.signal(number, self._receive)
 
     def _receive(self, number: int, frame) -> None:
-        """Take note of a signal; logging is not safe in a handler."""
+        """Signal handler; logging is not safe here."""
         again = (number == signal.SIGINT == self._received
                  and time.monotonic() > self._time + SAME_KEY)
         if again:
@@ -138,30 +137,24 @@ class InterruptionHook(Hook):
             os.write(2, NOTICE)
         self._received = number
 
-    def _exchange(self) -> None:
-        """Let all ranks know the signal that any of them got."""
-        number = torch.tensor([self._received])
-        all_reduce(number, op='max', group=self._group)
-        self._agreed = int(number)
-
     def _stop(self, runner, epoch: int, iteration: int) -> None:
         saved = self.checkpoints.save_now(runner, epoch, iteration)
         if self._group is not None:
-            # Launchers kill the others when one process ends.
+            # Launchers kill the other processes when one exits.
             barrier(self._group)
         what = 'saved' if saved else 'this state is lost; the last one is'
         runner.logger.warning(
             f'{signal.Signals(self._agreed).name}: the run ends after '
             f'iteration {iteration}, {what} '
-            f'"{self.checkpoints.last_ckpt}". To go on, start it again with '
-            f'the same work dir and --resume. Exit code {EXIT_CODE}.')
+            f'"{self.checkpoints.last_ckpt}". To continue, use the same work '
+            f'dir and --resume. Exit code {EXIT_CODE}.')
         runner.visualizer.close()
         self._restore()
         raise SystemExit(EXIT_CODE)
 
     def _restore(self) -> None:
         for number, handler in self._handlers.items():
-            # None: it was not installed by Python.
+            # None: not installed by Python.
             signal.signal(
                 number, signal.SIG_DFL if handler is None else handler)
         self._handlers = {}

@@ -1,4 +1,4 @@
-"""Log values without waiting for the device at every iteration."""
+"""Log values without a device synchronization at every iteration."""
 
 import resource
 import time
@@ -13,16 +13,15 @@ from ibot_mm.registry import HOOKS
 
 @HOOKS.register_module()
 class PretrainRuntimeInfoHook(RuntimeInfoHook):
-    """MMEngine's hook, which fetches the outputs of many iterations at once.
+    """MMEngine's hook, with one device synchronization per log interval.
 
-    The host's hook turns each output into a number as soon as it is there, so
-    the device runs dry at every iteration. This one fetches them together
-    when the log is about to be written. It adds the gradient norm, the weight
-    decay, the images per second of all ranks and, without a GPU, the peak
-    memory of the process in MiB (with one the host logs that).
+    MMEngine's hook reads each output at once, so that the GPU idles at every
+    iteration. This one also logs the gradient norm, the weight decay, the
+    images per second of all ranks and, without a GPU, the peak memory of the
+    process in MiB (on GPUs MMEngine logs it).
 
     Args:
-        interval: Iterations between fetches; that of ``LoggerHook``.
+        interval: Iterations between synchronizations; that of ``LoggerHook``.
     """
 
     def __init__(self, interval: int = 10) -> None:
@@ -32,7 +31,7 @@ class PretrainRuntimeInfoHook(RuntimeInfoHook):
         self._since: float | None = None
 
     def before_train_epoch(self, runner) -> None:
-        """Start the clock anew: validation does not count."""
+        """Restart the clock, to exclude validation."""
         super().before_train_epoch(runner)
         self._images, self._since = 0, time.perf_counter()
 
@@ -41,7 +40,7 @@ class PretrainRuntimeInfoHook(RuntimeInfoHook):
                          batch_idx: int,
                          data_batch=None,
                          outputs: dict | None = None) -> None:
-        """Keep the outputs; fetch them at the interval."""
+        """Collect outputs; fetch and log them at the interval."""
         outputs = dict(outputs or {})
         norm = getattr(runner.optim_wrapper, 'grad_norm', None)
         if norm is not None:
@@ -72,6 +71,6 @@ class PretrainRuntimeInfoHook(RuntimeInfoHook):
                    self._images * get_world_size() / (now - self._since))
         self._images, self._since = 0, now
         if not torch.cuda.is_available():
-            # Linux counts in KiB.
+            # In KiB on Linux.
             peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
             update('train/memory', peak // 1024)

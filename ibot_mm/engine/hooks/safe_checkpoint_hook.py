@@ -1,4 +1,4 @@
-"""Save checkpoints so that a kill or a full disk costs none."""
+"""Save checkpoints atomically; survive kills and full disks."""
 
 from collections import deque
 from collections.abc import Iterator
@@ -23,26 +23,24 @@ INTERIM = 'interim_ckpt'
 
 @HOOKS.register_module()
 class SafeCheckpointHook(CheckpointHook):
-    """MMEngine's hook with files that are there whole or not at all.
+    """MMEngine's hook with atomic writes.
 
-    A checkpoint gets its name when all of it is on the disk, then
-    ``last_checkpoint`` names it, then those that it replaces are removed
-    (MMEngine removes them first). One that cannot be saved, because the disk
-    is full for example, is an error in the log: what is there is kept, and
-    the training goes on to the next interval.
+    A checkpoint is written completely, then ``last_checkpoint`` names it,
+    then the checkpoints that it replaces are removed (MMEngine removes them
+    first). If it cannot be saved, for example because the disk is full, the
+    error is logged, older checkpoints are kept, and the training goes on to
+    the next interval.
 
-    A work directory with the checkpoints of a run that is not continued is
-    refused.
-
-    Arguments are those of MMEngine. Files that are not local are written as
-    MMEngine does.
+    A work directory with checkpoints of a run that is not resumed is an
+    error. Arguments are those of MMEngine, which also writes files that are
+    not local.
     """
 
     def before_train(self, runner) -> None:
-        """Look at where files go; tidy up after killed runs.
+        """Choose the file backend; remove files of killed runs.
 
         Raises:
-            WorkDirError: Another run's are there.
+            WorkDirError: The work directory has another run's checkpoints.
         """
         if is_main_process() and not runner._resume:
             require_unused(runner.work_dir)
@@ -66,12 +64,11 @@ class SafeCheckpointHook(CheckpointHook):
 
         Args:
             runner: The runner.
-            epoch: Epochs that are over.
-            iteration: Iterations that are over.
+            epoch: Finished epochs.
+            iteration: Finished iterations.
 
         Returns:
-            Whether there is a checkpoint of this state; that of rank 0
-            counts, which saves.
+            Whether there is a checkpoint of this state; valid on rank 0.
         """
         if self._saved == (epoch, iteration):
             return True
@@ -104,19 +101,19 @@ class SafeCheckpointHook(CheckpointHook):
 
     def _save_checkpoint_with_step(self, runner, step: int,
                                    meta: dict) -> None:
-        """Save a checkpoint, then remove those that are too many."""
+        """Save a checkpoint, then remove those beyond ``max_keep_ckpts``."""
         with self._undone_on_failure(runner):
             outdated = self._too_many(runner, step) + self._interim(runner)
             self._save(runner, self.filename_tmpl.format(step), meta, outdated)
             runner.message_hub.update_info(INTERIM, '')
 
     def _save_best_checkpoint(self, runner, metrics: dict) -> None:
-        """Save the best checkpoint, then remove the one before."""
+        """Save the best checkpoint, then remove the previous one."""
         if not self.save_best:
             return
         before = self._best
         with self._undone_on_failure(runner):
-            # MMEngine removes those that it finds here before it saves.
+            # MMEngine removes the previous ones before it saves.
             self._best = dict.fromkeys(before)
             try:
                 super()._save_best_checkpoint(runner, metrics)
@@ -129,7 +126,7 @@ class SafeCheckpointHook(CheckpointHook):
 
     @property
     def _best(self) -> dict[str, str | None]:
-        """Best checkpoints by metric, or that of the only one."""
+        """Path of the best checkpoint of each metric."""
         if len(self.key_indicators) == 1:
             return {'': self.best_ckpt_path}
         return {key: self.best_ckpt_path_dict.get(key)
@@ -150,16 +147,13 @@ class SafeCheckpointHook(CheckpointHook):
         kept = ids[-self.max_keep_ckpts:]
         self.keep_ckpt_ids = deque(kept, self.max_keep_ckpts)
         runner.message_hub.update_info('keep_ckpt_ids', kept)
-        return [
-            self._path(self.filename_tmpl.format(i))
-            for i in ids[:-self.max_keep_ckpts]
-        ]
+        return [self._path(self.filename_tmpl.format(i))
+                for i in ids[:-self.max_keep_ckpts]]
 
     @staticmethod
     def _interim(runner) -> list[str]:
         """Path of the checkpoint that the next one replaces, if any."""
-        info = runner.message_hub.runtime_info
-        return [info[INTERIM]] if info.get(INTERIM) else []
+        return list(filter(None, [runner.message_hub.get_info(INTERIM)]))
 
     def _path(self, name: str) -> str:
         return self.file_backend.join_path(self.out_dir, name)
@@ -181,26 +175,20 @@ class SafeCheckpointHook(CheckpointHook):
             **self.args)
         self._saved = meta['epoch'], meta['iter']
         self._failure = None
-        if is_main_process():
-            # What could not be removed before is tried again.
-            outdated = [p for p in outdated if p != self.last_ckpt]
-            self._outdated = [*self._outdated, *outdated]
-            if self._point(runner):
-                self._outdated = self._remove(runner, self._outdated)
-
-    def _point(self, runner) -> bool:
-        """Let ``last_checkpoint`` name the new file; whether it does."""
+        if not is_main_process():
+            return
+        self._outdated = self._outdated + [
+            path for path in outdated if path != self.last_ckpt]
         try:
-            with atomic_write(Path(runner.work_dir,
-                                   'last_checkpoint')) as part:
-                part.write_text(str(self.last_ckpt))
+            with atomic_write(Path(runner.work_dir, 'last_checkpoint')) as new:
+                new.write_text(str(self.last_ckpt))
         except OSError as error:
             _report(runner, error)
-            return False
-        return True
+        else:  # those that could not be removed before are tried again
+            self._outdated = self._remove(runner, self._outdated)
 
     def _remove(self, runner, paths: list[str]) -> list[str]:
-        """Remove checkpoints on rank 0; those that could not be."""
+        """Remove checkpoints on rank 0; returns those that could not be."""
         failed = []
         for path in paths if is_main_process() else ():
             try:
@@ -216,7 +204,7 @@ class SafeCheckpointHook(CheckpointHook):
 
     @contextmanager
     def _undone_on_failure(self, runner) -> Iterator[None]:
-        """Report a file that could not be saved, and forget about it."""
+        """On an OSError log it, and restore the hook and the message hub."""
         mine, info = dict(vars(self)), runner.message_hub.runtime_info
         before = dict(info)
         try:
@@ -242,6 +230,5 @@ def _cause(error: OSError) -> str:
 
 def _report(runner, error: OSError) -> None:
     runner.logger.error(
-        f'"{error.filename}" could not be saved ({_cause(error)}): the '
-        'checkpoints before it are kept, the training goes on, and the next '
-        'interval tries again.')
+        f'"{error.filename}" could not be saved ({_cause(error)}): older '
+        'checkpoints are kept, and the next interval tries again.')

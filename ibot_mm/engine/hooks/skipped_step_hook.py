@@ -1,4 +1,4 @@
-"""Count, explain and limit the optimizer steps that were skipped."""
+"""Count, report and limit skipped optimizer steps."""
 
 from pathlib import Path
 
@@ -6,12 +6,13 @@ from mmengine.dist import broadcast_object_list
 from mmengine.hooks import Hook
 
 from ibot_mm.checkpoints.atomic_write import ATOMIC_BACKEND
-from ibot_mm.engine.errors import stop_training
 from ibot_mm.registry import HOOKS
+
+from .training_health_hook import stop_training
 
 FOLDER, STATE = 'nonfinite', 'state.pth'
 COUNT = 'skipped_steps'
-# A scale of 2^16 is as good as 0 after as many halvings.
+# After that many halvings a loss scale of 2^16 is practically 0.
 MAX_BACKED_OFF = 50
 
 
@@ -19,21 +20,21 @@ MAX_BACKED_OFF = 50
 class SkippedStepHook(Hook):
     """Report the steps that ``PretrainOptimWrapper`` skipped, then stop.
 
-    A step is skipped on all ranks if a loss of any of them is not finite:
-    weights, moments, teacher and centres stay as they are. Each is counted in
-    the log, and every rank appends the losses and files of its batch to
+    A step is skipped on all ranks if a loss of any of them is non-finite:
+    weights, moments, teacher and centers stay as they are. The log counts
+    skipped steps, and every rank appends losses and files of its batch to
     ``nonfinite/rank<r>.txt`` in the work directory. The state before the
-    first of them is saved there once, as ``state.pth``: resuming from it
-    begins with the same batch and the same random numbers (with gradient
+    first one is saved there once, as ``state.pth``: resuming from it begins
+    with the same batch and the same random numbers (with gradient
     accumulation, with the last batch of the step).
 
-    Gradients that are not finite though the loss was are asked for at the
-    interval only. In float16 the loss scaler's usual skips are not reported;
-    50 in a row stop the training.
+    Non-finite gradients of finite losses are counted at the interval only. In
+    float16 the steps that the loss scaler skips are not reported, but 50 in a
+    row stop the training.
 
     Args:
         max_in_a_row: Skipped steps in a row at which the training stops.
-        interval: Iterations between looks at the gradients.
+        interval: Iterations between checks of the gradients.
 
     Raises:
         ValueError: A number is not positive.
@@ -57,8 +58,8 @@ class SkippedStepHook(Hook):
 
     def before_train(self, runner) -> None:
         """Look for the state that an earlier start has saved."""
-        there = [(Path(runner.work_dir) / FOLDER / STATE).exists()]
-        broadcast_object_list(there)  # saving may need all processes
+        there = [Path(runner.work_dir, FOLDER, STATE).exists()]
+        broadcast_object_list(there)  # saving may be a collective call
         self._has_state, = there
 
     def after_train_iter(self,
@@ -66,33 +67,33 @@ class SkippedStepHook(Hook):
                          batch_idx: int,
                          data_batch=None,
                          outputs: dict | None = None) -> None:
-        """Look at the step that has just been made or not.
+        """Record whether the last optimizer step was skipped.
 
         Raises:
             TrainingHealthError: Too many in a row were skipped.
         """
         wrapper = runner.optim_wrapper
         if not hasattr(wrapper, 'skipped'):
-            return  # a host's wrapper, which skips nothing
+            return  # MMEngine's wrapper, which skips nothing
         if wrapper.stepped or wrapper.skipped:
             self.in_a_row = self.in_a_row + 1 if wrapper.skipped else 0
         self._batches.append((runner.iter, outputs, files_of(data_batch)))
         if wrapper.skipped:
             self._write(runner)
-            self._count(runner, 1, 'a loss was not finite')
+            self._count(runner, 1, 'a loss was non-finite')
         if wrapper.should_update():
             self._batches = []
         if self.in_a_row >= self.max_in_a_row:
             stop_training(
                 runner, 'nonfinite',
-                f'the last {self.in_a_row} losses were not finite (their '
-                f'files: {Path(runner.work_dir) / FOLDER})')
+                f'the last {self.in_a_row} losses were non-finite (their '
+                f'files: {Path(runner.work_dir, FOLDER)})')
         if wrapper.backed_off >= MAX_BACKED_OFF:
             stop_training(
-                runner, 'nonfinite', f'in the last {MAX_BACKED_OFF} steps '
-                'gradients were not finite, whatever the loss scale')
+                runner, 'nonfinite', 'gradients were non-finite at any loss '
+                f'scale in the last {MAX_BACKED_OFF} steps')
         if self.every_n_train_iters(runner, self.interval):
-            self._look_at_gradients(runner)
+            self._check_gradients(runner)
 
     def _count(self, runner, number: int, why: str) -> None:
         hub = runner.message_hub
@@ -104,14 +105,13 @@ class SkippedStepHook(Hook):
             f'far: {total}.')
 
     def _write(self, runner) -> None:
-        """Write the batches of the step, and the state once."""
-        folder = Path(runner.work_dir) / FOLDER
+        """Report the batches of the step, and save the state once."""
+        folder = Path(runner.work_dir, FOLDER)
         try:
             folder.mkdir(exist_ok=True)
-            report = folder / f'rank{runner.rank}.txt'
-            with report.open('a', encoding='utf-8') as file:
-                for iteration, losses, files in self._batches:
-                    file.write(describe(iteration, losses, files))
+            with (folder / f'rank{runner.rank}.txt').open(
+                    'a', encoding='utf-8') as file:
+                file.writelines(describe(*batch) for batch in self._batches)
         except OSError as error:
             runner.logger.error(f'{folder} could not be written: {error}')
         if self._has_state:
@@ -124,26 +124,24 @@ class SkippedStepHook(Hook):
                 meta=dict(epoch=runner.epoch, iter=runner.iter),
                 backend_args=dict(backend=ATOMIC_BACKEND))
         except OSError as error:
-            runner.logger.error(f'{folder / STATE} could not be saved: '
-                                f'{error}')
+            runner.logger.error(f'{folder} could not be written: {error}')
 
-    def _look_at_gradients(self, runner) -> None:
+    def _check_gradients(self, runner) -> None:
         counts = runner.optim_wrapper.bad_gradients
         if counts is None:
             return
         total, in_a_row = map(int, counts.tolist())
         if total > self._bad_gradients:
             self._count(runner, total - self._bad_gradients,
-                        'since the last look gradients were not finite')
+                        'gradients were non-finite since the last check')
             self._bad_gradients = total
         if in_a_row >= self.max_in_a_row:
-            stop_training(
-                runner, 'nonfinite',
-                f'the last {in_a_row} gradients were not finite')
+            stop_training(runner, 'nonfinite',
+                          f'the last {in_a_row} gradients were non-finite')
 
 
 def files_of(batch: dict) -> list[str]:
-    """Files of a batch, of this package's collate function or a host's."""
+    """Files of a batch of crops or of data samples."""
     if 'img_paths' in batch:
         return batch['img_paths']
     return [str(sample.get('img_path', ''))
@@ -151,8 +149,8 @@ def files_of(batch: dict) -> list[str]:
 
 
 def describe(iteration: int, losses: dict, files: list[str]) -> str:
-    """Losses and files of an iteration, a line each."""
+    """Losses and files of an iteration, one per line."""
     values = ', '.join(f'{name} {float(value):g}'
                        for name, value in losses.items() if 'loss' in name)
-    listing = ''.join(f'  {path}\n' for path in files)
-    return f'iteration {iteration + 1}: {values}\n{listing}'
+    head = f'iteration {iteration + 1}: {values}'
+    return '\n  '.join([head, *files]) + '\n'

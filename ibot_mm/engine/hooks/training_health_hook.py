@@ -1,55 +1,77 @@
-"""Judge whether a pre-training is still worth its cost."""
+"""Detect collapsed or diverged pre-training."""
 
 import math
-import os
-import shutil
 from pathlib import Path
+from typing import NoReturn
 
 import torch
 from mmengine.dist import all_reduce
 from mmengine.hooks import Hook
 from torch import Tensor
 
-from ibot_mm.checkpoints.atomic_write import atomic_write
+from ibot_mm.checkpoints.atomic_write import hard_link
 from ibot_mm.checkpoints.resume import saved_last
 from ibot_mm.distributed.dtensor import to_local
 from ibot_mm.distributed.unwrap import unwrapped_model
-from ibot_mm.engine.errors import LAST_GOOD, stop_training
 from ibot_mm.registry import HOOKS
 
+LAST_GOOD = 'last_good.pth'
+# What happened -> what to try.
+ADVICE = dict(
+    nonfinite='lower the learning rate (optim_wrapper.optimizer.lr), lengthen '
+    'its warm-up, or train in float32 (optim_wrapper.dtype)',
+    uniform='lower the teacher temperatures (default_hooks.'
+    'teacher_temperature), use a batch of 64 or more, or raise patience',
+    one_hot='raise the teacher temperatures (default_hooks.'
+    'teacher_temperature), or set model.neck.norm_last_layer=True')
 
-def keep(source: Path, target: Path) -> None:
-    """Make ``target`` a second name of a file (a copy where that fails)."""
-    with atomic_write(target) as new:
-        new.unlink(missing_ok=True)  # a second name of an older one
-        try:
-            os.link(source, new)
-        except OSError:  # a file system without hard links
-            shutil.copy(source, new)
+
+class TrainingHealthError(RuntimeError):
+    """The training has collapsed or diverged."""
+
+
+def stop_training(runner, reason: str, words: str) -> NoReturn:
+    """Raise an error that names the last good checkpoint and what to try.
+
+    Args:
+        runner: The runner.
+        reason: Key of ``ADVICE``.
+        words: What happened.
+
+    Raises:
+        TrainingHealthError: Always.
+    """
+    good = Path(runner.work_dir, LAST_GOOD)
+    if reason == 'nonfinite':  # non-finite weights are never saved
+        good = saved_last(runner.work_dir) or good
+    raise TrainingHealthError(
+        f'Training stopped at iteration {runner.iter + 1}: {words}. The last '
+        f'good checkpoint: {good if good.is_file() else "none"}. Try this: '
+        f'{ADVICE[reason]} (docs/training_health.md).')
 
 
 @HOOKS.register_module()
 class TrainingHealthHook(Hook):
-    """Log what the prototypes do, and stop a training that has failed.
+    """Log prototype usage, and stop a collapsed or diverged training.
 
-    In some iterations (``samples`` of each ``interval``) the head computes
-    the statistics of ``token_statistics``. At the interval the hook logs the
-    share of prototypes in use and stops the training, on all ranks, when
+    In ``samples`` iterations of each ``interval`` the head computes the
+    statistics of ``token_statistics``. At the interval the hook logs the
+    fraction of prototypes in use and stops the training, on all ranks, if
 
-    - a weight is not finite, or
+    - a weight is non-finite, or
     - the mean entropy of the teacher, of CLS tokens or of patches, was within
       ``tolerance`` x log K of 0 or of log K for ``patience`` iterations.
 
-    Weights that are not finite are never saved. The latest checkpoint from a
-    healthy time has a second name, ``last_good.pth`` in the work directory,
-    where ``max_keep_ckpts`` does not reach. Counts start anew on resuming.
+    Non-finite weights are never saved. The latest checkpoint of a healthy
+    interval is also linked as ``last_good.pth`` in the work directory, which
+    ``max_keep_ckpts`` does not remove. Counts restart on resume.
 
     Args:
-        interval: Iterations between judgements.
-        samples: Iterations of an interval that have statistics.
+        interval: Iterations between checks.
+        samples: Iterations with statistics per interval.
         patience: Iterations of a collapse before the training stops; None for
             no limit. A network may start with uniform distributions.
-        tolerance: Distance from 0 or log K, as a share of log K.
+        tolerance: Distance from 0 or log K, as a fraction of log K.
 
     Raises:
         ValueError: A number is out of range.
@@ -63,28 +85,28 @@ class TrainingHealthHook(Hook):
                  samples: int = 5,
                  patience: int | None = 10000,
                  tolerance: float = 0.01) -> None:
-        if not 1 <= samples <= interval:
-            raise ValueError('TrainingHealthHook: samples must be 1 to '
-                             f'interval ({interval}), got {samples}.')
-        if not 0 < tolerance < 0.5:
-            raise ValueError('TrainingHealthHook: tolerance must lie between '
-                             f'0 and 0.5, got {tolerance}.')
+        if not (1 <= samples <= interval and 0 < tolerance < 0.5):
+            raise ValueError(
+                f'TrainingHealthHook: samples ({samples}) must be 1 to '
+                f'interval ({interval}), tolerance ({tolerance}) between 0 '
+                'and 0.5.')
         self.interval = interval
         self.samples = samples
         self.patience = math.inf if patience is None else patience
         self.tolerance = tolerance
         self.bad_weights = 0
+        # Iterations that each kind of collapse has lasted.
         self.collapsed: dict[str, int] = dict(uniform=0, one_hot=0)
         self._entropies: list[Tensor] = []
         self._judged_checkpoint: Path | None = None
 
     def before_train(self, runner) -> None:
-        """A checkpoint from before this process says nothing about it."""
+        """Ignore the checkpoint of an earlier process, of unknown health."""
         self._judged_checkpoint = saved_last(runner.work_dir)
 
     def before_train_iter(self, runner, batch_idx: int,
                           data_batch=None) -> None:
-        """Ask the head for statistics in some iterations."""
+        """Enable the head's statistics in some iterations."""
         from_end = self.interval - 1 - runner.iter % self.interval
         stride = self.interval // self.samples
         unwrapped_model(runner).head.monitor = (
@@ -95,12 +117,13 @@ class TrainingHealthHook(Hook):
                          batch_idx: int,
                          data_batch=None,
                          outputs: dict | None = None) -> None:
-        """Keep what is to be judged; judge at the interval.
+        """Collect entropies; check at the interval.
 
         Raises:
-            TrainingHealthError: The training has failed.
+            TrainingHealthError: The training has collapsed or diverged.
         """
-        head = unwrapped_model(runner).head
+        model = unwrapped_model(runner)
+        head = model.head
         if head.monitor:
             relative = torch.stack([
                 outputs[f'entropy_{kind}'] / math.log(len(center))
@@ -108,71 +131,64 @@ class TrainingHealthHook(Hook):
                                      ('patch', head.patch_center))
                 if f'entropy_{kind}' in outputs
             ])
-            self._entropies.append(
-                torch.stack([relative.amin(), relative.amax()]))
+            self._entropies.append(torch.stack(relative.aminmax()))
         if (runner.iter + 1) % self.interval == 0:
-            self._log_usage(runner, head)
-            self._update_counts(unwrapped_model(runner))
+            for kind, usage in head.usage.items():
+                runner.message_hub.update_scalar(
+                    f'train/prototypes_{kind}',
+                    float(usage.fraction_used(reset=True)))
+            self._update_counts(model)
             self._judge(runner)
-
-    @staticmethod
-    def _log_usage(runner, head) -> None:
-        shares = torch.stack([usage.share() for usage in head.usage.values()])
-        for kind, share in zip(head.usage, shares.tolist()):
-            runner.message_hub.update_scalar(f'train/prototypes_{kind}', share)
 
     @torch.no_grad()
     def _update_counts(self, model: torch.nn.Module) -> None:
-        """Lengths in iterations of what goes on, the worst of all ranks."""
+        """Update ``bad_weights`` and ``collapsed``, maxima over all ranks."""
         norms = torch._foreach_norm(to_local(model.parameters()))
         lowest, highest, norm = torch.cat([
-            # A skipped step may have left some that are not finite.
+            # nanmean: statistics of skipped steps may be non-finite.
             torch.stack(self._entropies).nanmean(0),
             torch.stack(norms).norm().reshape(1).float()
         ]).tolist()
         self._entropies = []
-        for name, there in (('uniform', highest > 1 - self.tolerance),
-                            ('one_hot', lowest < self.tolerance)):
-            if not math.isnan(highest):
+        if not math.isnan(highest):
+            for name, collapsed in (('uniform', highest > 1 - self.tolerance),
+                                    ('one_hot', lowest < self.tolerance)):
                 self.collapsed[name] = (self.collapsed[name] +
-                                        self.interval) if there else 0
+                                        self.interval) * collapsed
         counts = torch.tensor(
-            [int(not math.isfinite(norm)), *self.collapsed.values()])
+            [not math.isfinite(norm), *self.collapsed.values()])
         all_reduce(counts, op='max')
         self.bad_weights, *collapsed = counts.tolist()
         self.collapsed = dict(zip(self.collapsed, collapsed))
 
     def _judge(self, runner) -> None:
         if self.bad_weights:
-            stop_training(runner, 'nonfinite', 'a weight is not finite')
+            stop_training(runner, 'nonfinite', 'a weight is non-finite')
         for name, words in (('uniform', 'uniform (their entropy is log K)'),
                             ('one_hot', 'one-hot (their entropy is 0)')):
             if self.collapsed[name] >= self.patience:
                 stop_training(
                     runner, name,
-                    f"for {self.collapsed[name]} iterations the teacher's "
-                    f'distributions have been {words}')
-        if not any(self.collapsed.values()):
-            self._keep_checkpoint(runner)
-
-    def _keep_checkpoint(self, runner) -> None:
-        """Give the latest checkpoint, from a healthy time, a second name."""
+                    "the teacher's distributions have been " + words +
+                    f' for {self.collapsed[name]} iterations')
         latest = saved_last(runner.work_dir)
-        if runner.rank == 0 and latest and latest != self._judged_checkpoint:
-            try:
-                keep(latest, Path(runner.work_dir) / LAST_GOOD)
-            except OSError as error:  # tried again at the next interval
-                runner.logger.error(f'{LAST_GOOD} could not be saved: {error}')
-            else:
-                self._judged_checkpoint = latest
+        if (runner.rank or any(self.collapsed.values()) or not latest
+                or latest == self._judged_checkpoint):
+            return
+        try:
+            hard_link(latest, Path(runner.work_dir, LAST_GOOD))
+        except OSError as error:  # tried again at the next interval
+            runner.logger.error(f'{LAST_GOOD} could not be saved: {error}')
+        else:
+            self._judged_checkpoint = latest
 
     def before_save_checkpoint(self, runner, checkpoint: dict) -> None:
-        """Refuse to save weights that are not finite.
+        """Do not save non-finite weights.
 
         Raises:
-            TrainingHealthError: A weight is not finite.
+            TrainingHealthError: A weight is non-finite.
         """
         for name, value in checkpoint['state_dict'].items():
-            if value.is_floating_point() and not torch.isfinite(value).all():
+            if value.is_floating_point() and not value.isfinite().all():
                 stop_training(runner, 'nonfinite',
-                           f'"{name}" is not finite and was not saved')
+                              f'"{name}" is non-finite and was not saved')

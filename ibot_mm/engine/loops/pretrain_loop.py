@@ -65,7 +65,7 @@ class PretrainLoop(EpochBasedTrainLoop):
         """Iterate over what is left of the epoch.
 
         Raises:
-            DataWorkerError: A process that loads data was killed; why.
+            DataWorkerError: A DataLoader worker died.
         """
         done, self._done = self._done, 0
         self.runner.message_hub.update_info(
@@ -74,7 +74,7 @@ class PretrainLoop(EpochBasedTrainLoop):
         self.runner.model.train()
         if done:
             self.dataloader.sampler.skip(done * self.dataloader.batch_size)
-        with explained_worker_death(self.dataloader):
+        with explained_worker_death():
             for idx, data_batch in enumerate(self.dataloader, done):
                 self.run_iter(idx, data_batch)
         self.runner.call_hook('after_train_epoch')

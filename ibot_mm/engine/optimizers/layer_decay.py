@@ -1,4 +1,4 @@
-"""Learning rates that fall with the depth of a layer."""
+"""Layer-wise learning rate decay."""
 
 from collections.abc import Sequence
 from copy import deepcopy
@@ -21,17 +21,17 @@ class LayerDecayOptimWrapperConstructor:
     rate of layer l is lr x rate^(L + 1 - l). Biases, 1-D parameters, the CLS
     token and the position embedding are not decayed.
 
-    Unlike the host's constructor it works for any model with a backbone that
-    has ``get_layer_depth``, detectors and segmentors included, and makes one
-    group for each layer and decay, not one for each parameter.
+    Unlike MMPretrain's constructor it also works for detectors and segmentors
+    whose backbone has ``get_layer_depth``, and makes one group per layer and
+    weight decay, not one per parameter.
 
     Args:
         optim_wrapper_cfg: Config of the wrapper, with ``optimizer``.
         paramwise_cfg: ``layer_decay_rate`` (1 for none);
-            ``no_decay_names``: ends of further names that are not decayed;
-            ``decay_embeddings`` (False): whether the CLS token and the
-            position embedding are decayed after all, as the official
-            detection and segmentation code does, by a slip.
+            ``no_decay_names``: suffixes of further names that are not
+            decayed; ``decay_embeddings`` (False): whether to decay the CLS
+            token and the position embedding, as the official detection and
+            segmentation code does by mistake.
 
     Raises:
         ValueError: ``paramwise_cfg`` has other keys.
@@ -79,7 +79,7 @@ class LayerDecayOptimWrapperConstructor:
             if not decayed:
                 group['weight_decay'] = 0.
             group['params'].append(parameter)
-        # The log shows the rate of the first group: so it is the head's.
+        # The log shows the rate of the first group, the head's.
         return [found[key] for key in sorted(found, reverse=True)]
 
     def __call__(self, model: nn.Module):

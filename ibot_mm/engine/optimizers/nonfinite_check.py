@@ -1,24 +1,23 @@
-"""Tell whether a loss is finite without making the device wait."""
-
+"""Non-finite check of losses that does not make the CPU wait for backward."""
 
 import torch
 from mmengine.dist import all_reduce
 from torch import Tensor
 
 
-class LossGuard:
-    """Losses of an optimizer step: were all of them finite, on all ranks?
+class NonfiniteCheck:
+    """Whether all losses of an optimizer step are finite, on all ranks.
 
-    The answer leaves the device before the backward pass and is asked for
-    after it was launched. So the CPU waits for the forward pass only, while
-    the device still has the backward pass to work on.
+    The result is copied from the device before the backward pass and read
+    after its launch. So the CPU waits for the forward pass only, while the
+    device is busy with the backward pass.
     """
 
     def __init__(self) -> None:
         self._flags: list[tuple[Tensor, torch.cuda.Event | None]] = []
 
     def add(self, loss: Tensor) -> None:
-        """Take note of a loss, a scalar. All ranks have to call this."""
+        """Record a loss, a scalar; a collective call."""
         bad = (~loss.detach().isfinite()).float()
         all_reduce(bad, op='max')
         # From a GPU into pinned memory: this call returns at once.
@@ -29,7 +28,7 @@ class LossGuard:
         self._flags.append((flag, event))
 
     def all_finite(self) -> bool:
-        """Judge the losses since the last call; the same on all ranks."""
+        """Result for the losses since the last call; equal on all ranks."""
         flags, self._flags = self._flags, []
         for _, event in flags:
             if event is not None:

@@ -1,4 +1,4 @@
-"""Optimizer step of the pre-training."""
+"""Optimizer wrapper of pre-training."""
 
 from contextlib import contextmanager
 
@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from ibot_mm.distributed.dtensor import full_norms, to_local
 from ibot_mm.registry import OPTIM_WRAPPERS
 
-from .nonfinite_check import LossGuard
+from .nonfinite_check import NonfiniteCheck
 
 # torch.amp.GradScaler, which knows devices, came with torch 2.3.
 _GradScaler = getattr(torch.amp, 'GradScaler', torch.cuda.amp.GradScaler)
@@ -19,14 +19,14 @@ def clip_grads_per_parameter(grads: list[Tensor], max_norm: float) -> Tensor:
     """Scale each gradient to a norm of at most ``max_norm``, in place.
 
     Each is multiplied by min(1, max_norm / (norm + 1e-6)), as in the official
-    code; nothing waits for the device.
+    code, without a device synchronization.
 
     Args:
-        grads: Gradients on one device; sharded ones count whole.
+        grads: Gradients on one device; of sharded ones the full norm counts.
         max_norm: Limit.
 
     Returns:
-        Norm of all gradients together before clipping, a scalar tensor.
+        Global norm before clipping, a scalar tensor.
     """
     norms = full_norms(grads)
     scale = (max_norm / (norms + 1e-6)).clamp(max=1)
@@ -39,35 +39,34 @@ class PretrainOptimWrapper(OptimWrapper):
     """MMEngine's wrapper with what iBOT's step needs.
 
     - clipping per parameter;
-    - no gradient at all for the last layer while ``freeze_last_layer`` is set
-      (a zero one would still be decayed and counted by AdamW);
+    - no gradient for the last layer while ``freeze_last_layer`` is set (with a
+      zero gradient AdamW would still decay it and count a step);
     - autocast on any device, with loss scaling for float16;
-    - no step where a loss since the last one was not finite, on any rank, nor
-      where the gradients are not;
-    - ``stepped``, which says whether the last ``update_params`` changed the
-      weights, and ``skipped``, whether a loss kept it from that.
+    - no step if a loss since the last step was non-finite on any rank, or the
+      gradients are;
+    - ``stepped``: whether the last ``update_params`` changed the weights;
+      ``skipped``: whether a non-finite loss prevented it.
 
-    Gradients that are not finite, of a finite loss, are seen where they are
-    clipped. The optimizer's fused kernel then leaves weights and moments as
-    they are, without anything waiting for the device; ``bad_gradients`` holds
-    how many such steps there were, and how many in a row the last ones are.
-    Other kernels have to wait for the norm. In float16 the loss scaler leaves
-    such steps out; ``backed_off`` is how many in a row the last ones are.
+    Non-finite gradients of a finite loss are detected by clipping. The fused
+    kernel then leaves weights and moments unchanged without a device
+    synchronization; ``bad_gradients`` holds the number of such steps, in total
+    and in a row. Other kernels need a synchronization. In float16 the loss
+    scaler skips such steps; ``backed_off`` is their number in a row.
 
     Args:
         optimizer: The optimizer.
-        accumulative_counts: Iterations for each optimizer step.
-        clip_grad: ``dict(type='per_parameter', max_norm=3.0)``, or what the
-            host's wrapper takes.
+        accumulative_counts: Iterations per optimizer step.
+        clip_grad: ``dict(type='per_parameter', max_norm=3.0)``, or as in
+            MMEngine's ``OptimWrapper``.
         dtype: 'float32', 'bfloat16' or 'float16' for the forward pass.
-        loss_scale: For float16: 'dynamic', an initial scale that then moves,
-            or the arguments of the scaler.
-        skip_nonfinite: Whether to leave out the steps of losses that are not
-            finite. For a sum of losses that are independent of each other,
-            such as those of many classifiers, one must not stop the others.
+        loss_scale: For float16: 'dynamic', an initial dynamic scale, or the
+            arguments of the scaler.
+        skip_nonfinite: Whether to skip the steps of non-finite losses. Use
+            False for a sum of independent losses, such as those of many
+            classifiers, where one must not stop the others.
 
     Raises:
-        ValueError: ``dtype`` is none of the three.
+        ValueError: ``dtype`` is invalid.
     """
 
     def __init__(self,
@@ -83,13 +82,13 @@ class PretrainOptimWrapper(OptimWrapper):
             self.max_norm_per_parameter = clip_grad['max_norm']
             clip_grad = None
         super().__init__(optimizer, accumulative_counts, clip_grad)
-        # The host adds this entry to the learning rates of the log.
+        # MMEngine would log its learning rate.
         self.base_param_settings = None
         if dtype not in (None, 'float32', 'bfloat16', 'float16'):
             raise ValueError(
                 "optim_wrapper.dtype must be 'float32', 'bfloat16' or "
                 f"'float16', got {dtype!r}.")
-        # Autocast's copies of the weights, kept for the whole forward pass.
+        # Whether autocast caches casts of weights during a forward pass.
         self.keep_casts = True
         self.dtype = None if dtype in (None, 'float32') else getattr(
             torch, dtype)
@@ -109,11 +108,11 @@ class PretrainOptimWrapper(OptimWrapper):
         self.grad_norm: Tensor | None = None
         self.bad_gradients: Tensor | None = None
         self.backed_off = 0
-        self._guard = LossGuard() if skip_nonfinite else None
+        self._check = NonfiniteCheck() if skip_nonfinite else None
 
     @property
     def accumulative_counts(self) -> int:
-        """Iterations for each optimizer step."""
+        """Iterations per optimizer step."""
         return self._accumulative_counts
 
     @contextmanager
@@ -129,14 +128,14 @@ class PretrainOptimWrapper(OptimWrapper):
 
     def update_params(self, loss: Tensor, step_kwargs=None,
                       zero_kwargs=None) -> None:
-        """Backward and, when enough was accumulated, step."""
+        """Backward pass and, if enough is accumulated, optimizer step."""
         self.stepped = self.skipped = False
-        if self._guard is not None:
-            self._guard.add(loss)
+        if self._check is not None:
+            self._check.add(loss)
         super().update_params(loss, step_kwargs, zero_kwargs)
 
     def backward(self, loss: Tensor, **kwargs) -> None:
-        """Backward of the (scaled) loss."""
+        """Backward pass of the (scaled) loss."""
         if self.loss_scaler is not None:
             loss = self.loss_scaler.scale(loss)
         super().backward(loss, **kwargs)
@@ -153,11 +152,8 @@ class PretrainOptimWrapper(OptimWrapper):
                                                   self.max_norm_per_parameter)
 
     def step(self, **kwargs) -> None:
-        """Clip, drop the frozen gradients, step.
-
-        Does nothing if a loss was not finite.
-        """
-        if self._guard is not None and not self._guard.all_finite():
+        """Clip, drop frozen gradients, step; skip after a non-finite loss."""
+        if self._check is not None and not self._check.all_finite():
             self.skipped = True
             return
         if self.loss_scaler is not None:
@@ -179,10 +175,11 @@ class PretrainOptimWrapper(OptimWrapper):
             self.backed_off = 0 if self.stepped else self.backed_off + 1
 
     def _step_if_finite(self, **kwargs) -> bool:
-        """Step unless the norm of the gradients is not finite.
+        """Step unless the norm of the gradients is non-finite.
 
         Returns:
-            Whether it stepped, as far as the CPU knows.
+            Whether it stepped; True for the fused kernel, which decides on the
+            device.
         """
         if self.max_norm_per_parameter is None:
             self.optimizer.step(**kwargs)
@@ -193,7 +190,7 @@ class PretrainOptimWrapper(OptimWrapper):
         total, in_a_row = self.bad_gradients
         self.bad_gradients = torch.stack([total + bad, (in_a_row + 1) * bad])
         if all(group.get('fused') for group in self.optimizer.param_groups):
-            # As loss scalers tell it: the kernel reads this on the device.
+            # As loss scalers do: the kernel reads this on the device.
             self.optimizer.found_inf = bad
         elif bad:
             return False
@@ -208,11 +205,11 @@ class PretrainOptimWrapper(OptimWrapper):
         return state
 
     def load_state_dict(self, state_dict: dict) -> None:
-        """Load what :meth:`state_dict` gave.
+        """Load a state from :meth:`state_dict`.
 
-        A state without a loss scaler (from a run in another precision) leaves
-        the scaler as it is. Which kernel the optimizer uses is not state: it
-        stays what this machine and config chose.
+        Without a loss scaler in it (from a run in another precision) the
+        scaler is unchanged. So is the choice of the optimizer's kernel, which
+        depends on this machine and config.
         """
         state_dict = dict(state_dict)
         state_dict['param_groups'] = [

@@ -1,4 +1,4 @@
-"""Parameter groups of the pre-training."""
+"""Parameter groups of pre-training."""
 
 import inspect
 from copy import deepcopy
@@ -13,13 +13,12 @@ from ibot_mm.registry import OPTIM_WRAPPER_CONSTRUCTORS
 
 
 def fused_by_default(optimizer_cfg: dict, device: torch.device) -> bool:
-    """Whether to use the optimizer's fused kernel, which PyTorch does not.
+    """Whether to use the optimizer's fused kernel, not PyTorch's default.
 
-    One kernel updates all parameters in one pass over memory. Asked for only
-    where the config does not choose itself and PyTorch has the kernel: for
-    CUDA, and from 2.4 on for CPUs. Not for SGD, whose kernel fails when some
-    parameters get their first gradient later than others, as a last layer
-    that is frozen in the first epoch does.
+    True if the config does not choose a kernel and PyTorch has a fused one:
+    on CUDA, and from 2.4 on CPUs. False for SGD, whose fused kernel fails if
+    some parameters get their first gradient later than others, as a frozen
+    last layer does.
     """
     if {'fused', 'foreach'} & set(optimizer_cfg):
         return False
@@ -55,9 +54,8 @@ class PretrainOptimWrapperConstructor:
     """Two groups: weight decay on everything but biases and 1-D tensors.
 
     The position embedding, the CLS token, the mask token and the gain of the
-    prototypes are decayed, as in the official code. Two groups, rather than
-    the host's one for each parameter, also let the optimizer use its
-    multi-tensor or fused kernels.
+    prototypes are decayed, as in the official code. With two groups, instead
+    of MMEngine's one per parameter, multi-tensor and fused kernels are fast.
 
     Args:
         optim_wrapper_cfg: Config of the wrapper, with ``optimizer``.
@@ -82,26 +80,25 @@ class PretrainOptimWrapperConstructor:
         """Build the optimizer and its wrapper.
 
         Args:
-            model: Its parameters that require a gradient are optimised.
+            model: Its parameters that require gradients are optimized.
 
         Returns:
             The wrapper. Parameters of a group are in the order of
             ``model.named_parameters()``.
         """
-        decayed, exempt = [], []
-        frozen_early = []
+        decayed, exempt, last_layer = [], [], []
         for name, parameter in model.named_parameters():
             if not parameter.requires_grad:
                 continue
             is_exempt = name.endswith('.bias') or parameter.ndim == 1
             (exempt if is_exempt else decayed).append(parameter)
             if 'last_layer' in name:
-                frozen_early.append(parameter)
+                last_layer.append(parameter)
         groups = [
             dict(params=decayed),
             dict(params=exempt, weight_decay=0.)
         ]
         wrapper = build_wrapper(self.wrapper_cfg, self.optimizer_cfg, groups,
                                 next(model.parameters()).device)
-        wrapper.last_layer = frozen_early
+        wrapper.last_layer = last_layer
         return wrapper

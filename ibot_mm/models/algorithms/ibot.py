@@ -60,7 +60,7 @@ class IBOT(BaseSelfSupervisor):
             batch statistics.
         accumulate_passes: Whether to differentiate so. In float16 it is not
             done, because the gradients would miss the loss scale;
-            ``ShardedStrategy`` switches it off.
+            ``ShardedStrategy`` needs False.
         compile_blocks: Arguments of ``torch.compile`` for the transformer
             blocks of student and teacher, e.g. ``dict(mode='default')``; None
             for no compilation. Checkpoints do not depend on it.

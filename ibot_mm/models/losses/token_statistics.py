@@ -25,10 +25,15 @@ class PrototypeUsage:
         self.used = self.used.to(choices.device)
         self.used[choices.flatten()] = True
 
-    def share(self) -> Tensor:
-        """Share of the prototypes used on any rank, a scalar; resets."""
+    def fraction_used(self, reset: bool = False) -> Tensor:
+        """Fraction of the prototypes used on any rank, a scalar.
+
+        Args:
+            reset: Whether to restart counting.
+        """
         used = self.used.float()
-        self.used = torch.zeros_like(self.used)
+        if reset:
+            self.used = torch.zeros_like(self.used)
         all_reduce(used, op='max')
         return used.mean()
 
