@@ -318,7 +318,7 @@ def test_settings_of_a_segmentor():
 
 def test_init_cfg_takes_what_load_pretrained_takes():
     changes = {f'model.backbone.init_cfg.{key}': value for key, value in dict(
-        type='Pretrained', side='student', inflate=True).items()}
+        type='Pretrained', network='student', inflate=True).items()}
     assert problems(FINETUNE, **changes) == []
 
 
