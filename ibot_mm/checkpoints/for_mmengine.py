@@ -7,6 +7,8 @@ this module on, it reads files, http(s) addresses and object stores here:
 
 from typing import Any
 
+import torch
+from mmengine.logging import HistoryBuffer
 from mmengine.runner.checkpoint import CheckpointLoader
 
 from .load import load_checkpoint
@@ -25,14 +27,28 @@ def read_ahead(path: str, mmap: bool = False) -> dict[str, Any]:
     return _read_ahead[path]
 
 
-def drop_log_buffers(checkpoint: dict[str, Any]) -> None:
-    """Remove the averages of log lines, which are no plain values."""
+def flatten_log_buffers(checkpoint: dict[str, Any]) -> None:
+    """Replace the history of logged values by tensors, to be saved."""
+    hub = checkpoint['message_hub']
+    hub['log_scalars'] = {
+        name: [torch.from_numpy(array) for array in buffer.data]
+        for name, buffer in hub['log_scalars'].items()
+    }
+
+
+def _rebuild_log_buffers(checkpoint: dict[str, Any]) -> None:
+    """Inverse of :func:`flatten_log_buffers`; those of others are removed."""
     hub = checkpoint.get('message_hub')
-    if isinstance(hub, dict):
-        buffers = hub.get('log_scalars', {})
-        keys = hub.get('resumed_keys', {})
-        hub.update(log_scalars={}, resumed_keys={
-            key: value for key, value in keys.items() if key not in buffers})
+    if not isinstance(hub, dict):
+        return
+    saved = hub.get('log_scalars', {})
+    buffers = {
+        name: HistoryBuffer(*(tensor.cpu().numpy() for tensor in value))
+        for name, value in saved.items() if isinstance(value, list)
+    }
+    keys = {name: value for name, value in hub.get('resumed_keys', {}).items()
+            if name in buffers or name not in saved}
+    hub.update(log_scalars=buffers, resumed_keys=keys)
 
 
 @CheckpointLoader.register_scheme(
@@ -46,7 +62,7 @@ def load_from_weights_only(filename: str, map_location: Any = 'cpu',
     """
     checkpoint = _read_ahead.pop(filename, None) or load_checkpoint(
         filename, map_location, mmap)
-    drop_log_buffers(checkpoint)
+    _rebuild_log_buffers(checkpoint)
     if isinstance(checkpoint.get('meta'), dict):
         checkpoint['meta'].pop('config', None)  # MMEngine would execute it
     return checkpoint

@@ -14,7 +14,7 @@ from ibot_mm.checkpoints.atomic_write import (
     atomic_write,
     remove_incomplete,
 )
-from ibot_mm.checkpoints.for_mmengine import drop_log_buffers
+from ibot_mm.checkpoints.for_mmengine import flatten_log_buffers
 from ibot_mm.engine.work_dir import require_unused
 from ibot_mm.registry import HOOKS
 
@@ -63,8 +63,8 @@ class SafeCheckpointHook(CheckpointHook):
         self._outdated: list[str] = []
 
     def before_save_checkpoint(self, runner, checkpoint: dict) -> None:
-        """Leave out what ``torch.load(weights_only=True)`` does not read."""
-        drop_log_buffers(checkpoint)
+        """Replace what ``torch.load(weights_only=True)`` does not read."""
+        flatten_log_buffers(checkpoint)
 
     def save_now(self, runner, epoch: int, iteration: int) -> bool:
         """Save a checkpoint between the intervals; the next one replaces it.
