@@ -37,8 +37,7 @@ from mmengine.runner import set_random_seed
 from protocol_configs import FROZEN, protocol_config
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
-from ibot_mm.checkpoints.literal_config import literal_config
-from ibot_mm.checkpoints.load import CheckpointError, load_checkpoint
+from ibot_mm.checkpoints.load import CheckpointError
 from ibot_mm.datasets import LabelledDataset
 from ibot_mm.evaluation.feature_cache import add_samples
 
@@ -61,8 +60,8 @@ def parse_args() -> argparse.Namespace:
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('checkpoint', help='checkpoint to evaluate')
-    parser.add_argument('--config', help='config of the pre-training; read '
-                        'from the checkpoint if it holds it')
+    parser.add_argument('--config', help='config of the pre-training '
+                        '(default: the one in the folder of the checkpoint)')
     parser.add_argument('--data-root', required=True,
                         help='folder with train/ and val/')
     parser.add_argument('--protocols', default='knn',
@@ -88,20 +87,18 @@ def parse_args() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def pretraining_config(path: str | None,
-                       checkpoint: dict[str, Any]) -> Config:
-    """Config of the pre-training, from a file or from the checkpoint.
+def pretraining_config(path: str | None, checkpoint: str) -> Config:
+    """Config of the pre-training: a file, or the one of the work dir.
 
     Raises:
-        CheckpointError: Neither has it.
+        CheckpointError: The folder of the checkpoint does not hold one.
     """
-    if path:
-        return Config.fromfile(path)
-    text = checkpoint.get('meta', {}).get('cfg')
-    if not isinstance(text, str):
-        raise CheckpointError('the checkpoint does not hold its config: give '
-                              '--config, the config of its pre-training.')
-    return literal_config(text)
+    found = [path] if path else sorted(Path(checkpoint).parent.glob('*.py'))
+    if len(found) != 1:
+        raise CheckpointError(
+            f'"{Path(checkpoint).parent}" holds {len(found)} configs: give '
+            f'--config, that of the pre-training of "{checkpoint}".')
+    return Config.fromfile(found[0])
 
 
 def options_of(settings: dict[str, Any],
@@ -323,8 +320,7 @@ def main() -> int:
     protocols = [p for p in args.protocols.split(',') if p]
     out = args.out or (
         Path('work_dirs') / 'evaluation' / Path(args.checkpoint).stem)
-    pretraining = pretraining_config(args.config,
-                                     load_checkpoint(args.checkpoint))
+    pretraining = pretraining_config(args.config, args.checkpoint)
     data = look_at(args.data_root, args.subset)
     options = options_of(args.cfg_options, protocols)
     configs = {}

@@ -9,7 +9,8 @@ from mmengine.config import Config, DictAction
 from mmengine.runner import Runner
 
 import ibot_mm  # noqa: F401  (checks the installation first)
-from ibot_mm.checkpoints.refuse_code import refuse_code
+from ibot_mm.checkpoints.for_mmengine import read_ahead
+from ibot_mm.checkpoints.load import TRUST
 from ibot_mm.distributed.launch import prepare_launch
 from ibot_mm.engine.config_check import check_config, explained_config_errors
 
@@ -20,6 +21,9 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('config', help='config file')
     parser.add_argument('checkpoint', help='checkpoint file')
     parser.add_argument('--work-dir', help='where the log goes')
+    parser.add_argument('--trust-checkpoint', action='store_true',
+                        help='let the checkpoint run code when it is read, '
+                        'and do not verify its checksums')
     parser.add_argument('--out', help='JSON file for the metrics')
     parser.add_argument(
         '--cfg-options',
@@ -55,7 +59,9 @@ def main() -> None:
         cfg.merge_from_dict(args.cfg_options)
     if not args.no_check:
         check_config(cfg)
-    refuse_code(args.checkpoint)  # says what is wrong in a sentence
+    if args.trust_checkpoint:
+        os.environ[TRUST] = '1'
+    read_ahead(args.checkpoint)  # before the data is read
     cfg.launcher = args.launcher
     cfg.work_dir = args.work_dir or cfg.get('work_dir') or str(
         Path('work_dirs') / Path(args.config).stem)

@@ -11,8 +11,8 @@ from mmengine.runner import Runner
 from torch.distributed.elastic.multiprocessing.errors import record
 
 import ibot_mm  # noqa: F401  (checks the installation first)
+from ibot_mm.checkpoints.load import TRUST
 from ibot_mm.checkpoints.pretrained import require_checkpoint
-from ibot_mm.checkpoints.refuse_code import refuse_code
 from ibot_mm.checkpoints.resume import (
     ResumePoint,
     latest_checkpoint,
@@ -37,15 +37,20 @@ def parse_args() -> argparse.Namespace:
         'the latest one in the work dir that is not damaged (if there is '
         'none, start)')
     parser.add_argument(
+        '--trust-checkpoint',
+        action='store_true',
+        help='let checkpoints run code when they are read, and do not verify '
+        'their checksums')
+    parser.add_argument(
         '--fresh-start',
         action='store_true',
-        help='begin anew in a work dir that holds a run: its checkpoints '
+        help='start over in a work dir that holds a run: its checkpoints '
         'move to <work dir>/earlier_<time>')
     parser.add_argument(
         '--pretrained',
         metavar='CHECKPOINT',
-        help='checkpoint for every part of the model that the config starts '
-        "from one (init_cfg of type 'Pretrained')")
+        help='checkpoint, or https address, for every part of the model that '
+        "the config starts from one (init_cfg of type 'Pretrained')")
     parser.add_argument(
         '--amp',
         nargs='?',
@@ -116,12 +121,13 @@ def pretrained_parts(cfg: ConfigDict) -> list[ConfigDict]:
 
 
 def set_resume(cfg: Config, args: argparse.Namespace) -> ResumePoint:
-    """Name the checkpoint that the run goes on from, if any.
+    """Set the checkpoint that the run resumes from, if any.
 
     Raises:
         CheckpointError: It is damaged, or all of them are.
-        WorkDirError: The work dir holds a run, and nothing is said of it.
+        WorkDirError: The work dir holds a run that is not continued.
     """
+    mmap = 'runner_type' in cfg  # each process reads its rows of the weights
     if not args.resume:
         if not (args.fresh_start or cfg.get('resume')):
             require_unused(cfg.work_dir)
@@ -130,12 +136,12 @@ def set_resume(cfg: Config, args: argparse.Namespace) -> ResumePoint:
         raise ValueError('--resume and --fresh-start contradict each other: '
                          'give one of them.')
     if args.resume == 'auto':
-        found = latest_checkpoint(cfg.work_dir)
+        found = latest_checkpoint(cfg.work_dir, mmap)
     else:
         if not Path(args.resume).resolve().is_relative_to(
                 Path(cfg.work_dir).resolve()):
             require_unused(cfg.work_dir)
-        verify_checkpoint(args.resume)
+        verify_checkpoint(args.resume, mmap)
         found = ResumePoint(args.resume)
     if found.path:
         cfg.resume, cfg.load_from = True, found.path
@@ -143,10 +149,10 @@ def set_resume(cfg: Config, args: argparse.Namespace) -> ResumePoint:
 
 
 def set_pretrained(cfg: Config, args: argparse.Namespace) -> None:
-    """Name the checkpoint that parts of the model start from.
+    """Set the checkpoint that parts of the model start from.
 
-    A run that is resumed, or has ``load_from``, needs none. Those that are
-    missing are refused here already, since reading the data can take minutes.
+    A run that is resumed, or has ``load_from``, needs none. Missing files
+    raise here already, since reading the data can take minutes.
 
     Raises:
         ValueError: No part of the model takes one.
@@ -162,11 +168,7 @@ def set_pretrained(cfg: Config, args: argparse.Namespace) -> None:
         elif cfg.get('load_from') and not part.init_cfg.get('checkpoint'):
             part.init_cfg = None
             continue
-        path = part.init_cfg.get('checkpoint')
-        require_checkpoint(path, part.type)
-        # Parts of ours read it without running anything.
-        if not str(part.type).startswith('ibot_mm.') and '://' not in path:
-            refuse_code(path)
+        require_checkpoint(part.init_cfg.get('checkpoint'), part.type)
 
 
 def merge_args(cfg: Config, args: argparse.Namespace) -> ResumePoint:
@@ -203,6 +205,8 @@ def merge_args(cfg: Config, args: argparse.Namespace) -> ResumePoint:
 def main() -> None:
     """Read command line and config, then train."""
     args = parse_args()
+    if args.trust_checkpoint:
+        os.environ[TRUST] = '1'
     cfg = Config.fromfile(args.config)
     resumed = merge_args(cfg, args)
     prepare_launch(cfg)

@@ -1,35 +1,32 @@
-"""Find the checkpoint that an interrupted run goes on from."""
+"""Find the checkpoint to resume from."""
 
-import zipfile
 from collections.abc import Iterator
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from mmengine.dist import all_gather_object
 
+from .for_mmengine import read_ahead
 from .load import CheckpointError, load_checkpoint
 
 
 class ResumePoint(NamedTuple):
-    """What :func:`latest_checkpoint` finds."""
+    """A checkpoint, or None, and why newer files cannot be used, by path."""
 
     path: str | None
-    """The checkpoint; None: there is none."""
     damaged: dict[str, str] = {}
-    """Why files that come before it cannot be used, by path."""
 
     @property
     def warning(self) -> str:
-        """What to tell the user; empty if nothing is damaged."""
+        """Message about the damaged files; empty if there are none."""
         reasons = ' '.join(self.damaged.values())
-        return reasons and f'{reasons} Going on from "{self.path}" instead.'
+        return reasons and f'{reasons} Resuming from "{self.path}" instead.'
 
 
 def recorded_checkpoint(work_dir: str) -> str | None:
     """The checkpoint that ``last_checkpoint`` names; None without one.
 
-    It is looked for in the work directory where it is not at its path any
-    more: the directory may have been moved.
+    If the work directory was moved, it is the file of that name there.
     """
     record = Path(work_dir) / 'last_checkpoint'
     path = record.read_text().strip() if record.is_file() else ''
@@ -45,20 +42,20 @@ def saved_last(work_dir: str) -> Path | None:
     return Path(path) if path and Path(path).is_file() else None
 
 
-def latest_checkpoint(work_dir: str) -> ResumePoint:
-    """The newest checkpoint of a work directory that is whole.
+def latest_checkpoint(work_dir: str, mmap: bool = False) -> ResumePoint:
+    """The newest undamaged checkpoint of a work directory.
 
     That is the one of ``last_checkpoint``, or else, of all ``*.pth`` files
     there with the state of an optimizer, the one with most iterations.
 
     Raises:
-        CheckpointError: There are some, but none is whole.
+        CheckpointError: There are some, but all are damaged.
     """
     recorded = recorded_checkpoint(work_dir)
     damaged: dict[str, str] = {}
     for path in _candidates(work_dir, recorded, damaged):
         try:
-            verify_checkpoint(path)
+            verify_checkpoint(path, mmap)
             return ResumePoint(path, damaged)
         except CheckpointError as error:
             damaged[path] = str(error)
@@ -68,40 +65,22 @@ def latest_checkpoint(work_dir: str) -> ResumePoint:
     return ResumePoint(None)
 
 
-def verify_checkpoint(path: str) -> None:
-    """Refuse a file that a training cannot be resumed from.
-
-    Its list of contents has to be there (it is the end of the file) and each
-    of them, in full, has to have the checksum that it was written with.
-    PyTorch looks at no checksum: it would load zeros or turned bits. This
-    takes 0.4 s for a GB, and the file is about to be read anyway.
-
-    Args:
-        path: A local file; another address is not looked at.
+def verify_checkpoint(path: str, mmap: bool = False) -> None:
+    """Read a checkpoint for the Runner that resumes it (:func:`read_ahead`).
 
     Raises:
-        CheckpointError: It is missing, damaged or not of a training.
+        CheckpointError: It is missing, damaged or not of a training run.
     """
-    if '://' in path:
-        return
-    if _iteration(load_checkpoint(path, mmap=True)) is None:
-        raise CheckpointError(f'"{path}" is not the state of a training, and '
-                              'cannot be resumed.')
-    try:
-        with zipfile.ZipFile(path) as archive:
-            bad = archive.testzip()
-    except (zipfile.BadZipFile, EOFError, OSError) as error:
-        bad = str(error)
-    if bad:
-        raise CheckpointError(f'"{path}" is damaged ({bad} is not what was '
-                              'written).')
+    if _iteration(read_ahead(path, mmap)) is None:
+        raise CheckpointError(f'"{path}" is not the state of a training run, '
+                              'and cannot be resumed.')
 
 
 def require_same_on_all_ranks(path: str | None) -> None:
-    """Let no process go on from another checkpoint than the others.
+    """Raise if ranks would resume from different checkpoints.
 
-    They choose before they can talk to each other, by the same rule. A file
-    system may still have shown them different files.
+    They choose before they can communicate; a file system may have shown them
+    different files.
 
     Raises:
         CheckpointError: It has.
@@ -109,41 +88,35 @@ def require_same_on_all_ranks(path: str | None) -> None:
     paths = sorted({str(other) for other in all_gather_object(path)})
     if len(paths) > 1:
         raise CheckpointError(
-            'the processes would go on from different checkpoints ('
+            'the processes would resume from different checkpoints ('
             f'{", ".join(paths)}): is the work dir the same on all nodes?')
 
 
 def _candidates(work_dir: str, recorded: str | None,
                 damaged: dict[str, str]) -> Iterator[str]:
-    """Checkpoints of a training, the best choice first.
-
-    Those that cannot be read at all are added to ``damaged``.
-    """
-    if recorded:
-        yield recorded
-    # Where out_dir of CheckpointHook is set they are in another folder.
+    """Checkpoints, the best choice first; adds to ``damaged``."""
     folders = {Path(work_dir)}
     if recorded:
-        folders.add(Path(recorded).parent)
+        yield recorded
+        folders.add(Path(recorded).parent)  # out_dir of CheckpointHook
     iterations = {}
     for path in sorted({str(p) for f in folders for p in f.glob('*.pth')}):
         if path in damaged:
             continue
         try:
-            state = load_checkpoint(path, mmap=True)
+            state = load_checkpoint(path, mmap=True, checksums=False)
         except CheckpointError as error:
             damaged[path] = str(error)
             continue
         # Files of the best weights have no optimizer.
-        iteration = _iteration(state)
-        if iteration is not None and 'optimizer' in state:
-            iterations[path] = iteration
+        if _iteration(state) is not None and 'optimizer' in state:
+            iterations[path] = _iteration(state)
     # By name where last_good.pth is a second name.
     yield from sorted(iterations, key=lambda p: (-iterations[p], p))
 
 
-def _iteration(state: dict) -> int | None:
-    """Iterations that a checkpoint of a training has behind it."""
+def _iteration(state: dict[str, Any]) -> int | None:
+    """Iterations of the training run that a checkpoint is of."""
     meta = state.get('meta')
     if not isinstance(meta, dict) or 'message_hub' not in state:
         return None

@@ -2,7 +2,6 @@
 
 import re
 import time
-import zipfile
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -15,14 +14,14 @@ from mmengine._strategy import DDPStrategy
 from mmengine.device import get_device
 from mmengine.dist import is_main_process
 from mmengine.fileio import LocalBackend, get_file_backend
-from mmengine.runner.checkpoint import _load_checkpoint, save_checkpoint
+from mmengine.runner.checkpoint import save_checkpoint
 from mmengine.utils import apply_to, get_git_hash
 from torch import Tensor, nn
 from torch.distributed import fsdp
 
 from ibot_mm.checkpoints.atomic_write import atomic_write
-from ibot_mm.checkpoints.pretrained import fit_to_model
-from ibot_mm.checkpoints.refuse_code import refuse_code
+from ibot_mm.checkpoints.for_mmengine import load_from_weights_only
+from ibot_mm.checkpoints.strict import fit_to_model
 from ibot_mm.registry import STRATEGIES
 
 from .dtensor import full_tensor, shard_like, to_local
@@ -207,7 +206,8 @@ class ShardedStrategy(DDPStrategy):
                 for k, v in state_dict.items()
             }
         # Before sharding, since it resizes full tensors.
-        state_dict = OrderedDict(fit_to_model(self.model, state_dict))
+        state_dict = fit_to_model(self._gathered_copy.model, state_dict,
+                                  'the checkpoint')
         for name, value in self.model.state_dict().items():
             given = state_dict.get(name)
             if given is not None and given.shape == value.shape:
@@ -254,13 +254,7 @@ class ShardedStrategy(DDPStrategy):
             CheckpointError: It cannot be read, or its pickle would run code.
         """
         self.logger.info(f'Load checkpoint from {filename}')
-        # StrictLoadHook comes too late: FlexibleRunner loads before hooks.
-        refuse_code(str(filename))
-        if zipfile.is_zipfile(filename):
-            checkpoint = torch.load(
-                filename, 'cpu', weights_only=False, mmap=True)
-        else:
-            checkpoint = _load_checkpoint(filename, 'cpu')
+        checkpoint = load_from_weights_only(filename, mmap=True)
         if callback is not None:
             callback(checkpoint)
         self.load_model_state_dict(

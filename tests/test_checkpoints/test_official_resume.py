@@ -17,7 +17,7 @@ from ibot_mm.checkpoints.official.optimizer import to_official_optimizer
 from ibot_mm.checkpoints.official.resume import continue_official
 from ibot_mm.checkpoints.official.state_dict import (
     add_prefix,
-    strip,
+    strip_prefix,
     to_official,
     to_official_checkpoint,
 )
@@ -55,9 +55,9 @@ class Gradients(Hook):
                 if parameter.grad is not None
             }
             self.steps.append({
-                **add_prefix(to_official(strip(grads, 'backbone.')),
+                **add_prefix(to_official(strip_prefix(grads, 'backbone.')),
                              'backbone.'),
-                **add_prefix(to_official(strip(grads, 'neck.')), 'head.')
+                **add_prefix(to_official(strip_prefix(grads, 'neck.')), 'head.')
             })
 
         runner.optim_wrapper.optimizer.register_step_pre_hook(keep)
@@ -156,10 +156,10 @@ def test_the_third_step_is_the_official_one(continued):
                                    atol=2e-5, rtol=0)
 
 
-@pytest.mark.parametrize('side', ['student', 'teacher'])
-def test_parameters_after_the_third_step(continued, side):
+@pytest.mark.parametrize('network', ['student', 'teacher'])
+def test_parameters_after_the_third_step(continued, network):
     case, _, recorder = continued
-    compare_parameters(case, recorder.state, side)
+    compare_parameters(case, recorder.state, network)
 
 
 def test_counts_after_the_third_step(continued):
@@ -201,13 +201,11 @@ def test_differences_are_listed_in_one_sentence():
     checkpoint = official_checkpoint()
     for changes, message in (
             (dict(neck=dict(num_prototypes=24), head=dict(num_prototypes=24)),
-             r'of another shape .*neck.last_layer.weight_\w \(40, \d+\) '
-             r'instead of \(24, \d+\)'),
+             r'neck.last_layer.weight_\w.*\[40, \d+\].*\[24, \d+\]'),
             (dict(neck=dict(shared_head=False)),
-             r'missing \(4\): .*neck.last_layer2.weight_g, '
-             'neck.last_layer2.weight_v'),
+             'Missing.*"neck.last_layer2.weight_'),
             (dict(backbone=dict(with_mask_token=False)),
-             r'unexpected \(1\): backbone.mask_token'),
+             'Unexpected.*"backbone.mask_token"'),
             # The gain is in the optimizer of the file, not of this model.
             (dict(neck=dict(norm_last_layer=True)),
              r'groups of \[\d+, \d+\] parameters where the student has')):

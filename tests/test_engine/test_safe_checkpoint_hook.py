@@ -248,7 +248,7 @@ def test_killed_while_writing(tmp_path):
     assert checkpoints(tmp_path) == ['epoch_3.pth']
 
 
-def test_other_backends_are_left_to_mmengine(tmp_path):
+def test_backends_of_mmengine(tmp_path):
     files = {}
 
     @register_backend('remote_test', prefixes='remotetest', force=True)
@@ -272,6 +272,12 @@ def test_other_backends_are_left_to_mmengine(tmp_path):
         def remove(self, filepath):
             del files[filepath]
 
+        @contextmanager
+        def get_local_path(self, filepath):
+            copy = tmp_path / 'copy.pth'
+            copy.write_bytes(files[filepath])
+            yield copy
+
     FileClient.register_backend(
         'remote_test', Remote, prefixes='remotetest', force=True)
     build_runner(
@@ -283,6 +289,10 @@ def test_other_backends_are_left_to_mmengine(tmp_path):
     last = (tmp_path / 'run' / 'last_checkpoint').read_text()
     assert last == 'remotetest://bucket/run/epoch_3.pth'
     assert latest_checkpoint(str(tmp_path / 'run')).path == last
+    build_runner(tmp_path / 'run', epochs=4, resume=True, load_from=last,
+                 checkpoint=dict(out_dir='remotetest://bucket')).train()
+    assert 'remotetest://bucket/run/epoch_4.pth' in files
+    assert 'resumed epoch: 3' in log_of(tmp_path / 'run')
 
 
 def test_a_second_name_keeps_its_content(tmp_path):

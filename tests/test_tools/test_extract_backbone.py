@@ -31,10 +31,10 @@ def checkpoint(tmp_path):
     return model.eval(), path
 
 
-@pytest.mark.parametrize('side', ['teacher', 'student'])
-def test_features_in_the_host(checkpoint, tmp_path, side):
+@pytest.mark.parametrize('network', ['teacher', 'student'])
+def test_features_in_the_host(checkpoint, tmp_path, network):
     model, source = checkpoint
-    result = run(source, tmp_path / 'ibot.pth', '--side', side)
+    result = run(source, tmp_path / 'ibot.pth', '--network', network)
     assert result.returncode == 0, result.stderr
     path = next(tmp_path.glob('ibot-*.pth'))
     assert path.stem[5:] == hashlib.sha256(path.read_bytes()).hexdigest()[:8]
@@ -45,7 +45,7 @@ def test_features_in_the_host(checkpoint, tmp_path, side):
     host.init_weights()
     host.eval()
     x = torch.randn(2, 3, 32, 32)
-    ours = model.teacher.backbone if side == 'teacher' else model.backbone
+    ours = model.teacher.backbone if network == 'teacher' else model.backbone
     torch.testing.assert_close(host(x)[0], ours.extract_tokens(x)[0])
     state = torch.load(path)['state_dict']
     assert set(state) == {f'backbone.{k}' for k in host.state_dict()}

@@ -53,13 +53,13 @@ def compare(state, backbone):
     torch.testing.assert_close(tokens[:, 1:], patch, atol=1e-5, rtol=0)
 
 
-@pytest.mark.parametrize('side', ['teacher', 'student'])
-def test_tokens_in_timm(checkpoint, tmp_path, side):
+@pytest.mark.parametrize('network', ['teacher', 'student'])
+def test_tokens_in_timm(checkpoint, tmp_path, network):
     model, source = checkpoint
-    options = ['--side', side] if side == 'student' else []
+    options = ['--network', network] if network == 'student' else []
     result = run('mm_to_timm.py', source, tmp_path / 'vit.pth', *options)
     assert result.returncode == 0, result.stderr
-    backbone = model.teacher.backbone if side == 'teacher' else model.backbone
+    backbone = model.teacher.backbone if network == 'teacher' else model.backbone
     compare(torch.load(tmp_path / 'vit.pth'), backbone)
 
 

@@ -14,9 +14,12 @@ from pathlib import Path
 
 from mmengine.config import Config, DictAction
 from mmengine.registry import MODELS, init_default_scope
-from mmengine.runner import Runner, load_checkpoint, set_random_seed
+from mmengine.runner import Runner, set_random_seed
 
 import ibot_mm  # noqa: F401  (checks the installation first)
+from ibot_mm.checkpoints.load import load_checkpoint
+from ibot_mm.checkpoints.pretrained import weights_of
+from ibot_mm.checkpoints.strict import load_strict
 from ibot_mm.evaluation import KNNClassification, extract_features
 
 
@@ -48,7 +51,7 @@ def report(cfg: Config, checkpoint: str) -> dict[str, list[float]]:
         'raw pixels': accuracies(lambda x: x.flatten(1), *settings),
         'untrained network': accuracies(model.extract_feat, *settings)
     }
-    load_checkpoint(model, checkpoint, map_location='cpu', strict=True)
+    load_strict(model, weights_of(load_checkpoint(checkpoint)), checkpoint)
     rows['trained teacher'] = accuracies(model.extract_feat, *settings)
     return rows
 

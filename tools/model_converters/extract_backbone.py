@@ -4,7 +4,7 @@
 
 Takes checkpoints of this package and of the official code. Writes
 ``backbone.*`` (and with ``--with-neck`` ``neck.*``) of the teacher, or with
-``--side student`` of the student without its mask token, to
+``--network student`` of the student without its mask token, to
 ``ibot-<first 8 digits of the file's SHA-256>.pth``. Any host backbone of the
 same architecture loads it:
 
@@ -19,7 +19,7 @@ import torch
 from torch import Tensor
 
 from ibot_mm.checkpoints.load import load_checkpoint
-from ibot_mm.checkpoints.pretrained import require_neck, select_side
+from ibot_mm.checkpoints.pretrained import require_neck, select_network
 
 
 def publish(state: dict[str, Tensor], target: Path) -> Path:
@@ -38,12 +38,12 @@ def main() -> None:
         formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('source', help='checkpoint of a pre-training')
     parser.add_argument('target', type=Path, help='name of the file to write')
-    parser.add_argument('--side', default='teacher',
+    parser.add_argument('--network', default='teacher',
                         choices=['teacher', 'student'])
     parser.add_argument('--with-neck', action='store_true')
     args = parser.parse_args()
     checkpoint = load_checkpoint(args.source)
-    state = select_side(checkpoint, args.side)
+    state = select_network(checkpoint, args.network)
     if args.with_neck:
         require_neck(state)
     else:
@@ -52,7 +52,7 @@ def main() -> None:
             for name, value in state.items() if name.startswith('backbone.')
         }
     path = publish(state, args.target)
-    print(f'wrote {len(state)} entries of the {args.side} to {path}')
+    print(f'wrote {len(state)} entries of the {args.network} to {path}')
 
 
 if __name__ == '__main__':

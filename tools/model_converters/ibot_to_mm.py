@@ -2,7 +2,7 @@
 
     python tools/model_converters/ibot_to_mm.py checkpoint.pth ibot_mm.pth
     python tools/model_converters/ibot_to_mm.py checkpoint.pth ibot_mm.pth \
-        --sides teacher
+        --networks teacher
     python tools/model_converters/ibot_to_mm.py checkpoint.pth resume.pth \
         --config CONFIG
     python tools/train.py CONFIG --resume resume.pth
@@ -35,7 +35,7 @@ def parse_args() -> argparse.Namespace:
         formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('source', help='official checkpoint')
     parser.add_argument('target', help='file to write')
-    parser.add_argument('--sides', nargs='+', choices=['student', 'teacher'],
+    parser.add_argument('--networks', nargs='+', choices=['student', 'teacher'],
                         help='weights to take (default: both)')
     parser.add_argument('--config', help='pre-training that shall continue')
     parser.add_argument('--cfg-options', nargs='+', action=DictAction,
@@ -45,8 +45,8 @@ def parse_args() -> argparse.Namespace:
                         help='optimizer steps of an epoch of the official '
                         'run, where the file does not tell')
     args = parser.parse_args()
-    if args.config and args.sides:
-        parser.error('--config needs both sides: remove --sides.')
+    if args.config and args.networks:
+        parser.error('--config needs both networks: remove --networks.')
     if not args.config and (args.cfg_options or args.epoch_length):
         parser.error('--cfg-options and --epoch-length need --config.')
     return args
@@ -83,9 +83,9 @@ def weights_only(checkpoint: dict[str, Any], args) -> dict[str, Any]:
     meta = dict(source='official iBOT')
     if 'epoch' in checkpoint:
         meta['source_epoch'] = checkpoint['epoch']
-    sides = args.sides or ['student', 'teacher']
+    networks = args.networks or ['student', 'teacher']
     return dict(
-        state_dict=from_official_checkpoint(checkpoint, sides), meta=meta)
+        state_dict=from_official_checkpoint(checkpoint, networks), meta=meta)
 
 
 def main() -> None:

@@ -4,12 +4,12 @@
     python tools/model_converters/mm_to_timm.py epoch_800.pth dino.pth \
         --style dino
 
-Takes the teacher, or with ``--side student`` the student without its mask
+Takes the teacher, or with ``--network student`` the student without its mask
 token, of a pre-training checkpoint; or the backbone of a file that
 ``extract_backbone.py`` wrote. ``--style timm`` writes a plain state dict for
 ``timm.models.vision_transformer.VisionTransformer`` (``num_classes=0``);
 ``--style dino`` the file that DINO's evaluation scripts read with
-``--checkpoint_key teacher``, whatever the side.
+``--checkpoint_key teacher``, whatever the network.
 """
 
 import argparse
@@ -17,8 +17,8 @@ import argparse
 import torch
 
 from ibot_mm.checkpoints.load import load_checkpoint
-from ibot_mm.checkpoints.official.state_dict import add_prefix, strip
-from ibot_mm.checkpoints.pretrained import select_side
+from ibot_mm.checkpoints.official.state_dict import add_prefix, strip_prefix
+from ibot_mm.checkpoints.pretrained import select_network
 from ibot_mm.checkpoints.timm import to_timm
 
 
@@ -30,13 +30,13 @@ def main() -> None:
     parser.add_argument('source', help='checkpoint of a pre-training, or '
                         'what extract_backbone.py wrote')
     parser.add_argument('target', help='file to write')
-    parser.add_argument('--side', default='teacher',
+    parser.add_argument('--network', default='teacher',
                         choices=['teacher', 'student'],
                         help='of a pre-training (default: teacher)')
     parser.add_argument('--style', default='timm', choices=['timm', 'dino'])
     args = parser.parse_args()
-    state = select_side(load_checkpoint(args.source), args.side)
-    weights = to_timm(strip(state, 'backbone.'))
+    state = select_network(load_checkpoint(args.source), args.network)
+    weights = to_timm(strip_prefix(state, 'backbone.'))
     torch.save(
         dict(teacher=add_prefix(weights, 'backbone.'))
         if args.style == 'dino' else weights, args.target)

@@ -32,7 +32,8 @@ from torch import nn
 
 import ibot_mm  # noqa: F401  (checks the installation first)
 from ibot_mm.checkpoints.load import load_checkpoint
-from ibot_mm.checkpoints.pretrained import check_keys, fit_to_model, weights_of
+from ibot_mm.checkpoints.pretrained import weights_of
+from ibot_mm.checkpoints.strict import load_strict
 from ibot_mm.datasets.pretrain import IMAGE_EXTENSIONS
 from ibot_mm.datasets.transforms import ImageDecodeError, decode_image
 
@@ -105,9 +106,7 @@ def load_model(cfg: Config, checkpoint: str, device: str) -> nn.Module:
     is_detector(model)
     if device == 'cpu':
         model = revert_sync_batchnorm(model)
-    state = fit_to_model(model, weights_of(load_checkpoint(checkpoint)))
-    check_keys(model.state_dict(), state, checkpoint)
-    model.load_state_dict(state)
+    load_strict(model, weights_of(load_checkpoint(checkpoint)), checkpoint)
     return model.to(device).eval()
 
 

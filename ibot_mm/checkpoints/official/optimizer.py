@@ -16,9 +16,9 @@ from ibot_mm.checkpoints.load import CheckpointError
 
 from .state_dict import (
     State,
-    official_side,
-    side_from_official,
-    side_to_official,
+    network_from_official,
+    network_to_official,
+    official_network,
 )
 
 # For each parameter that has been stepped: step, exp_avg, exp_avg_sq.
@@ -75,7 +75,7 @@ def _check_state(name: str, state: dict[str, Any], shape: Sequence) -> None:
 
 
 def _name_states(optimizer: dict[str, Any], weights: State) -> AdamState:
-    """States by name of the parameters that were optimised, in order."""
+    """States by name of the parameters that were optimized, in order."""
     groups, members = split_groups(weights), _members(optimizer)
     if _sizes(groups) != _sizes(members):
         raise CheckpointError(
@@ -125,18 +125,18 @@ def from_official_optimizer(checkpoint: dict[str, Any],
     Raises:
         CheckpointError: The optimizer is not AdamW, or has other parameters.
     """
-    side = official_side(checkpoint['student'])
-    names = dict(zip(side, side_from_official(side)))
-    weights = {k: v for k, v in side.items() if names[k] in trainable}
+    network = official_network(checkpoint['student'])
+    names = dict(zip(network, network_from_official(network)))
+    weights = {k: v for k, v in network.items() if names[k] in trainable}
     states = _convert(_name_states(checkpoint['optimizer'], weights), names,
-                      side_from_official)
+                      network_from_official)
     for state in states.values():
         # A plain number in files of old versions of PyTorch.
         state['step'] = torch.tensor(float(state['step']))
     return states
 
 
-def _optimised(student: State, sizes: list[int]) -> State:
+def _optimized(student: State, sizes: list[int]) -> State:
     """The student's parameters that an optimizer with such groups has."""
     norms = [
         name for name, value in student.items()
@@ -148,7 +148,7 @@ def _optimised(student: State, sizes: list[int]) -> State:
         name: value for name, value in student.items()
         if not name.endswith(_BUFFERS) and not name.startswith(repeated)
     }
-    # A fixed gain (norm_last_layer) is not optimised.
+    # A fixed gain (norm_last_layer) is not optimized.
     fixed = {k: v for k, v in parameters.items() if not k.endswith('weight_g')}
     return fixed if _sizes(split_groups(fixed)) == sizes else parameters
 
@@ -172,14 +172,14 @@ def to_official_optimizer(checkpoint: dict[str, Any]) -> dict[str, Any]:
         if name.startswith(('backbone.', 'neck.'))
     }
     optimizer = checkpoint['optimizer']
-    weights = _optimised(student, _sizes(_members(optimizer)))
-    side = official_side(side_to_official(student))
-    ours = dict(zip(side, side_from_official(side)))
+    weights = _optimized(student, _sizes(_members(optimizer)))
+    network = official_network(network_to_official(student))
+    ours = dict(zip(network, network_from_official(network)))
     states = _convert(
         _name_states(optimizer, weights), {v: k for k, v in ours.items()},
-        side_to_official)
+        network_to_official)
     groups = split_groups(
-        {k: v for k, v in side.items() if ours[k] in weights})
+        {k: v for k, v in network.items() if ours[k] in weights})
     for state in states.values():
         state['step'] = int(state['step'])
     start = 0

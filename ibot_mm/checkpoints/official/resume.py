@@ -14,7 +14,7 @@ from torch import nn
 from torch.optim import Adam, AdamW
 
 from ibot_mm.checkpoints.load import CheckpointError
-from ibot_mm.checkpoints.pretrained import check_keys, fit_to_model
+from ibot_mm.checkpoints.strict import load_strict
 from ibot_mm.registry import MODELS
 
 from .optimizer import from_official_optimizer, number_states
@@ -211,8 +211,7 @@ def continue_official(checkpoint: dict[str, Any],
     _check(checkpoint, cfg)
     init_default_scope(cfg.get('default_scope', 'mmpretrain'))
     model = MODELS.build(cfg.model)
-    weights = fit_to_model(model, from_official_checkpoint(checkpoint))
-    check_keys(model.state_dict(), weights, 'the checkpoint')
+    load_strict(model, from_official_checkpoint(checkpoint), 'the checkpoint')
 
     wrapper = build_optim_wrapper(model, cfg.optim_wrapper)
     adam = _adam_state(checkpoint, model, wrapper)
@@ -226,7 +225,7 @@ def continue_official(checkpoint: dict[str, Any],
     optimizer, scaler = _optimizer(checkpoint, adam, wrapper)
     return Continuation(
         dict(
-            state_dict=weights,
+            state_dict=model.state_dict(),
             meta=dict(source='official iBOT', epoch=epoch, iter=done),
             message_hub=dict(
                 log_scalars={}, runtime_info={}, resumed_keys={}),

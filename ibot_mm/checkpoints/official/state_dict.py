@@ -1,7 +1,7 @@
 """Weights of the official code in our names and layouts, and back.
 
 Only Swin's patch merging differs in layout: the official code concatenates
-the four neighbours, MMPretrain unfolds them, so columns are permuted.
+the four neighbors, MMPretrain unfolds them, so columns are permuted.
 """
 
 import re
@@ -40,9 +40,9 @@ _FIRST = ('reduction.weight', 'weight_g')
 
 
 def _merging_order(value: Tensor) -> Tensor:
-    """Permute the four neighbours of patch merging in the last dimension."""
-    # Official: neighbours (0,0), (1,0), (0,1), (1,1), each with C channels.
-    # Host (unfold): C channels, each with (0,0), (0,1), (1,0), (1,1).
+    """Permute the four neighbors of patch merging in the last dimension."""
+    # Official: neighbors (0,0), (1,0), (0,1), (1,1), each with C channels.
+    # MMPretrain (unfold): C channels, each (0,0), (0,1), (1,0), (1,1).
     value = value.unflatten(-1, (4, -1))[..., [0, 2, 1, 3], :]
     return value.transpose(-1, -2).flatten(-2)
 
@@ -133,7 +133,7 @@ def to_official(state: dict[str, Tensor]) -> dict[str, Tensor]:
 State = dict[str, Tensor]
 
 
-def strip(state: State, prefix: str) -> State:
+def strip_prefix(state: State, prefix: str) -> State:
     """Entries below a prefix, without it."""
     return {
         name[len(prefix):]: value
@@ -146,8 +146,8 @@ def add_prefix(state: State, prefix: str) -> State:
     return {prefix + name: value for name, value in state.items()}
 
 
-def official_side(state: State) -> State:
-    """Student or teacher of an official file without what is there twice.
+def official_network(state: State) -> State:
+    """Student or teacher of an official file without duplicates.
 
     Args:
         state: ``backbone.*`` and ``head.*``, with ``module.`` before them or
@@ -158,8 +158,8 @@ def official_side(state: State) -> State:
         files hold under two names, once.
     """
     if all(name.startswith('module.') for name in state):
-        state = strip(state, 'module.')
-    head = strip(state, 'head.')
+        state = strip_prefix(state, 'module.')
+    head = strip_prefix(state, 'head.')
     shared = all(
         torch.equal(head[f'last_layer.{part}'], head[f'last_layer2.{part}'])
         for part in ('weight_g', 'weight_v')
@@ -167,40 +167,38 @@ def official_side(state: State) -> State:
     if shared:
         head = {k: v for k, v in head.items() if 'last_layer2.' not in k}
     return {
-        **add_prefix(strip(state, 'backbone.'), 'backbone.'),
+        **add_prefix(strip_prefix(state, 'backbone.'), 'backbone.'),
         **add_prefix(head, 'head.')
     }
 
 
-def side_from_official(side: State) -> State:
-    """What :func:`official_side` gave, as ``backbone.*`` and ``neck.*``."""
-    return {
-        **add_prefix(from_official(strip(side, 'backbone.')), 'backbone.'),
-        **add_prefix(from_official(strip(side, 'head.')), 'neck.')
-    }
+def network_from_official(state: State) -> State:
+    """Output of :func:`official_network` as ``backbone.*`` and ``neck.*``."""
+    backbone = from_official(strip_prefix(state, 'backbone.'))
+    neck = from_official(strip_prefix(state, 'head.'))
+    return {**add_prefix(backbone, 'backbone.'), **add_prefix(neck, 'neck.')}
 
 
-def side_to_official(side: State) -> State:
+def network_to_official(state: State) -> State:
     """``backbone.*`` and ``neck.*`` as official ``backbone.*``, ``head.*``."""
-    return {
-        **add_prefix(to_official(strip(side, 'backbone.')), 'backbone.'),
-        **add_prefix(to_official(strip(side, 'neck.')), 'head.')
-    }
+    backbone = to_official(strip_prefix(state, 'backbone.'))
+    head = to_official(strip_prefix(state, 'neck.'))
+    return {**add_prefix(backbone, 'backbone.'), **add_prefix(head, 'head.')}
 
 
 def from_official_checkpoint(checkpoint: dict[str, Any],
-                             sides: Sequence[str] = ('student', 'teacher')
+                             networks: Sequence[str] = ('student', 'teacher')
                              ) -> State:
     """Weights of ``IBOT`` (or of its backbone) from an official checkpoint.
 
     Args:
         checkpoint: A full one with ``student`` and ``teacher``, or the
             release's backbone-only ones: ``state_dict``, or flat.
-        sides: Which of both to take from a full one.
+        networks: Which of both to take from a full one.
 
     Returns:
         From a full one ``backbone.*``, ``neck.*`` (student),
-        ``teacher.backbone.*``, ``teacher.neck.*`` and ``head.*`` (centres);
+        ``teacher.backbone.*``, ``teacher.neck.*`` and ``head.*`` (centers);
         from the others ``backbone.*``.
 
     Raises:
@@ -214,15 +212,14 @@ def from_official_checkpoint(checkpoint: dict[str, Any],
                 '"teacher" nor a backbone with "patch_embed.proj.weight"; it '
                 f'holds {", ".join(map(str, list(checkpoint)[:5]))} ...')
         return add_prefix(from_official(state), 'backbone.')
-    missing = [side for side in sides if side not in checkpoint]
+    missing = [network for network in networks if network not in checkpoint]
     if missing:
         raise CheckpointError(f'the checkpoint has no "{missing[0]}".')
     result: State = {}
-    for side in sides:
-        prefix = '' if side == 'student' else 'teacher.'
-        result.update(
-            add_prefix(side_from_official(official_side(checkpoint[side])),
-                       prefix))
+    for network in networks:
+        prefix = '' if network == 'student' else 'teacher.'
+        state = official_network(checkpoint[network])
+        result.update(add_prefix(network_from_official(state), prefix))
     centers = checkpoint.get('ibot_loss', {})
     for theirs, ours in (('center', 'center'), ('center2', 'patch_center')):
         if theirs in centers:
@@ -231,7 +228,7 @@ def from_official_checkpoint(checkpoint: dict[str, Any],
 
 
 def to_official_checkpoint(state: State) -> dict[str, Any]:
-    """The inverse of :func:`from_official_checkpoint` for a whole ``IBOT``.
+    """The inverse of :func:`from_official_checkpoint` for a complete ``IBOT``.
 
     Args:
         state: State dict of ``IBOT``.
@@ -240,13 +237,13 @@ def to_official_checkpoint(state: State) -> dict[str, Any]:
         CheckpointError: There is no student or no teacher in it.
     """
     result: dict[str, Any] = {}
-    for side, prefix, module in (('student', '', 'module.'),
-                                 ('teacher', 'teacher.', '')):
-        weights = strip(state, prefix)
-        if not strip(weights, 'backbone.'):
-            raise CheckpointError(f'the checkpoint has no {side}: nothing '
+    for network, prefix, module in (('student', '', 'module.'),
+                                    ('teacher', 'teacher.', '')):
+        weights = strip_prefix(state, prefix)
+        if not strip_prefix(weights, 'backbone.'):
+            raise CheckpointError(f'the checkpoint has no {network}: nothing '
                                   f'starts with "{prefix}backbone.".')
-        result[side] = add_prefix(side_to_official(weights), module)
+        result[network] = add_prefix(network_to_official(weights), module)
     if 'head.center' in state:
         result['ibot_loss'] = dict(
             center=state['head.center'].view(1, -1),

@@ -14,6 +14,7 @@ from ibot_mm.checkpoints.atomic_write import (
     atomic_write,
     remove_incomplete,
 )
+from ibot_mm.checkpoints.for_mmengine import flatten_log_buffers
 from ibot_mm.engine.work_dir import require_unused
 from ibot_mm.registry import HOOKS
 
@@ -58,6 +59,10 @@ class SafeCheckpointHook(CheckpointHook):
         self._saved: tuple | None = None
         self._failure: OSError | None = None
         self._outdated: list[str] = []
+
+    def before_save_checkpoint(self, runner, checkpoint: dict) -> None:
+        """Replace what ``torch.load(weights_only=True)`` does not read."""
+        flatten_log_buffers(checkpoint)
 
     def save_now(self, runner, epoch: int, iteration: int) -> bool:
         """Save a checkpoint between the intervals; the next one replaces it.

@@ -11,6 +11,7 @@ from ibot_mm.checkpoints.pretrained import init_from_checkpoint
 from ibot_mm.models.layers.activation_checkpointing import use_checkpointing
 from ibot_mm.models.layers.drop_path import plain_drop_rates
 from ibot_mm.models.layers.freezing import check_frozen_stages, freeze
+from ibot_mm.models.layers.patch_embed import inflate_channels
 from ibot_mm.models.layers.pos_embed import resize_bias_table
 from ibot_mm.registry import MODELS
 
@@ -134,6 +135,11 @@ class IBOTSwin(SwinTransformer):
                     nn.init.zeros_(module.bias)
         if self.mask_token is not None:
             nn.init.zeros_(self.mask_token)
+
+    def fit_channels(self, weight: Tensor) -> Tensor:
+        """Patch embedding of a checkpoint for the input channels."""
+        return inflate_channels(weight,
+                                self.patch_embed.projection.in_channels)
 
     def _prepare_relative_position_bias_table(
             self, state_dict: dict[str, Tensor], prefix: str, *args,

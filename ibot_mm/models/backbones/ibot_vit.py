@@ -14,6 +14,7 @@ from ibot_mm.checkpoints.pretrained import init_from_checkpoint
 from ibot_mm.models.layers.activation_checkpointing import use_checkpointing
 from ibot_mm.models.layers.drop_path import plain_drop_rates, use_subset_depth
 from ibot_mm.models.layers.freezing import check_frozen_stages, freeze
+from ibot_mm.models.layers.patch_embed import inflate_channels
 from ibot_mm.models.layers.pos_embed import interpolate_positions
 from ibot_mm.registry import MODELS
 
@@ -167,6 +168,11 @@ class IBOTViT(VisionTransformer):
             nn.init.trunc_normal_(self.cls_token, std=0.02)
         if self.mask_token is not None:
             nn.init.zeros_(self.mask_token)
+
+    def fit_channels(self, weight: Tensor) -> Tensor:
+        """Patch embedding of a checkpoint for the input channels."""
+        return inflate_channels(weight,
+                                self.patch_embed.projection.in_channels)
 
     def fit_positions(self,
                       pos_embed: Tensor,

@@ -8,11 +8,7 @@ from mmpretrain.structures import DataSample
 from torch import Tensor, nn
 
 from ibot_mm.checkpoints.official.state_dict import State
-from ibot_mm.checkpoints.pretrained import (
-    fit_to_model,
-    require_neck,
-    select_side,
-)
+from ibot_mm.checkpoints.pretrained import require_neck, select_network
 from ibot_mm.registry import MODELS
 
 POOLING = ('cls', 'avg', 'cls_avg')
@@ -47,7 +43,7 @@ class FeatureExtractor(BaseModel):
 
     A checkpoint that MMEngine loads in it (``load_from``, the argument of
     ``tools/test.py``) may be of any kind that
-    :func:`ibot_mm.checkpoints.pretrained.select_side` knows.
+    :func:`ibot_mm.checkpoints.pretrained.select_network` knows.
 
     Args:
         backbone: Config of ``IBOTViT`` or ``IBOTSwin``.
@@ -55,7 +51,7 @@ class FeatureExtractor(BaseModel):
             of the CLS token.
         n_last_blocks: See :func:`pooled_tokens`; not with a neck.
         pooling: The same.
-        side: 'teacher' or 'student', for checkpoints that hold both.
+        network: 'teacher' or 'student', for checkpoints that hold both.
         data_preprocessor: Config of the host's ``ClsDataPreprocessor``.
         init_cfg: As in the base class.
 
@@ -68,7 +64,7 @@ class FeatureExtractor(BaseModel):
                  neck: dict | None = None,
                  n_last_blocks: int = 1,
                  pooling: str = 'cls',
-                 side: str = 'teacher',
+                 network: str = 'teacher',
                  data_preprocessor: dict | nn.Module | None = None,
                  init_cfg: dict | None = None) -> None:
         if data_preprocessor is None:
@@ -86,7 +82,7 @@ class FeatureExtractor(BaseModel):
         self.neck = MODELS.build(neck) if neck else None
         self.n_last_blocks = n_last_blocks
         self.pooling = pooling
-        self.side = side
+        self.network = network
 
     @property
     def feature_settings(self) -> str:
@@ -108,16 +104,16 @@ class FeatureExtractor(BaseModel):
                              self.pooling)
 
     def adapt_checkpoint(self, checkpoint: dict[str, Any]) -> State:
-        """What of a checkpoint this model holds, fitted to it.
+        """The weights of a checkpoint that this model holds.
 
         Args:
             checkpoint: What the file holds.
 
         Raises:
-            CheckpointError: The wanted side, or a neck that is needed, is
+            CheckpointError: The wanted network, or a neck that is needed, is
                 not there.
         """
-        state = select_side(checkpoint, self.side)
+        state = select_network(checkpoint, self.network)
         if self.neck is not None:
             require_neck(state)
         else:
@@ -126,7 +122,7 @@ class FeatureExtractor(BaseModel):
                 for name, value in state.items()
                 if name.startswith('backbone.')
             }
-        return fit_to_model(self, state)
+        return state
 
     def forward(self,
                 inputs: Tensor,

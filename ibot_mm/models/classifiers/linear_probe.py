@@ -9,7 +9,7 @@ from mmpretrain.structures import DataSample
 from torch import Tensor, nn
 
 from ibot_mm.checkpoints.official.state_dict import State
-from ibot_mm.checkpoints.pretrained import fit_to_model, weights_of
+from ibot_mm.checkpoints.pretrained import weights_of
 from ibot_mm.models.layers.precision import at_least_float32
 from ibot_mm.registry import MODELS
 
@@ -67,7 +67,7 @@ class LinearProbe(FeatureExtractor):
 
     def adapt_checkpoint(self, checkpoint: dict[str, Any]) -> State:
         """A checkpoint of this model; the backbone's comes by init_cfg."""
-        return fit_to_model(self, weights_of(checkpoint))
+        return weights_of(checkpoint)
 
     def logits(self, inputs: Tensor) -> Tensor:
         """Logits (B, L, K) of L classifiers for images (B, C_in, H, W)."""

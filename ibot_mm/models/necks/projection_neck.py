@@ -37,7 +37,7 @@ class ProjectionNeck(BaseModule):
 
     def init_weights(self) -> None:
         """Initialize from a checkpoint, or as ``IBOTNeck`` does."""
-        if init_from_checkpoint(self, part='neck', only='mlp.0.'):
+        if init_from_checkpoint(self, part='neck', keep_prefix='mlp.0.'):
             return
         super().init_weights()
         nn.init.trunc_normal_(self.mlp[0].weight, std=0.02)
