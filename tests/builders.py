@@ -58,7 +58,7 @@ def model_config(**changes) -> dict:
 
 
 def build_model(seed: int = 0, spread: float = 0.3, **changes) -> IBOT:
-    """A tiny IBOT whose teacher, centres and biases are not trivial."""
+    """A tiny IBOT whose teacher, centers and biases are not trivial."""
     torch.manual_seed(seed)
     cfg = model_config(**changes)
     cfg.pop('type')

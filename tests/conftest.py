@@ -14,7 +14,7 @@ import torch
 
 @pytest.fixture(autouse=True, scope='session')
 def quiet():
-    """MMEngine logs every parameter it initialises; keep failures readable."""
+    """MMEngine logs every parameter it initializes; keep failures readable."""
     logging.getLogger('mmengine').setLevel(logging.WARNING)
 
 

@@ -30,7 +30,7 @@ def _tokens(backbone, crop: Tensor, mask=None) -> Tensor:
 
 def dense_losses(model, global_crops: list[Tensor], local_crops: list[Tensor],
                  masks: list[Tensor]) -> dict[str, Tensor]:
-    """Losses and new centres of one step.
+    """Losses and new centers of one step.
 
     Args:
         model: An ``IBOT``.

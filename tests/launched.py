@@ -109,7 +109,7 @@ def losses(work_dir: Path) -> dict[int, tuple[float, ...]]:
 
 
 def final_weights(work_dir: Path) -> dict[str, torch.Tensor]:
-    """Student, teacher and centres at the end."""
+    """Student, teacher and centers at the end."""
     return torch.load(
         work_dir / f'epoch_{EPOCHS}.pth', weights_only=False)['state_dict']
 

@@ -1,7 +1,7 @@
 """Replay three training steps of the official code through the Runner.
 
 Model, optimizer wrapper, hooks and schedulers are those of a real run; losses,
-gradients, parameters, momentum and centres are compared with what the official
+gradients, parameters, momentum and centers are compared with what the official
 code wrote.
 """
 

@@ -152,7 +152,7 @@ def test_job_queues_again_and_ends_as_an_undisturbed_one(
         assert torch.equal(final_weights(work_dir)[name], value), name
 
 
-def test_cancelled_job_saves_and_does_not_queue_again(config, tmp_path):
+def test_canceled_job_saves_and_does_not_queue_again(config, tmp_path):
     job = Job(config, tmp_path / 'run')
     job.wait_for_training(starts=1)
     run('scancel', job.number)

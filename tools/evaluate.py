@@ -39,7 +39,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 from ibot_mm.checkpoints.literal_config import literal_config
 from ibot_mm.checkpoints.load import CheckpointError, load_checkpoint
-from ibot_mm.datasets import LabelledDataset
+from ibot_mm.datasets import LabeledDataset
 from ibot_mm.evaluation.feature_cache import add_samples
 
 TOOLS = Path(__file__).resolve().parents[0]
@@ -143,9 +143,9 @@ class Data(NamedTuple):
 
 def look_at(data_root: str, subset: str) -> Data:
     """List the images; complains about the data first."""
-    train = LabelledDataset(
+    train = LabeledDataset(
         data_root=data_root, data_prefix='train', subset=subset)
-    val = LabelledDataset(
+    val = LabeledDataset(
         data_root=data_root, data_prefix='val', classes_prefix='train')
     digest = hashlib.sha256()
     for dataset in (train, val):

@@ -130,12 +130,12 @@ def _use_data(cfg: Config, pretraining: Config, data_root: str,
     """Train and test on the images of one folder, at the model's size."""
     test_pipeline = _test_pipeline(cfg, pretraining)
     train = dict(
-        type='ibot_mm.LabelledDataset',
+        type='ibot_mm.LabeledDataset',
         data_root=data_root,
         data_prefix='train',
         subset=subset)
     val = dict(
-        type='ibot_mm.LabelledDataset',
+        type='ibot_mm.LabeledDataset',
         data_root=data_root,
         data_prefix='val',
         classes_prefix='train',
@@ -173,7 +173,7 @@ def protocol_config(protocol: str,
                     workers: int = 2,
                     cache_dir: str | None = None,
                     log: Callable[[str], None] = print) -> Config:
-    """Config of a protocol for a model and a folder of labelled images.
+    """Config of a protocol for a model and a folder of labeled images.
 
     The published config for networks of this width is taken (that of ViT-S/16
     where there is none); model, sizes, classes and data are replaced, and
@@ -183,7 +183,7 @@ def protocol_config(protocol: str,
     Args:
         protocol: One of ``PROTOCOLS``.
         pretraining: Config of the pre-training: its backbone, neck,
-            normalisation and validation transforms are used.
+            normalization and validation transforms are used.
         data_root: Folder with ``train/`` and ``val/``, class folders in each.
         num_classes: Number of classes.
         num_train: Number of training images, that of the subset if there is
@@ -215,7 +215,7 @@ def protocol_config(protocol: str,
             if 'bank_dataloader' in cfg.test_cfg:
                 cfg.test_cfg.bank_dataloader.batch_size = batch_size
         if protocol == 'knn':
-            _limit_neighbours(cfg, num_train, log)
+            _limit_neighbors(cfg, num_train, log)
         return cfg
     if batch_size:
         for name in ('train_dataloader', 'val_dataloader', 'test_dataloader'):
@@ -236,9 +236,9 @@ def protocol_config(protocol: str,
     return cfg
 
 
-def _limit_neighbours(cfg: Config, num_train: int,
+def _limit_neighbors(cfg: Config, num_train: int,
                       log: Callable[[str], None]) -> None:
-    """Leave out numbers of neighbours that the bank does not have."""
+    """Leave out numbers of neighbors that the bank does not have."""
     wanted: Sequence[int] = cfg.test_cfg.protocol.k
     possible = [k for k in wanted if k <= num_train] or [num_train]
     if possible != list(wanted):

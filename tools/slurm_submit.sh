@@ -45,7 +45,7 @@ srun --kill-on-bad-exit=0 --wait=60 --cpus-per-task="${SLURM_CPUS_PER_TASK:-1}" 
 step=$!
 # Only this script gets the signal before the time limit; srun passes it on.
 trap 'signalled=1; kill -USR1 "$step" || :' USR1
-# All processes get this one, when the job is cancelled, requeued or preempted.
+# All processes get this one, when the job is canceled, requeued or preempted.
 trap 'signalled=1' TERM
 signalled=1
 while [ "$signalled" = 1 ]; do
@@ -53,7 +53,7 @@ while [ "$signalled" = 1 ]; do
   signalled=0 code=0
   wait "$step" || code=$?
 done
-# A job that is no longer running was cancelled, or requeued by somebody else.
+# A job that is no longer running was canceled, or requeued by somebody else.
 if [ "$code" = "$interrupted" ] && [ "$(squeue --noheader --job "$SLURM_JOB_ID" --format %T)" = RUNNING ]; then
   scontrol requeue "$SLURM_JOB_ID"
 fi

@@ -18,7 +18,7 @@ train_dataloader = dict(
 # Count the steps, images // 64 an epoch: a small data set wants more epochs.
 train_cfg = dict(max_epochs=100)
 
-# Without labels there is no k-NN during training. With labelled class folders
+# Without labels there is no k-NN during training. With labeled class folders
 # remove these three lines and set data_root of val_dataloader and of
 # val_cfg.bank_dataloader.
 val_cfg = None

@@ -17,11 +17,11 @@ model = dict(
         to_rgb=False),
     backbone=dict(in_channels=6))
 
-# Brightness, contrast, blur and solarisation work on any channels. Saturation,
-# hue and grey are defined for 8-bit colours alone and have to be switched off;
+# Brightness, contrast, blur and solarization work on any channels. Saturation,
+# hue and gray are defined for 8-bit colors alone and have to be switched off;
 # left on, they are an error.
-colour = dict(jitter=(0.4, 0.4, 0., 0.), grey_prob=0.)
-global_crop = dict(size=224, scale=(0.25, 1.0), **colour)
+color = dict(jitter=(0.4, 0.4, 0., 0.), gray_prob=0.)
+global_crop = dict(size=224, scale=(0.25, 1.0), **color)
 train_pipeline = [
     dict(type='ibot_mm.LoadImage', color='unchanged', channels=6),
     dict(
@@ -31,7 +31,7 @@ train_pipeline = [
             dict(**global_crop, blur_prob=0.1, solarize_prob=0.2),
         ],
         local_crops=[
-            dict(num=10, size=96, scale=(0.05, 0.25), blur_prob=0.5, **colour)
+            dict(num=10, size=96, scale=(0.05, 0.25), blur_prob=0.5, **color)
         ],
     ),
     _base_.train_pipeline[2],

@@ -2,7 +2,7 @@ from .checked_coco import CheckedCocoDataset
 from .checked_segmentation import CheckedSegDataset
 from .collate import multi_crop_collate
 from .inaturalist import INaturalist
-from .labelled import LabelledDataset
+from .labeled import LabeledDataset
 from .pretrain import PretrainDataset
 from .samplers import PretrainSampler
 from .transforms import (
@@ -17,7 +17,7 @@ from .transforms import (
 
 __all__ = [
     'BlockMaskGenerator', 'CheckSegLabels', 'CheckedCocoDataset',
-    'CheckedSegDataset', 'INaturalist', 'LabelledDataset', 'LoadImage',
+    'CheckedSegDataset', 'INaturalist', 'LabeledDataset', 'LoadImage',
     'MaskGlobalCrops', 'MultiCrop', 'PretrainDataset', 'PretrainSampler',
     'RGBToBGR', 'RandomMaskGenerator', 'multi_crop_collate'
 ]

@@ -1,4 +1,4 @@
-"""Features of labelled images."""
+"""Features of labeled images."""
 
 import logging
 import time
@@ -66,7 +66,7 @@ def _check(vectors: Tensor, samples: list) -> None:
         if 'gt_label' not in sample:
             raise ValueError(
                 'k-NN and its kin need labels, but the data set gives none: '
-                'point val_dataloader and bank_dataloader at labelled images, '
+                'point val_dataloader and bank_dataloader at labeled images, '
                 'or switch validation off with --no-validate.')
     bad = (~torch.isfinite(vectors).all(1)).nonzero().flatten().tolist()
     if bad:
@@ -82,10 +82,10 @@ def extract_features(encode: Callable[[Tensor], Tensor],
                      preprocessor: nn.Module,
                      dataloader: DataLoader,
                      log_interval: int = 0) -> Features:
-    """Encode a labelled data set; the ranks share the work and the result.
+    """Encode a labeled data set; the ranks share the work and the result.
 
     Args:
-        encode: Maps normalised images (B, C_in, H, W) to vectors (B, C).
+        encode: Maps normalized images (B, C_in, H, W) to vectors (B, C).
         preprocessor: The model's data preprocessor.
         dataloader: This rank's batches, with ``inputs`` and
             ``data_samples``.

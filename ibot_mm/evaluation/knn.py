@@ -49,7 +49,7 @@ def knn_predict(bank: Tensor,
         bank: Vectors of unit length, (N, C).
         bank_labels: Their classes, int64 (N,).
         queries: Vectors of unit length, (M, C).
-        ks: Numbers of neighbours that vote.
+        ks: Numbers of neighbors that vote.
         temperature: Of the votes.
         num_classes: Number of classes.
         topn: How many classes to name.
@@ -59,7 +59,7 @@ def knn_predict(bank: Tensor,
 
     Returns:
         For each k int64 (M, min(topn, num_classes)): classes in falling
-        order of their score, -1 where no neighbour voted for another one.
+        order of their score, -1 where no neighbor voted for another one.
 
     Raises:
         ValueError: k exceeds the size of the bank, a label is out of range,
@@ -82,9 +82,9 @@ def knn_predict(bank: Tensor,
     rankings: dict[int, list] = {k: [] for k in ks}
     for chunk in queries.split(chunk_size):
         chunk = chunk.to(device)
-        similarity, neighbours = _nearest(chunk, bank, max(ks),
+        similarity, neighbors = _nearest(chunk, bank, max(ks),
                                           bank_chunk_size)
-        votes, classes = (similarity / temperature).exp(), labels[neighbours]
+        votes, classes = (similarity / temperature).exp(), labels[neighbors]
         for k in ks:
             scores = votes.new_zeros(len(chunk), num_classes)
             scores.scatter_add_(1, classes[:, :k], votes[:, :k])
@@ -98,7 +98,7 @@ class KNNClassification:
     """Accuracy of weighted k-NN; the ranks share the queries.
 
     Args:
-        k: Numbers of neighbours; one accuracy each.
+        k: Numbers of neighbors; one accuracy each.
         temperature: Of the votes, exp(similarity / temperature).
         topk: Which accuracies to report.
         chunk_size: See :func:`knn_predict`.

@@ -17,7 +17,7 @@ from .features import Features
 class LogisticRegression:
     """Multinomial logistic regression on unit-length features, without bias.
 
-    Minimises the sum of the cross-entropies + lambda / 2 ||W||^2 with
+    Minimizes the sum of the cross-entropies + lambda / 2 ||W||^2 with
     scikit-learn's L-BFGS (C = 1 / lambda). This is our reading of the
     protocol: the procedure that DINO's authors were given divides lambda by
     the number of images, because its solver takes the mean

@@ -148,7 +148,7 @@ def test_sharding(published):
         assert cfg.model.backbone.with_cp and cfg.model.views_per_pass is None
 
 
-def test_optimisation(published):
+def test_optimization(published):
     cfg, row = published
     wrapper = cfg.optim_wrapper
     optimizer = wrapper.optimizer
@@ -191,11 +191,11 @@ def test_augmentations(published):
     assert [v.blur_prob for v in views] == [1.0, 0.1] + [0.5] * local
     assert [v.solarize_prob for v in views] == [0., 0.2] + [0.] * local
     for view in crops.global_crops + crops.local_crops:
-        # Jitter, flip, grey and the rest are the defaults of CropView.
+        # Jitter, flip, gray and the rest are the defaults of CropView.
         assert set(view) <= {'num', 'size', 'scale', 'blur_prob',
                              'solarize_prob'}
     for view in views:
-        assert (view.flip, view.jitter_prob, view.grey_prob) == (0.5, 0.8,
+        assert (view.flip, view.jitter_prob, view.gray_prob) == (0.5, 0.8,
                                                                  0.2)
         assert view.blur_sigma == (0.1, 2.0)
         assert view.ratio == (3 / 4, 4 / 3)

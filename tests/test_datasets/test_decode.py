@@ -72,7 +72,7 @@ def test_cmyk_jpeg():
 
 @pytest.mark.parametrize('mode,fmt', [('L', 'JPEG'), ('L', 'PNG'),
                                       ('LA', 'PNG')])
-def test_grey_has_three_equal_channels(mode, fmt):
+def test_gray_has_three_equal_channels(mode, fmt):
     array = decode_image(encode(picture(mode), fmt))
     assert array.shape == (30, 40, 3)
     assert (np.ptp(array, axis=2) == 0).all()

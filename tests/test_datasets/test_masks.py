@@ -65,7 +65,7 @@ def test_distribution(case):
 
 @pytest.mark.parametrize('case', sorted(CASES))
 def test_shape_of_the_masks(case):
-    """Patches have masked neighbours as often as the official ones do."""
+    """Patches have masked neighbors as often as the official ones do."""
     settings, side, shape = CASES[case]
 
     def clustering(masks):

@@ -1,4 +1,4 @@
-"""Crops and colours against torchvision and Pillow on the same images."""
+"""Crops and colors against torchvision and Pillow on the same images."""
 
 import random
 
@@ -17,7 +17,7 @@ from ibot_mm.datasets.transforms.multi_crop import CropView, resize, sample_box
 
 
 def photo(seed=0, height=150, width=200):
-    """A smooth, colourful image, RGB uint8."""
+    """A smooth, colorful image, RGB uint8."""
     rng = np.random.default_rng(seed)
     image = sum(
         cv2.resize(
@@ -71,9 +71,9 @@ def test_hue(shift):
     assert np.quantile(difference, 0.999) <= 8
 
 
-def test_grey_and_solarize():
+def test_gray_and_solarize():
     assert np.abs(
-        rgb(photometric.to_grey(bgr(RGB))) -
+        rgb(photometric.to_gray(bgr(RGB))) -
         np.asarray(TF.rgb_to_grayscale(PIL, 3))).max() <= 1
     assert np.array_equal(
         rgb(photometric.solarize(bgr(RGB))), np.asarray(ImageOps.solarize(PIL)))
@@ -119,21 +119,21 @@ def statistics(crops):
     for crop in crops:
         crop = np.ascontiguousarray(crop)
         hsv = cv2.cvtColor(crop, cv2.COLOR_RGB2HSV).astype(float)
-        colourful = hsv[..., 1].mean() > 2
+        colorful = hsv[..., 1].mean() > 2
         angle = np.exp(1j * hsv[..., 0] / 90 * np.pi)
         weight = hsv[..., 1] * hsv[..., 2]
         hue = (angle * weight).sum() / max(weight.sum(), 1)
-        grey = crop.mean(2)
-        detail = cv2.Laplacian(grey.astype(np.float32), cv2.CV_32F).std()
+        gray = crop.mean(2)
+        detail = cv2.Laplacian(gray.astype(np.float32), cv2.CV_32F).std()
         rows.append([
-            *crop.mean((0, 1)), grey.std(), hsv[..., 1].mean(), hue.real,
-            hue.imag, np.log(detail + 0.1), float(colourful)
+            *crop.mean((0, 1)), gray.std(), hsv[..., 1].mean(), hue.real,
+            hue.imag, np.log(detail + 0.1), float(colorful)
         ])
     return np.array(rows)
 
 
 NAMES = ['red', 'green', 'blue', 'contrast', 'saturation', 'hue cosine',
-         'hue sine', 'sharpness', 'colourful']
+         'hue sine', 'sharpness', 'colorful']
 VIEWS = dict(
     first=dict(size=48, scale=(0.25, 1.), blur_prob=1.0),
     second=dict(size=48, scale=(0.25, 1.), blur_prob=0.1, solarize_prob=0.2),

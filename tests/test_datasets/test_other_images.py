@@ -26,7 +26,7 @@ from ibot_mm.models import MultiCropDataPreprocessor
 
 RNG = np.random.default_rng(0)
 SIX = RNG.integers(0, 65536, (40, 50, 6), dtype=np.uint16)
-PLAIN = dict(jitter=(0.4, 0.4, 0., 0.), grey_prob=0.)
+PLAIN = dict(jitter=(0.4, 0.4, 0., 0.), gray_prob=0.)
 
 
 def tiff(array, **kwargs) -> bytes:
@@ -38,7 +38,7 @@ def tiff(array, **kwargs) -> bytes:
 
 
 def png(array) -> bytes:
-    """As OpenCV writes it: colours are BGR in memory, RGB in the file."""
+    """As OpenCV writes it: colors are BGR in memory, RGB in the file."""
     return cv2.imencode('.png', array)[1].tobytes()
 
 
@@ -72,9 +72,9 @@ def test_other_formats_are_read_by_pillow():
     assert np.array_equal(decode_unchanged(file.getvalue()), image)
 
 
-def test_16_bits_of_pgm_and_colours_of_palettes():
-    grey = b'P5 50 40 65535 ' + SIX[..., 0].astype('>u2').tobytes()
-    assert np.array_equal(decode_unchanged(grey), SIX[..., :1])
+def test_16_bits_of_pgm_and_colors_of_palettes():
+    gray = b'P5 50 40 65535 ' + SIX[..., 0].astype('>u2').tobytes()
+    assert np.array_equal(decode_unchanged(gray), SIX[..., :1])
     file = io.BytesIO()
     palette = Image.new('P', (4, 3), 1)
     palette.putpalette([0, 0, 0, 10, 20, 30])
@@ -152,26 +152,26 @@ def test_operations_on_16_bits_by_their_formulas():
 @pytest.mark.parametrize('image', [SIX, SIX[..., :3], SIX[..., :1],
                                    (SIX >> 8).astype(np.uint8)],
                          ids=['6x16', '3x16', '1x16', '6x8'])
-def test_colours_that_do_not_apply_are_an_error_not_skipped(image):
+def test_colors_that_do_not_apply_are_an_error_not_skipped(image):
     views = dict(size=16, scale=(0.5, 1.), blur_prob=1., solarize_prob=1.)
     crops = MultiCrop([dict(**views, **PLAIN), dict(**views, **PLAIN)])
     result = crops(dict(img=image, rng=random.Random(0)))['global_crops']
     assert all(crop.shape == (16, 16, image.shape[2]) and
                crop.dtype == image.dtype for crop in result)
     # However improbable an operation is, the first image shows the mistake.
-    for wrong in (dict(jitter=(0.4, 0.4, 0., 0.1), grey_prob=0.),
-                  dict(jitter=(0.4, 0.4, 0.2, 0.), grey_prob=0.,
+    for wrong in (dict(jitter=(0.4, 0.4, 0., 0.1), gray_prob=0.),
+                  dict(jitter=(0.4, 0.4, 0.2, 0.), gray_prob=0.,
                        jitter_prob=1e-9),
-                  dict(jitter=None, grey_prob=1e-9)):
+                  dict(jitter=None, gray_prob=1e-9)):
         crops = MultiCrop([dict(views, **wrong)] * 2)
-        with pytest.raises(TypeError, match=r'grey need 8-bit .* got '
+        with pytest.raises(TypeError, match=r'gray need 8-bit .* got '
                            f'{image.shape[2]} channels of {image.dtype}'):
             crops(dict(img=image, rng=random.Random(0)))
 
 
 def test_batch_keeps_the_values():
     crops = MultiCrop([dict(size=(40, 50), scale=(1., 1.), flip=0.,
-                            ratio=(1.25, 1.25), jitter=None, grey_prob=0.)])
+                            ratio=(1.25, 1.25), jitter=None, gray_prob=0.)])
     sample = crops(dict(img=SIX.copy(), rng=random.Random(0)))
     sample['masks'] = np.zeros((1, 2, 2), bool)
     batch = multi_crop_collate([sample])

@@ -80,9 +80,9 @@ def flat(batches):
 
 
 def test_class_folders_flat_folder_and_list_file(folder, tmp_path):
-    labelled = dataset(folder, with_label=True)
-    assert len(labelled) == 12
-    assert labelled.metainfo['classes'] == ('class0', 'class1', 'class2')
+    labeled = dataset(folder, with_label=True)
+    assert len(labeled) == 12
+    assert labeled.metainfo['classes'] == ('class0', 'class1', 'class2')
     nested = dataset(folder)
     assert len(nested) == 12
     single = dataset(folder / 'class1')
@@ -94,7 +94,7 @@ def test_class_folders_flat_folder_and_list_file(folder, tmp_path):
     listing.write_text('class0/0.png 0\nclass2/5.png 2\n')
     listed = dataset(folder, ann_file=str(listing), with_label=True)
     assert [listed.get_data_info(i)['gt_label'] for i in (0, 1)] == [0, 2]
-    for data in (labelled, nested, single, listed):
+    for data in (labeled, nested, single, listed):
         sample = data[SampleIndex(0, epoch=2, seed=0)]
         assert [c.shape for c in sample['global_crops']] == [(32, 32, 3)] * 2
 

@@ -157,7 +157,7 @@ def test_variables_of_any_name_pass():
     names = dict.fromkeys(
         'tta_model tta_pipeline img_scales backend_args dataset_type '
         'data_root vis_backends train_pipeline text_cfg vae_cfg emb_cfg '
-        'data colour loader bank_dataloader eval_dataloader '
+        'data color loader bank_dataloader eval_dataloader '
         'train_dataloader2 optim_wrapper_1 word_dir2 schedule mode '
         'num_classes max_epochs base_lr custom_hook_list'.split(), 1)
     names['eval_cfg'] = names['models'] = names['syncbn'] = dict(type='BN')
@@ -258,11 +258,11 @@ def test_short_names_at_the_top(changes):
      'BlockMaskGenerator', 'ratio'),
     ('val_dataloader.dataset.pipeline.1.interpolatoin', 'Resize',
      'interpolation'),
-    ('val_dataloader.dataset.class_prefix', 'LabelledDataset',
+    ('val_dataloader.dataset.class_prefix', 'LabeledDataset',
      'classes_prefix'),
     ('val_cfg.temprature', 'KNNValLoop', 'temperature'),
     ('val_cfg.bank_dataloader.num_worker', 'DataLoader', 'num_workers'),
-    ('val_cfg.bank_dataloader.dataset.subst', 'LabelledDataset', 'subset'),
+    ('val_cfg.bank_dataloader.dataset.subst', 'LabeledDataset', 'subset'),
     ('train_cfg.max_epoch', 'PretrainLoop', 'max_epochs'),
     ('optim_wrapper.optimiser', 'PretrainOptimWrapper', 'optimizer'),
     ('optim_wrapper.optimizer.wieght_decay', 'AdamW', 'weight_decay'),

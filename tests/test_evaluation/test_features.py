@@ -92,10 +92,10 @@ def test_cache_names_depend_on_everything(cache):
     with torch.no_grad():
         model.weight[0, 0] += 1e-6
     names.add(cache.path(model, 'x', Numbers()))
-    relabelled = Numbers()
-    relabelled.get_data_info = lambda i: dict(
+    relabeled = Numbers()
+    relabeled.get_data_info = lambda i: dict(
         img_path=f'folder/{i}.png', gt_label=0)
-    names.add(cache.path(model, 'x', relabelled))
+    names.add(cache.path(model, 'x', relabeled))
     assert len(names) == 5
 
 
@@ -126,8 +126,8 @@ def test_settings_tell_models_of_equal_weights_apart():
 
 
 def test_transforms_of_wrapped_data_sets_count():
-    inner = dict(type='LabelledDataset', pipeline=[dict(type='A')])
-    other = dict(type='LabelledDataset', pipeline=[dict(type='B')])
+    inner = dict(type='LabeledDataset', pipeline=[dict(type='A')])
+    other = dict(type='LabeledDataset', pipeline=[dict(type='B')])
     first, second = (FeatureTestLoop._recipe(dict(dataset=dict(
         type='ConcatDataset', datasets=[dataset])))
         for dataset in (inner, other))

@@ -28,7 +28,7 @@ def test_equals_the_official_classifier(chunks):
 
 
 def test_the_protocol_reports_the_same():
-    """All k at once, from vectors that are not normalised yet."""
+    """All k at once, from vectors that are not normalized yet."""
     arrays = golden.load('knn')
     scale = torch.rand(830, 1) + 0.5
     bank = Features(golden.tensor('knn', 'train_x') * scale[:600],
@@ -42,7 +42,7 @@ def test_the_protocol_reports_the_same():
 
 
 def test_votes_by_hand():
-    """One near neighbour outvotes two far ones, or not, by temperature."""
+    """One near neighbor outvotes two far ones, or not, by temperature."""
     bank = torch.tensor([[1., 0.], [0., 1.], [0., 1.]])
     labels = torch.tensor([0, 1, 1])
     query = torch.tensor([[0.8, 0.6]])
@@ -58,7 +58,7 @@ def test_classes_without_a_vote_are_not_named():
     assert ranking[1].tolist() == [[0, -1, -1]]
 
 
-def test_fewer_queries_than_neighbours():
+def test_fewer_queries_than_neighbors():
     """The official classifier fails below 100 queries."""
     bank = torch.nn.functional.normalize(torch.randn(300, 8), dim=1)
     labels = torch.arange(300) % 3

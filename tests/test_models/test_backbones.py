@@ -223,7 +223,7 @@ def test_mask_replaces_the_embedding_of_masked_patches_only(vit):
     IBOTViT('tiny', with_mask_token=True),
     IBOTSwin('tiny', with_mask_token=True)
 ])
-def test_initialisation(model):
+def test_initialization(model):
     model.init_weights()
     state = model.state_dict()
     for name, value in state.items():

@@ -122,7 +122,7 @@ def test_sinkhorn_knopp_bears_large_logits_and_no_tokens():
     assert sinkhorn_knopp(torch.zeros(0, 3), 0.04).shape == (0, 3)
 
 
-def test_head_with_sinkhorn_knopp_has_no_moving_centre():
+def test_head_with_sinkhorn_knopp_has_no_moving_center():
     model = build_model(head=dict(centering='sinkhorn_knopp'))
     center = model.head.center.clone()
     losses = model.loss(batch(8)['inputs'])

@@ -19,7 +19,7 @@ COCO_SPLITS = [('train2017', 'training'), ('val2017', 'validation')]
 
 @pytest.fixture(scope='module')
 def tool():
-    """The script as a module; it imports its neighbour."""
+    """The script as a module; it imports its neighbor."""
     sys.path.insert(0, str(TOOLS))
     try:
         import make_shapes

@@ -87,15 +87,15 @@ class TorchvisionPipeline:
     def __init__(self, clock: Clock) -> None:
         self.clock = clock
         jitter = transforms.ColorJitter(0.4, 0.4, 0.2, 0.1)
-        self.jitter = clock.wrap('colour jitter', jitter)
-        self.grey = clock.wrap(
-            'grey', lambda x: transforms.functional.rgb_to_grayscale(x, 3))
+        self.jitter = clock.wrap('color jitter', jitter)
+        self.gray = clock.wrap(
+            'gray', lambda x: transforms.functional.rgb_to_grayscale(x, 3))
         self.blur = clock.wrap(
             'blur', lambda x: x.filter(
                 ImageFilter.GaussianBlur(random.uniform(0.1, 2.0))))
         self.solarize = clock.wrap('solarize', ImageOps.solarize)
         self.tensor = clock.wrap(
-            'tensor and normalise',
+            'tensor and normalize',
             transforms.Compose([
                 transforms.ToTensor(),
                 transforms.Normalize(MEAN, STD),
@@ -118,7 +118,7 @@ class TorchvisionPipeline:
         if random.random() < 0.8:
             crop = self.jitter(crop)
         if random.random() < 0.2:
-            crop = self.grey(crop)
+            crop = self.gray(crop)
         if random.random() < blur:
             crop = self.blur(crop)
         if random.random() < solarize:
@@ -164,7 +164,7 @@ def timed_operations(clock: Clock):
     """Time the parts of ``MultiCrop`` while the block runs."""
     resize = multi_crop_module.resize
     names = dict(
-        to_grey='grey', gaussian_blur='blur', solarize='solarize')
+        to_gray='gray', gaussian_blur='blur', solarize='solarize')
     saved = {name: getattr(multi_crop_module, name) for name in names}
     jitter = photometric.ColorJitter.__call__
 
@@ -176,7 +176,7 @@ def timed_operations(clock: Clock):
     multi_crop_module.resize = timed_resize
     for name, label in names.items():
         setattr(multi_crop_module, name, clock.wrap(label, saved[name]))
-    photometric.ColorJitter.__call__ = clock.wrap('colour jitter', jitter)
+    photometric.ColorJitter.__call__ = clock.wrap('color jitter', jitter)
     try:
         yield
     finally:

@@ -3,7 +3,7 @@
 The same weights and losses as ``IBOT.loss``, computed the way the official
 code does: one backbone pass for each size of crop, every token of every crop
 through the projection head and the prototypes in student and teacher, the
-centres from all those logits, and a log-softmax for each pair of views.
+centers from all those logits, and a log-softmax for each pair of views.
 """
 
 
@@ -38,11 +38,11 @@ def move_centers(head: nn.Module, cls: Tensor, patch: Tensor) -> None:
 
 
 def dense_loss(model: nn.Module, inputs: dict) -> dict[str, Tensor]:
-    """Losses of ``IBOT.loss``; moves the centres too.
+    """Losses of ``IBOT.loss``; moves the centers too.
 
     Args:
         model: An ``IBOT``.
-        inputs: What ``multi_crop_collate`` describes, normalised.
+        inputs: What ``multi_crop_collate`` describes, normalized.
 
     Returns:
         ``loss_cls`` and ``loss_patch``.

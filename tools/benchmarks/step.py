@@ -3,7 +3,7 @@
 Each variant lives in a process of its own, which the other does not disturb:
 its peak memory is that of the step alone. Steps are timed in turns, on the
 same random crops and masks, with forward, backward, optimizer, teacher and
-centres. The dense step (``dense_step.py``) computes the same losses as the
+centers. The dense step (``dense_step.py``) computes the same losses as the
 official code does; the two must agree before anything is timed.
 
     python tools/benchmarks/step.py                       # ViT-S/16, batch 8
@@ -52,7 +52,7 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument(
         '--peak-tflops', type=float,
         help='dense peak of the device in this precision (e.g. 989 for '
-        'bfloat16 on an H100 or H200), for the utilisation')
+        'bfloat16 on an H100 or H200), for the utilization')
     parser.add_argument(
         '--cfg-options', nargs='+', default=[], metavar='KEY=VALUE',
         help='settings that replace those of the config')
@@ -305,9 +305,9 @@ def report(args: argparse.Namespace, results: dict[str, dict]) -> None:
     if args.peak_tflops:
         row('TFLOP a step', [f'{r["flops"] / 1e12:.2f}'
                              for r in results.values()])
-        # Utilisation counts the operations our step needs, for both.
+        # Utilization counts the operations our step needs, for both.
         useful = min(r['flops'] for r in results.values())
-        row('model FLOP utilisation', [
+        row('model FLOP utilization', [
             f'{useful / r["seconds"] / args.peak_tflops / 1e12:.1%}'
             for r in results.values()])
     parts = dict.fromkeys(p for r in results.values() for p in r['parts'])
@@ -317,7 +317,7 @@ def report(args: argparse.Namespace, results: dict[str, dict]) -> None:
                           else 'inside else' for r in results.values()])
     if {'dense', 'ours'} <= set(results):
         dense, ours = results['dense'], results['ours']
-        # Pairs of neighbouring steps: the machine's own pace drifts.
+        # Pairs of neighboring steps: the machine's own pace drifts.
         ratio = statistics.median(
             d / o for d, o in zip(dense['all'], ours['all']))
         print(f'\nours is {ratio:.2f}x as fast (median over pairs of steps) '

@@ -1,9 +1,9 @@
 """Draw one scene of the shapes data set.
 
 A class is an outline, a texture and a pair of hues together. What is left
-free is what crops and colour jitter teach a network to ignore (position,
+free is what crops and color jitter teach a network to ignore (position,
 scale, rotation, lighting) and clutter, which is drawn anew at every place.
-Hues are shared between classes, so mean colour says little.
+Hues are shared between classes, so mean color says little.
 """
 
 import colorsys
@@ -21,11 +21,11 @@ SIDE = 160, 320
 NUM_MAIN, MAIN_RADIUS = (3, 7), (0.20, 0.38)
 # Objects of other classes.
 NUM_OTHER, OTHER_RADIUS = (1, 3), (0.07, 0.11)
-# Patches of colour in the background, for each 100 x 100 pixels.
+# Patches of color in the background, for each 100 x 100 pixels.
 CLUTTER_DENSITY = 14
 # Length of a texture's period as a share of the object's radius.
 PERIOD = 0.55, 0.8
-# Lighting: gain, gamma, strength of the shading and colour cast.
+# Lighting: gain, gamma, strength of the shading and color cast.
 GAIN, GAMMA, SHADING, CAST = (0.7, 1.2), (0.8, 1.25), 0.4, 0.05
 # Hue (part of a turn) may stray this far from the class's own.
 HUE_JITTER = 0.02
@@ -44,7 +44,7 @@ def _cell(x: ndarray) -> ndarray:
     return x - np.floor(x) - 0.5
 
 
-# Each maps coordinates in periods to a value above 0 where the second colour
+# Each maps coordinates in periods to a value above 0 where the second color
 # of the class shows.
 TEXTURES: list[tuple[str, Callable[[ndarray, ndarray], ndarray]]] = [
     ('striped', lambda u, v: _wave(u)),
@@ -90,8 +90,8 @@ OUTLINES: list[tuple[str, Callable[[ndarray], ndarray]]] = [
     ('bone', lambda t: 0.55 + 0.4 * np.cos(2 * t)**2 * np.abs(np.cos(t))),
 ]
 
-# Two colours whose mean is grey: three pairs of opposite hues, further apart
-# than the published colour jitter (0.1 of a turn) moves them, and black with
+# Two colors whose mean is gray: three pairs of opposite hues, further apart
+# than the published color jitter (0.1 of a turn) moves them, and black with
 # white. Each palette serves three classes.
 _PALETTES = [0.0, 1 / 6, 1 / 3, None] * 3
 MAX_CLASSES = len(TEXTURES)
@@ -136,9 +136,9 @@ class Scene(NamedTuple):
     instances: list[Instance]
 
 
-def _colours(rng: np.random.Generator,
+def _colors(rng: np.random.Generator,
              hue: float | None) -> list[ndarray]:
-    """Both BGR colours of a palette, 0 to 1; hue None is black and white."""
+    """Both BGR colors of a palette, 0 to 1; hue None is black and white."""
     if hue is None:
         dark = rng.uniform(0.05, 0.15)
         return [np.float32([value] * 3) for value in (1 - dark, dark)]
@@ -152,27 +152,27 @@ def _colours(rng: np.random.Generator,
 
 def _background(rng: np.random.Generator, height: int,
                 width: int) -> ndarray:
-    """Patches of any colour: the same statistics everywhere."""
+    """Patches of any color: the same statistics everywhere."""
     canvas = np.full((height, width, 3), 128, np.uint8)
     for _ in range(CLUTTER_DENSITY * height * width // 10000):
-        centre = rng.integers(0, width), rng.integers(0, height)
+        center = rng.integers(0, width), rng.integers(0, height)
         axes = rng.integers(4, 30, 2)
         value = colorsys.hsv_to_rgb(rng.random(), rng.uniform(0.1, 0.9),
                                     rng.uniform(0.2, 1.0))
-        colour = [int(255 * c) for c in value]
+        color = [int(255 * c) for c in value]
         if rng.random() < 0.5:
-            cv2.ellipse(canvas, tuple(map(int, centre)),
+            cv2.ellipse(canvas, tuple(map(int, center)),
                         tuple(map(int, axes)), float(rng.uniform(0, 180)), 0,
-                        360, colour, -1, cv2.LINE_AA)
+                        360, color, -1, cv2.LINE_AA)
         else:
-            corners = rng.uniform(-1, 1, (4, 2)) * axes + centre
-            cv2.fillPoly(canvas, [corners.astype(np.int32)], colour,
+            corners = rng.uniform(-1, 1, (4, 2)) * axes + center
+            cv2.fillPoly(canvas, [corners.astype(np.int32)], color,
                          cv2.LINE_AA)
     return canvas.astype(np.float32) / 255
 
 
 def _draw_object(rng: np.random.Generator, canvas: ndarray, label: int,
-                 centre: ndarray, radius: float) -> ndarray:
+                 center: ndarray, radius: float) -> ndarray:
     """Draw an object on the canvas; returns its mask (H, W), bool."""
     height, width = canvas.shape[:2]
     angle, stretch = rng.uniform(0, 2 * np.pi), rng.uniform(0.85, 1.18)
@@ -180,7 +180,7 @@ def _draw_object(rng: np.random.Generator, canvas: ndarray, label: int,
     r = OUTLINES[label][1](t) * radius
     cos, sin = np.cos(angle), np.sin(angle)
     x, y = r * np.cos(t) * stretch, r * np.sin(t) / stretch
-    outline = np.stack([cos * x - sin * y, sin * x + cos * y], 1) + centre
+    outline = np.stack([cos * x - sin * y, sin * x + cos * y], 1) + center
     cover = np.zeros((height, width), np.uint8)
     cv2.fillPoly(cover, [np.round(outline * 8).astype(np.int32)], 255,
                  cv2.LINE_AA, 3)
@@ -190,14 +190,14 @@ def _draw_object(rng: np.random.Generator, canvas: ndarray, label: int,
     box = slice(top, top + h), slice(left, left + w)
     rows, columns = np.mgrid[box].astype(np.float32)
     period = rng.uniform(*PERIOD) * radius
-    u = (cos * (columns - centre[0]) + sin * (rows - centre[1])) / period
-    v = (cos * (rows - centre[1]) - sin * (columns - centre[0])) / period
+    u = (cos * (columns - center[0]) + sin * (rows - center[1])) / period
+    v = (cos * (rows - center[1]) - sin * (columns - center[0])) / period
     if TEXTURES[label][0] not in ('ringed', 'rayed', 'swirled'):
         u, v = u + rng.random(), v + rng.random()
-    # Either colour may be the ground, so that they mean grey over objects.
+    # Either color may be the ground, so that they mean gray over objects.
     first, second = rng.permutation(
-        _colours(rng, _PALETTES[label]))
-    # A soft edge between the colours, about a pixel wide.
+        _colors(rng, _PALETTES[label]))
+    # A soft edge between the colors, about a pixel wide.
     share = np.clip(TEXTURES[label][1](u, v) * 6 + 0.5, 0, 1)[..., None]
     alpha = cover[box][..., None] / np.float32(255)
     canvas[box] += alpha * (first + share * (second - first) - canvas[box])
@@ -205,7 +205,7 @@ def _draw_object(rng: np.random.Generator, canvas: ndarray, label: int,
 
 
 def _light(rng: np.random.Generator, image: ndarray) -> ndarray:
-    """Gain, gamma, a directional shade and a colour cast; uint8."""
+    """Gain, gamma, a directional shade and a color cast; uint8."""
     height, width = image.shape[:2]
     direction = rng.uniform(0, 2 * np.pi)
     rows = np.linspace(-1, 1, height, dtype=np.float32)[:, None]
@@ -221,7 +221,7 @@ def _light(rng: np.random.Generator, image: ndarray) -> ndarray:
 
 def _plan(rng: np.random.Generator, label: int, num_classes: int,
           size: ndarray) -> list[tuple[int, ndarray, float, int]]:
-    """Objects from back to front: (label, centre, radius, group)."""
+    """Objects from back to front: (label, center, radius, group)."""
     short = size.min()
     plan, group = [], 0
     others = [c for c in range(num_classes) if c != label] or [label]
@@ -261,8 +261,8 @@ def draw_scene(seed: int, split: int, index: int, num_classes: int) -> Scene:
     canvas = _background(rng, height, width)
     plan = _plan(rng, label, num_classes, np.array([width, height]))
     groups = np.full((height, width), -1, np.int16)
-    for kind, centre, radius, group in plan:
-        groups[_draw_object(rng, canvas, kind, centre, radius)] = group
+    for kind, center, radius, group in plan:
+        groups[_draw_object(rng, canvas, kind, center, radius)] = group
     instances = []
     members = [group for *_, group in plan]
     for kind, _, _, group in {p[-1]: p for p in plan}.values():

@@ -76,7 +76,7 @@ def plot_curves(work_dir: Path, rows: dict[str, list[float]],
               if 'knn/top1' in e]
     right.plot(*zip(*points), marker='.', label='teacher')
     for name, style in (('untrained network', '--'), ('raw pixels', ':')):
-        right.axhline(rows[name][0], linestyle=style, color='grey',
+        right.axhline(rows[name][0], linestyle=style, color='gray',
                       label=name)
     right.set(xlabel='iteration', ylabel='k-NN top-1 (%)')
     for axes in (left, right):

@@ -21,7 +21,7 @@ from ibot_mm.datasets.transforms import decode_image
 HEIGHT, GAP = 160, 6
 
 
-def unnormalise(images: torch.Tensor, preprocessor) -> np.ndarray:
+def unnormalize(images: torch.Tensor, preprocessor) -> np.ndarray:
     """(B, 3, H, W) as the model gets them -> (B, H, W, 3) uint8 BGR."""
     if preprocessor.normalize:
         images = images * preprocessor.std + preprocessor.mean
@@ -82,7 +82,7 @@ def draw_batch(cfg: Config, count: int, epoch: int = 0) -> np.ndarray:
     inputs = preprocessor(multi_crop_collate(samples))['inputs']
     masks = inputs['mask'].numpy()
     groups = [inputs['global_crops'], *inputs['local_crops']]
-    groups = [unnormalise(group, preprocessor) for group in groups]
+    groups = [unnormalize(group, preprocessor) for group in groups]
 
     rows = []
     for i, index in enumerate(indices):

@@ -9,7 +9,7 @@ right. Other images: the prediction.
         --out OUT --images photo.jpg my_photos/
 
 On small images MMDetection's lines are thick; set their width with
-``--cfg-options visualizer.line_width=1``. MMSegmentation's colours hide the
+``--cfg-options visualizer.line_width=1``. MMSegmentation's colors hide the
 image less with ``--cfg-options visualizer.alpha=0.5``.
 """
 
@@ -137,10 +137,10 @@ def build_dataset(cfg: Config, annotated: bool) -> BaseDataset:
     return DATASETS.build(settings)
 
 
-def distinct_colours(count: int) -> list[tuple[int, int, int]]:
-    """Colours (R, G, B) that are far apart, always the same ones.
+def distinct_colors(count: int) -> list[tuple[int, int, int]]:
+    """Colors (R, G, B) that are far apart, always the same ones.
 
-    Each is the colour of a grid, without the dark and grey ones, that differs
+    Each is the color of a grid, without the dark and gray ones, that differs
     most from those before it. After all 168 they begin again.
     """
     levels = np.linspace(0, 255, 6).astype(int).tolist()
@@ -157,9 +157,9 @@ def distinct_colours(count: int) -> list[tuple[int, int, int]]:
 
 
 def with_palette(dataset: BaseDataset, settings: dict) -> dict[str, Any]:
-    """Metainfo of a data set with a colour for each class.
+    """Metainfo of a data set with a color for each class.
 
-    The hosts make up colours where there are none, and keep those of COCO
+    The hosts make up colors where there are none, and keep those of COCO
     when the classes are others; both can look the same.
 
     Args:
@@ -171,7 +171,7 @@ def with_palette(dataset: BaseDataset, settings: dict) -> dict[str, Any]:
     has_palette = 'palette' in (settings.get('metainfo') or {}) or (
         'palette' in own and set(classes) <= set(own.get('classes') or ()))
     if classes and not has_palette:
-        meta['palette'] = distinct_colours(len(classes))
+        meta['palette'] = distinct_colors(len(classes))
     return meta
 
 
@@ -210,7 +210,7 @@ def draw_image(model: nn.Module, dataset: BaseDataset, info: dict,
         raise ValueError(f'"{info["img_path"]}" {error}.') from error
     sample = model.test_step(pseudo_collate([dataset.pipeline(info)]))[0]
     options = dict(pred_score_thr=score_thr) if is_detector(model) else {}
-    # Colours of instances are jittered at random.
+    # Colors of instances are jittered at random.
     np.random.seed(0)
     visualizer.add_datasample(
         out.stem, image[..., ::-1].copy(), sample, draw_gt=draw_gt,

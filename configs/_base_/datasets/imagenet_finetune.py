@@ -1,6 +1,6 @@
 # ImageNet-1K for fine-tuning: RandAugment m9-mstd0.5-inc1 and erasing of
 # patches of noise, as timm's training transforms. The release also passes
-# colour jitter 0.4, which timm does not apply beside RandAugment. Tests take
+# color jitter 0.4, which timm does not apply beside RandAugment. Tests take
 # the central 224 of 256 (bilinear).
 _base_ = 'imagenet_linear.py'
 

@@ -19,7 +19,7 @@ test_dataloader = dict(
     num_workers=10,
     sampler=dict(type='DefaultSampler', shuffle=False, round_up=False),
     dataset=dict(
-        type='ibot_mm.LabelledDataset',
+        type='ibot_mm.LabeledDataset',
         data_root=data_root,
         data_prefix='val',
         classes_prefix='train',
@@ -29,7 +29,7 @@ bank_dataloader = dict(
     num_workers=10,
     sampler=dict(type='DefaultSampler', shuffle=False, round_up=False),
     dataset=dict(
-        type='ibot_mm.LabelledDataset',
+        type='ibot_mm.LabeledDataset',
         data_root=data_root,
         data_prefix='train',
         pipeline=test_pipeline))

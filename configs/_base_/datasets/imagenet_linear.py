@@ -20,7 +20,7 @@ train_dataloader = dict(
     pin_memory=True,
     sampler=dict(type='DefaultSampler', shuffle=True),
     dataset=dict(
-        type='ibot_mm.LabelledDataset',
+        type='ibot_mm.LabeledDataset',
         data_root=data_root,
         data_prefix='train',
         num_classes=1000,
@@ -44,7 +44,7 @@ val_dataloader = dict(
     pin_memory=True,
     sampler=dict(type='DefaultSampler', shuffle=False, round_up=False),
     dataset=dict(
-        type='ibot_mm.LabelledDataset',
+        type='ibot_mm.LabeledDataset',
         data_root=data_root,
         data_prefix='val',
         classes_prefix='train',

@@ -54,7 +54,7 @@ def _to_8_bit(values: np.ndarray) -> Image.Image:
 def decode_image(data: bytes) -> np.ndarray:
     """Decode an image file of any usual kind.
 
-    Grey, palette, CMYK, RGBA and 16-bit images become 8-bit BGR; EXIF
+    Gray, palette, CMYK, RGBA and 16-bit images become 8-bit BGR; EXIF
     orientation is applied; an alpha channel is dropped.
 
     Args:
@@ -108,7 +108,7 @@ def _read_png(data: bytes) -> np.ndarray:
 
 
 def _read_other(data: bytes) -> np.ndarray:
-    """What Pillow reads; palettes as their colours."""
+    """What Pillow reads; palettes as their colors."""
     with Image.open(io.BytesIO(data)) as image:
         image = ImageOps.exif_transpose(image)
         if image.mode == 'P':
@@ -125,7 +125,7 @@ def decode_unchanged(data: bytes) -> np.ndarray:
     Pages or planes of a TIFF file are its channels. Nothing is converted:
     channels have the order of the file (so 3 of them are usually RGB, unlike
     the BGR of :func:`decode_image`), 16-bit values keep their range. Only
-    palettes, and grey PNG files with alpha, become colours.
+    palettes, and gray PNG files with alpha, become colors.
 
     Args:
         data: Contents of the file.

@@ -13,7 +13,7 @@ from numpy import ndarray
 
 from ibot_mm.registry import TRANSFORMS
 
-from .photometric import ColorJitter, gaussian_blur, is_bgr, solarize, to_grey
+from .photometric import ColorJitter, gaussian_blur, is_bgr, solarize, to_gray
 
 
 def sample_box(height: int, width: int, scale: Sequence[float],
@@ -63,7 +63,7 @@ def resize(image: ndarray, size: tuple[int, int]) -> ndarray:
     """
     if image.shape[:2] == tuple(size):
         return image.copy()
-    # Channels-last uint8 is torch's vectorised path; for torch to see that
+    # Channels-last uint8 is torch's vectorized path; for torch to see that
     # layout the batch dimension needs a stride, which [None] would not set.
     # NumPy copies a view and moves axes faster than torch does.
     wide = image.dtype == np.uint16
@@ -81,10 +81,10 @@ class CropView:
     """One kind of crop and its augmentations.
 
     The order is that of the paper: random resized crop, horizontal flip,
-    colour jitter, grey, blur, solarisation. Saturation, hue and grey are
+    color jitter, gray, blur, solarization. Saturation, hue and gray are
     defined for 8-bit images of 3 channels alone; for others they have to be
     switched off by ``jitter=(brightness, contrast, 0, 0)`` (or None) and
-    ``grey_prob=0``.
+    ``gray_prob=0``.
 
     Args:
         num: How many crops of this kind an image gets.
@@ -94,10 +94,10 @@ class CropView:
         flip: Probability of a horizontal flip.
         jitter: Brightness, contrast, saturation and hue; None for none.
         jitter_prob: Probability of the jitter.
-        grey_prob: Probability of grey.
+        gray_prob: Probability of gray.
         blur_prob: Probability of a blur.
         blur_sigma: Range of the blur's standard deviation in pixels.
-        solarize_prob: Probability of solarisation.
+        solarize_prob: Probability of solarization.
     """
 
     def __init__(self,
@@ -108,7 +108,7 @@ class CropView:
                  flip: float = 0.5,
                  jitter: Sequence[float] | None = (0.4, 0.4, 0.2, 0.1),
                  jitter_prob: float = 0.8,
-                 grey_prob: float = 0.2,
+                 gray_prob: float = 0.2,
                  blur_prob: float = 0.,
                  blur_sigma: tuple[float, float] = (0.1, 2.0),
                  solarize_prob: float = 0.) -> None:
@@ -122,25 +122,25 @@ class CropView:
         self.flip = flip
         self.jitter = ColorJitter(*jitter) if jitter else None
         self.jitter_prob = jitter_prob
-        self.grey_prob = grey_prob
+        self.gray_prob = gray_prob
         self.blur_prob = blur_prob
         self.blur_sigma = tuple(blur_sigma)
         self.solarize_prob = solarize_prob
         self.needs_bgr = (self.jitter is not None and self.jitter.needs_bgr
-                          and jitter_prob > 0) or grey_prob > 0
+                          and jitter_prob > 0) or gray_prob > 0
 
     def __call__(self, image: ndarray, rng: random.Random) -> ndarray:
         """One crop (h, w, C) of an image (H, W, C), uint8 or uint16.
 
         Raises:
-            TypeError: A colour operation is on that the image does not allow.
+            TypeError: A color operation is on that the image does not allow.
         """
         if self.needs_bgr and not is_bgr(image):
             raise TypeError(
-                'MultiCrop: saturation, hue and grey need 8-bit images of 3 '
+                'MultiCrop: saturation, hue and gray need 8-bit images of 3 '
                 f'channels, got {image.shape[2]} channels of {image.dtype}; '
                 'set jitter=(brightness, contrast, 0, 0) or None, and '
-                'grey_prob=0, in every crop.')
+                'gray_prob=0, in every crop.')
         top, left, h, w = sample_box(*image.shape[:2], self.scale, self.ratio,
                                      rng)
         crop = resize(image[top:top + h, left:left + w], self.size)
@@ -148,8 +148,8 @@ class CropView:
             crop = cv2.flip(crop, 1).reshape(crop.shape)
         if self.jitter and rng.random() < self.jitter_prob:
             crop = self.jitter(crop, rng)
-        if rng.random() < self.grey_prob:
-            crop = to_grey(crop)
+        if rng.random() < self.gray_prob:
+            crop = to_gray(crop)
         if rng.random() < self.blur_prob:
             crop = gaussian_blur(crop, rng.uniform(*self.blur_sigma))
         if rng.random() < self.solarize_prob:

@@ -1,9 +1,9 @@
-"""Colour operations on BGR arrays, as torchvision does them on images.
+"""Color operations on BGR arrays, as torchvision does them on images.
 
 On 8-bit images of 3 channels each is the operation Pillow or torchvision
 defines, computed with lookup tables or OpenCV; results differ from Pillow's by
-rounding only. Brightness, contrast, solarisation and blur also take 16-bit
-images and any number of channels; saturation, hue and grey do not.
+rounding only. Brightness, contrast, solarization and blur also take 16-bit
+images and any number of channels; saturation, hue and gray do not.
 """
 
 import itertools
@@ -15,8 +15,8 @@ from numpy import ndarray
 
 _SOLARIZE = np.array([v if v < 128 else 255 - v for v in range(256)], np.uint8)
 _LUMA = (0.114, 0.587, 0.299)  # weights of blue, green and red
-_TO_GREY = np.array([_LUMA] * 3)
-_FROM_GREY = np.eye(3) - _TO_GREY
+_TO_GRAY = np.array([_LUMA] * 3)
+_FROM_GRAY = np.eye(3) - _TO_GRAY
 
 
 def is_bgr(image: ndarray) -> bool:
@@ -40,7 +40,7 @@ def adjust_contrast(image: ndarray, factor: float) -> ndarray:
     """Blend with the mean luma; without 3 channels, with the mean value."""
     if image.shape[2] != 3:
         return _scaled_about(image, factor, int(image.mean() + 0.5))
-    # The luma of the mean colour is the mean luma, for less work.
+    # The luma of the mean color is the mean luma, for less work.
     blue, green, red, _ = cv2.sumElems(image)
     mean = (_LUMA[0] * blue + _LUMA[1] * green +
             _LUMA[2] * red) / (image.shape[0] * image.shape[1])
@@ -49,7 +49,7 @@ def adjust_contrast(image: ndarray, factor: float) -> ndarray:
 
 def adjust_saturation(image: ndarray, factor: float) -> ndarray:
     """Blend with the luma of each pixel."""
-    return cv2.transform(image, _TO_GREY + factor * _FROM_GREY)
+    return cv2.transform(image, _TO_GRAY + factor * _FROM_GRAY)
 
 
 def adjust_hue(image: ndarray, shift: float) -> ndarray:
@@ -70,7 +70,7 @@ def adjust_hue(image: ndarray, shift: float) -> ndarray:
     return cv2.cvtColor(hsv, cv2.COLOR_HSV2BGR_FULL)
 
 
-def to_grey(image: ndarray) -> ndarray:
+def to_gray(image: ndarray) -> ndarray:
     """Luma in all three channels."""
     return cv2.cvtColor(
         cv2.cvtColor(image, cv2.COLOR_BGR2GRAY), cv2.COLOR_GRAY2BGR)

@@ -11,11 +11,11 @@ from ibot_mm.registry import HOOKS
 
 @HOOKS.register_module()
 class TeacherEMAHook(Hook):
-    """Exponential moving average and centres, once an optimizer step.
+    """Exponential moving average and centers, once an optimizer step.
 
     The momentum goes from ``momentum`` to ``end_momentum`` on a cosine over
     all steps. A step that the loss scaler skipped moves neither the teacher
-    nor the centres.
+    nor the centers.
 
     Args:
         momentum: Momentum at the start.
@@ -45,7 +45,7 @@ class TeacherEMAHook(Hook):
                          batch_idx: int,
                          data_batch=None,
                          outputs=None) -> None:
-        """Move teacher and centres if the weights moved."""
+        """Move teacher and centers if the weights moved."""
         wrapper = runner.optim_wrapper
         model = unwrapped_model(runner)
         if wrapper.stepped:

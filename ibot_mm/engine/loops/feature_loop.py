@@ -13,14 +13,14 @@ from ibot_mm.registry import EVALUATORS, LOOPS
 
 @LOOPS.register_module()
 class FeatureTestLoop(BaseLoop):
-    """Extract features of labelled images and run a protocol on them.
+    """Extract features of labeled images and run a protocol on them.
 
     Args:
         runner: The runner; its model has ``extract_feat``.
         dataloader: Images to classify.
         protocol: Config of ``KNNClassification``, ``LogisticRegression`` or
             ``PrototypeClustering``.
-        bank_dataloader: Labelled images that the protocol learns from.
+        bank_dataloader: Labeled images that the protocol learns from.
         evaluator: Not used; MMEngine wants one, ``[]`` will do.
         cache_dir: Folder for the features (see ``FeatureCache``); None to
             extract them anew every time.

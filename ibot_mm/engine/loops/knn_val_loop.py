@@ -11,14 +11,14 @@ from .feature_loop import FeatureTestLoop
 
 @LOOPS.register_module()
 class KNNValLoop(FeatureTestLoop):
-    """Weighted k-NN of a labelled set against a labelled bank.
+    """Weighted k-NN of a labeled set against a labeled bank.
 
     Args:
         runner: The runner.
         dataloader: Queries.
-        bank_dataloader: Labelled images that vote.
+        bank_dataloader: Labeled images that vote.
         evaluator: Not used; MMEngine wants one, ``[]`` will do.
-        k: Numbers of neighbours; one accuracy each.
+        k: Numbers of neighbors; one accuracy each.
         temperature: Of the votes, exp(similarity / temperature).
         topk: Which accuracies to report.
     """

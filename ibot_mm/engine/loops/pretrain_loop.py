@@ -13,7 +13,7 @@ from ibot_mm.registry import LOOPS
 
 # Where checkpoints have the epoch, its first iteration and its length.
 BEGIN = 'epoch_begin'
-# Odd factors of a hash: streams of neighbouring ranks and iterations differ.
+# Odd factors of a hash: streams of neighboring ranks and iterations differ.
 RANK_FACTOR, ITERATION_FACTOR = 0x9E3779B97F4A7C15, 0xBF58476D1CE4E5B9
 
 

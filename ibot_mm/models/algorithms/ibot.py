@@ -51,7 +51,7 @@ class IBOT(BaseSelfSupervisor):
             heads of the official command line.
         teacher_backbone: The same for the backbone, beyond no mask token and
             no drop path.
-        koleo: Config of ``KoLeoLoss``, a regulariser on the student's CLS
+        koleo: Config of ``KoLeoLoss``, a regularizer on the student's CLS
             tokens of the global views; None for none, as in the paper.
         views_per_pass: Largest numbers of global and of local views that go
             through the student at once; None for all of a kind. Every pass
@@ -124,7 +124,7 @@ class IBOT(BaseSelfSupervisor):
                 block.compile(**compile_blocks)
 
     def init_weights(self) -> None:
-        """Initialise the student and copy it to the teacher."""
+        """Initialize the student and copy it to the teacher."""
         super().init_weights()
         self.reset_teacher()
 
@@ -183,7 +183,7 @@ class IBOT(BaseSelfSupervisor):
         """Features of whole images: the teacher's CLS tokens.
 
         Args:
-            inputs: Normalised images, (B, C_in, H, W).
+            inputs: Normalized images, (B, C_in, H, W).
 
         Returns:
             (B, C).
@@ -234,7 +234,7 @@ class IBOT(BaseSelfSupervisor):
 
     def _global_losses(self, inputs: dict, target: dict[str, Tensor],
                        views: slice, num_views: int) -> dict[str, Tensor]:
-        """CLS loss of some global views, their patch loss and regulariser."""
+        """CLS loss of some global views, their patch loss and regularizer."""
         batch, grid = inputs['batch_size'], inputs['mask'].shape[1:].numel()
         images = slice(views.start * batch, views.stop * batch)
         counts = inputs['masked_per_view']
@@ -297,7 +297,7 @@ class IBOT(BaseSelfSupervisor):
         """One training step's losses.
 
         Args:
-            inputs: What ``multi_crop_collate`` describes, normalised.
+            inputs: What ``multi_crop_collate`` describes, normalized.
             data_samples: Not used.
 
         Returns:

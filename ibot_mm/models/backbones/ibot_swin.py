@@ -43,7 +43,7 @@ class IBOTSwin(SwinTransformer):
         init_cfg: As in the host; ``dict(type='Pretrained', checkpoint=...)``
             takes any checkpoint and the arguments of
             :func:`ibot_mm.checkpoints.pretrained.load_pretrained`. Without one,
-            weights are initialised as in the official code.
+            weights are initialized as in the official code.
         **kwargs: Passed to the host backbone.
 
     Raises:
@@ -123,7 +123,7 @@ class IBOTSwin(SwinTransformer):
             downsample_cfg=dict(norm_cfg=norm))
 
     def init_weights(self) -> None:
-        """Initialise as the official code does, or from a checkpoint."""
+        """Initialize as the official code does, or from a checkpoint."""
         if init_from_checkpoint(self):
             return
         super().init_weights()

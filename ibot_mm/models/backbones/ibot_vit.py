@@ -60,7 +60,7 @@ class IBOTViT(VisionTransformer):
         init_cfg: As in the host; ``dict(type='Pretrained', checkpoint=...)``
             takes any checkpoint and the arguments of
             :func:`ibot_mm.checkpoints.pretrained.load_pretrained`. Without one,
-            weights are initialised as in the official code: truncated normal
+            weights are initialized as in the official code: truncated normal
             (std 0.02) for linear layers, position embedding and CLS token,
             zero for biases and the mask token.
         **kwargs: Passed to the host backbone.
@@ -153,7 +153,7 @@ class IBOTViT(VisionTransformer):
             freeze(getattr(self, 'ln1', None), getattr(self, 'ln2', None))
 
     def init_weights(self) -> None:
-        """Initialise as the official code does, or from a checkpoint."""
+        """Initialize as the official code does, or from a checkpoint."""
         if init_from_checkpoint(self):
             return
         super().init_weights()

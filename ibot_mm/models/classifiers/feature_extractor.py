@@ -24,7 +24,7 @@ def pooled_tokens(backbone: nn.Module, images: Tensor, n_last_blocks: int,
 
     Args:
         backbone: ``IBOTViT`` or ``IBOTSwin``.
-        images: Normalised, (B, C_in, H, W).
+        images: Normalized, (B, C_in, H, W).
         n_last_blocks: Blocks whose CLS tokens are concatenated.
         pooling: 'cls' for these CLS tokens, 'avg' for the mean patch token of
             the last block, 'cls_avg' for both, one after the other.
@@ -100,7 +100,7 @@ class FeatureExtractor(BaseModel):
                 f'{self._architecture}')
 
     def extract_feat(self, inputs: Tensor) -> Tensor:
-        """Features (B, C) of normalised images (B, C_in, H, W)."""
+        """Features (B, C) of normalized images (B, C_in, H, W)."""
         if self.neck is not None:
             cls = self.backbone.extract_cls(inputs)
             return self.neck.cls_logits(self.neck.project(cls))
@@ -135,7 +135,7 @@ class FeatureExtractor(BaseModel):
         """Features of images; there is no loss.
 
         Args:
-            inputs: Normalised images, (B, C_in, H, W).
+            inputs: Normalized images, (B, C_in, H, W).
             data_samples: Not used.
             mode: 'tensor'.
         """

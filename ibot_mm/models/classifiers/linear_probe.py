@@ -84,7 +84,7 @@ class LinearProbe(FeatureExtractor):
         """Loss or counts of a batch, or logits.
 
         Args:
-            inputs: Normalised images, (B, C_in, H, W).
+            inputs: Normalized images, (B, C_in, H, W).
             data_samples: Their labels; not for ``mode='tensor'``.
             mode: 'loss', 'predict' or 'tensor'.
 

@@ -1,4 +1,4 @@
-"""Normalisation on the device, for crops and for whole images."""
+"""Normalization on the device, for crops and for whole images."""
 
 from collections.abc import Sequence
 
@@ -11,7 +11,7 @@ from ibot_mm.registry import MODELS
 
 @MODELS.register_module()
 class MultiCropDataPreprocessor(BaseDataPreprocessor):
-    """Move a batch to the device, then flip channels and normalise there.
+    """Move a batch to the device, then flip channels and normalize there.
 
     Args:
         mean: Mean of each channel, in pixel values, in the order after
@@ -43,7 +43,7 @@ class MultiCropDataPreprocessor(BaseDataPreprocessor):
                 'std', torch.tensor(std).view(-1, 1, 1), False)
 
     def _prepare(self, images: Tensor) -> Tensor:
-        """(B, C, H, W) of any dtype -> float32, normalised."""
+        """(B, C, H, W) of any dtype -> float32, normalized."""
         if self.to_rgb and images.shape[1] == 3:
             images = images.flip(1)
         images = images.to(torch.float32, copy=True)

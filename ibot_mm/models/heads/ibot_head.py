@@ -1,4 +1,4 @@
-"""Losses of iBOT: centring, temperatures and both cross-entropies."""
+"""Losses of iBOT: centering, temperatures and both cross-entropies."""
 
 
 import torch
@@ -30,12 +30,12 @@ class IBOTHead(BaseModule):
         teacher_temp: Temperature of the teacher for CLS tokens at the start;
             ``TeacherTemperatureHook`` moves it during training.
         teacher_patch_temp: The same for patch tokens.
-        center_momentum: Momentum of the centre of the CLS logits.
-        patch_center_momentum: Momentum of the centre of the patch logits.
+        center_momentum: Momentum of the center of the CLS logits.
+        patch_center_momentum: Momentum of the center of the patch logits.
         loss_weight_cls: Weight lambda_1 of the CLS loss.
         loss_weight_patch: Weight lambda_2 of the patch loss.
         centering: 'centering' as in the paper, or 'sinkhorn_knopp'
-            (:func:`sinkhorn_knopp`), which takes the place of both centres.
+            (:func:`sinkhorn_knopp`), which takes the place of both centers.
         init_cfg: As in :class:`mmengine.model.BaseModule`.
 
     Attributes:
@@ -84,7 +84,7 @@ class IBOTHead(BaseModule):
 
     def teacher_distributions(self, cls_logits: Tensor,
                               patch_logits: Tensor) -> dict[str, Tensor]:
-        """Centred and sharpened distributions of the teacher.
+        """Centered and sharpened distributions of the teacher.
 
         Args:
             cls_logits: (M, K), float32; overwritten.
@@ -202,7 +202,7 @@ class IBOTHead(BaseModule):
 
     @torch.no_grad()
     def update_centers(self) -> None:
-        """Move both centres by what was collected on all ranks.
+        """Move both centers by what was collected on all ranks.
 
         Called once an optimizer step, after it. Does nothing when nothing was
         collected.

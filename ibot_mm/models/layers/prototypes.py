@@ -8,7 +8,7 @@ from .precision import at_least_float32
 
 
 class Prototypes(nn.Module):
-    """Weight-normalised linear layer without bias: one row a prototype.
+    """Weight-normalized linear layer without bias: one row a prototype.
 
     It runs in float32 whatever the autocast state. The parameters have the
     names of ``torch.nn.utils.weight_norm``, so official weights load in it.

@@ -1,4 +1,4 @@
-"""Sinkhorn-Knopp centring of the teacher's distributions."""
+"""Sinkhorn-Knopp centering of the teacher's distributions."""
 
 import torch
 from mmengine.dist import all_reduce
@@ -13,7 +13,7 @@ def sinkhorn_knopp(logits: Tensor,
 
     exp(logits / temperature) is scaled in turns so that the prototypes have
     equal sums over all tokens, and the tokens sums of 1. In place of the
-    moving centre in SwAV (arXiv 2006.09882, section 3.1) and DINOv2
+    moving center in SwAV (arXiv 2006.09882, section 3.1) and DINOv2
     (arXiv 2304.07193, section 4).
 
     Args:

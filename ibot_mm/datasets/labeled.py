@@ -1,4 +1,4 @@
-"""Labelled images for evaluation and supervised training."""
+"""Labeled images for evaluation and supervised training."""
 
 import os
 from collections.abc import Iterable, Iterator, Sequence
@@ -20,7 +20,7 @@ from .pretrain import IMAGE_EXTENSIONS
 
 
 @DATASETS.register_module()
-class LabelledDataset(CustomDataset):
+class LabeledDataset(CustomDataset):
     """MMPretrain's CustomDataset with labels that cannot shift.
 
     Labels come from class folders or from a list file. The host numbers the
@@ -120,7 +120,7 @@ class LabelledDataset(CustomDataset):
                    for path in images[name]]
         if not samples:
             raise ValueError(
-                f'LabelledDataset: the class folders in "{self.img_prefix}" '
+                f'LabeledDataset: the class folders in "{self.img_prefix}" '
                 'hold no images; check data_prefix and extensions.')
         return samples
 
@@ -130,7 +130,7 @@ class LabelledDataset(CustomDataset):
         if not folders:
             count = sum(1 for _ in list_images(root, self.extensions))
             raise ValueError(
-                f'LabelledDataset: "{root}" holds {count} images without '
+                f'LabeledDataset: "{root}" holds {count} images without '
                 'class folders; put them in a folder for each class, or give '
                 'their labels in a list, with ann_file.')
         return folders
@@ -153,7 +153,7 @@ class LabelledDataset(CustomDataset):
         empty = [name for name in filled if not filled[name]]
         if empty:
             raise ValueError(
-                'LabelledDataset: class folders without images in '
+                'LabeledDataset: class folders without images in '
                 f'"{self.classes_folder}": {quoted(empty)}; fill or remove '
                 'them, or change extensions.')
         self.folder_to_idx = {name: i for i, name in enumerate(filled)}
@@ -161,7 +161,7 @@ class LabelledDataset(CustomDataset):
             self._metainfo['classes'] = tuple(filled)
         elif len(self.CLASSES) != len(filled):
             raise ValueError(
-                f'LabelledDataset: {len(self.CLASSES)} classes are named in '
+                f'LabeledDataset: {len(self.CLASSES)} classes are named in '
                 f'the config, but "{self.classes_folder}" has {len(filled)} '
                 'class folders; name as many, or none.')
 
@@ -170,7 +170,7 @@ class LabelledDataset(CustomDataset):
         strange = [name for name in folders if name not in self.folder_to_idx]
         if strange:
             raise ValueError(
-                f'LabelledDataset: folders in "{self.img_prefix}" that are no '
+                f'LabeledDataset: folders in "{self.img_prefix}" that are no '
                 f'classes in "{self.classes_folder}": {quoted(strange)}; '
                 'remove them, or change classes_prefix.')
 
@@ -181,7 +181,7 @@ class LabelledDataset(CustomDataset):
         path, label = max(samples, key=lambda sample: sample[1])
         if label >= self.num_classes:
             raise ValueError(
-                f'LabelledDataset: "{path}" has the label {label}, too large '
+                f'LabeledDataset: "{path}" has the label {label}, too large '
                 f'for num_classes={self.num_classes}; set '
                 'model.head.num_classes, and num_classes of the data set, to '
                 f'at least {label + 1}.')

@@ -11,7 +11,7 @@ from mmpretrain.datasets import CustomDataset
 from PIL import Image
 from torch.utils.data import DataLoader
 
-from ibot_mm.datasets import LabelledDataset
+from ibot_mm.datasets import LabeledDataset
 
 LOAD = [dict(type='ibot_mm.LoadImage')]
 PICTURE = np.arange(6 * 8 * 3, dtype=np.uint8).reshape(6, 8, 3)
@@ -35,7 +35,7 @@ def root(tmp_path):
 
 
 def dataset(root, prefix='train', **kwargs):
-    return LabelledDataset(data_root=str(root), data_prefix=prefix, **kwargs)
+    return LabeledDataset(data_root=str(root), data_prefix=prefix, **kwargs)
 
 
 def labels(data):
@@ -65,7 +65,7 @@ def test_healthy_folders_are_listed_as_by_the_host(root):
     (root / 'train/bee/notes.txt').write_text('no image')
     ours, host = (
         kind(data_root=str(root), data_prefix='train', with_label=True)
-        for kind in (LabelledDataset, CustomDataset))
+        for kind in (LabeledDataset, CustomDataset))
     assert len(ours) == len(host) == 11
     assert ours.metainfo == host.metainfo
     for i in range(11):
@@ -132,7 +132,7 @@ def test_missing_paths_are_named(root, monkeypatch, change, path, setting):
     settings = dict(data_root='data', data_prefix='train')
     with pytest.raises(FileNotFoundError,
                        match=f'"{path}"; change {setting} '):
-        LabelledDataset(**{**settings, **change})
+        LabeledDataset(**{**settings, **change})
 
 
 def test_images_without_class_folders(root):
@@ -289,7 +289,7 @@ def test_built_from_a_config(root):
     with DefaultScope.overwrite_default_scope('mmpretrain'):
         data = DATASETS.build(
             dict(
-                type='ibot_mm.LabelledDataset',
+                type='ibot_mm.LabeledDataset',
                 data_root=str(root),
                 data_prefix='val',
                 classes_prefix='train',
