@@ -78,6 +78,9 @@ def shard_model(model: nn.Module, param_dtype: torch.dtype | None,
         # No backward pass would let go of what was kept.
         fully_shard(block, mesh=mesh, mp_policy=precision)
     fully_shard(model, mesh=mesh)
+    # Blocks gather their weights in __call__, which extract_cls would bypass.
+    for backbone in (model.backbone, model.teacher.backbone):
+        backbone.cls_only_last_layer = False
     model.to(get_device())  # its preprocessor wants to be told
 
 

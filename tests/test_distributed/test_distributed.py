@@ -65,7 +65,7 @@ def _worker(rank, world_size, folder):
     hook._update_counts(weights)
     found = dict(
         plan=plan,
-        share=usage.share(),
+        share=usage.pop_fraction_used(),
         counts=[hook.bad_weights, *hook.collapsed.values()],
         finite=_guarded(rank))
     # Samplers give the second rank a sample that the first has already.

@@ -75,9 +75,9 @@ def test_share_of_prototypes_in_use():
     for chosen in ([0, 3, 3], [5, 0, 0]):
         logits = torch.eye(8)[chosen]
         head.teacher_distributions(logits, logits[:1])
-    assert float(head.usage['cls'].share()) == 3 / 8
-    assert float(head.usage['patch'].share()) == 2 / 8
-    assert float(head.usage['cls'].share()) == 0
+    assert float(head.usage['cls'].pop_fraction_used()) == 3 / 8
+    assert float(head.usage['patch'].pop_fraction_used()) == 2 / 8
+    assert float(head.usage['cls'].pop_fraction_used()) == 0
 
 
 def test_statistics_are_asked_for_and_change_no_loss():

@@ -117,7 +117,8 @@ class TrainingHealthHook(Hook):
 
     @staticmethod
     def _log_usage(runner, head) -> None:
-        shares = torch.stack([usage.share() for usage in head.usage.values()])
+        shares = torch.stack(
+            [usage.pop_fraction_used() for usage in head.usage.values()])
         for kind, share in zip(head.usage, shares.tolist()):
             runner.message_hub.update_scalar(f'train/prototypes_{kind}', share)
 
