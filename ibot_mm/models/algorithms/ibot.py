@@ -262,8 +262,8 @@ class IBOT(BaseSelfSupervisor):
                 local_at_once * batch if local_at_once else len(crops))
         ]
         num_views = num_global + sum(map(len, inputs['local_crops'])) // batch
-        # Global views, which have the most activations, come last: the pass
-        # that keeps its graph overlaps with gradients only.
+        # Global views, which have the most activations, come last: what the
+        # earlier passes leave behind is only gradients.
         passes: list[Callable] = [
             partial(self._local_losses, crops, target['cls'], num_views)
             for crops in local
