@@ -28,7 +28,7 @@ def test_versions_are_compared_as_numbers(monkeypatch, found, old):
     monkeypatch.setattr(dependencies, '_installed', lambda name: found)
     needed = (Requirement('engine', (('fork-engine', '0.10.8'), )), )
     if old:
-        with pytest.raises(ImportError, match='fork-engine>=0.10.8'):
+        with pytest.raises(ImportError, match='fork-engine'):
             check_dependencies(needed)
     else:
         check_dependencies(needed)
@@ -40,27 +40,27 @@ def test_either_distribution_will_do(monkeypatch):
     monkeypatch.setattr(dependencies, '_installed', versions.get)
     check_dependencies(needed)
     versions['original'] = '0.5'
-    with pytest.raises(ImportError, match='original>=1.0, but 0.5'):
+    with pytest.raises(ImportError, match='original.* 0.5'):
         check_dependencies(needed)
 
 
 def test_missing_package_says_what_to_install(monkeypatch):
     monkeypatch.setattr(dependencies, '_installed', lambda name: None)
-    with pytest.raises(ImportError, match='"torch".*requirements/mminstall'):
+    with pytest.raises(ImportError, match='"torch".*requirements/'):
         check_dependencies()
 
 
-def test_config_path_of_this_package_and_of_hosts():
+def test_config_path_of_this_package_and_of_mmpretrain():
     name = 'ibot/ibot_vit-small-p16_16xb64-multicrop-800e_in1k.py'
     path = ibot_mm.config_path(name)
     assert path == ibot_mm.config_path(f'ibot_mm::{name}')
     assert Path(path) == ROOT / 'configs' / name
-    host = ibot_mm.config_path('mmpretrain::mae/mae_vit-base-p16_8xb512-'
+    path = ibot_mm.config_path('mmpretrain::mae/mae_vit-base-p16_8xb512-'
                                'amp-coslr-300e_in1k.py')
-    assert 'mae_vit-base-p16.py' in Path(host).read_text()
-    with pytest.raises(FileNotFoundError, match='no config "a/b.py"'):
+    assert 'mae_vit-base-p16.py' in Path(path).read_text()
+    with pytest.raises(FileNotFoundError, match='a/b.py'):
         ibot_mm.config_path('mmpretrain::a/b.py')
-    with pytest.raises(ModuleNotFoundError, match='"nopackage"'):
+    with pytest.raises(ModuleNotFoundError, match='nopackage'):
         ibot_mm.config_path('nopackage::b.py')
 
 

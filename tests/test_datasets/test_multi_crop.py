@@ -76,7 +76,8 @@ def test_gray_and_solarize():
         rgb(photometric.to_gray(bgr(RGB))) -
         np.asarray(TF.rgb_to_grayscale(PIL, 3))).max() <= 1
     assert np.array_equal(
-        rgb(photometric.solarize(bgr(RGB))), np.asarray(ImageOps.solarize(PIL)))
+        rgb(photometric.solarize(bgr(RGB))),
+        np.asarray(ImageOps.solarize(PIL)))
 
 
 @pytest.mark.parametrize('sigma', [0.5, 1.0, 2.0])
@@ -229,7 +230,8 @@ def test_boxes_follow_torchvision(height, width, scale):
 
 def test_counts_sizes_and_order():
     crop = MultiCrop(
-        [dict(size=48, scale=(0.5, 1.)), dict(size=48, scale=(0.5, 1.), num=2)],
+        [dict(size=48, scale=(0.5, 1.)),
+         dict(size=48, scale=(0.5, 1.), num=2)],
         [dict(size=16, scale=(0.1, 0.3), num=3),
          dict(size=(24, 32), scale=(0.1, 0.3))])
     results = crop(dict(img=bgr(RGB), rng=random.Random(0)))
@@ -275,11 +277,11 @@ def test_the_image_is_left_alone():
     assert np.array_equal(image, before)
 
 
-def test_bad_settings_are_refused():
-    with pytest.raises(ValueError, match='must have one size'):
+def test_bad_settings_raise():
+    with pytest.raises(ValueError, match='global crops'):
         MultiCrop([dict(size=32, scale=(0.5, 1.)),
                    dict(size=48, scale=(0.5, 1.))])
-    with pytest.raises(ValueError, match='scale must lie'):
+    with pytest.raises(ValueError, match='scale'):
         MultiCrop([dict(size=32, scale=(0.5, 1.5))])
-    with pytest.raises(ValueError, match='hue at most 0.5'):
+    with pytest.raises(ValueError, match='hue'):
         photometric.ColorJitter(0.4, 0.4, 0.2, 0.6)

@@ -91,16 +91,16 @@ def test_three_unchanged_channels_are_bgr_as_everywhere(tmp_path, depth):
     assert np.array_equal(image, cv2.imread(str(path), cv2.IMREAD_UNCHANGED))
 
 
-@pytest.mark.parametrize('data,message', [
-    (b'', 'is empty'),
+@pytest.mark.parametrize('data,wrong', [
+    (b'', None),
     (png(SIX[..., :3])[:-30], 'truncated'),
-    (tiff(SIX)[:200], 'cannot be decoded'),
-    (tiff(SIX.astype(np.float32)), 'type float32'),
-    (tiff(np.zeros((2, 3, 8, 8, 4), np.uint8)), 'not one image'),
-    (b'text', 'cannot be decoded'),
+    (tiff(SIX)[:200], None),
+    (tiff(SIX.astype(np.float32)), 'float32'),
+    (tiff(np.zeros((2, 3, 8, 8, 4), np.uint8)), 'axes'),
+    (b'text', None),
 ])
-def test_bad_files_say_why(data, message):
-    with pytest.raises(ImageDecodeError, match=message):
+def test_bad_files(data, wrong):
+    with pytest.raises(ImageDecodeError, match=wrong):
         decode_unchanged(data)
 
 
@@ -112,11 +112,11 @@ def test_channels_are_counted(tmp_path):
     floats = LoadImage(color='unchanged', to_float32=True)(
         dict(img_path=str(path)))['img']
     assert floats.dtype == np.float32 and np.array_equal(floats, SIX)
-    with pytest.raises(ImageDecodeError, match='has 6 channels where .*=4'):
+    with pytest.raises(ImageDecodeError, match='6 channels.*channels=4'):
         LoadImage(color='unchanged', channels=4)(dict(img_path=str(path)))
-    with pytest.raises(ValueError, match="needs color='unchanged'"):
+    with pytest.raises(ValueError, match='channels=6.*color'):
         LoadImage(channels=6)
-    with pytest.raises(ValueError, match='color must be'):
+    with pytest.raises(ValueError, match='color'):
         LoadImage(color='grayscale')
 
 
@@ -152,20 +152,20 @@ def test_operations_on_16_bits_by_their_formulas():
 @pytest.mark.parametrize('image', [SIX, SIX[..., :3], SIX[..., :1],
                                    (SIX >> 8).astype(np.uint8)],
                          ids=['6x16', '3x16', '1x16', '6x8'])
-def test_colors_that_do_not_apply_are_an_error_not_skipped(image):
+def test_color_operations_that_do_not_apply_raise(image):
     views = dict(size=16, scale=(0.5, 1.), blur_prob=1., solarize_prob=1.)
     crops = MultiCrop([dict(**views, **PLAIN), dict(**views, **PLAIN)])
     result = crops(dict(img=image, rng=random.Random(0)))['global_crops']
     assert all(crop.shape == (16, 16, image.shape[2]) and
                crop.dtype == image.dtype for crop in result)
-    # However improbable an operation is, the first image shows the mistake.
+    # Raised for the first image, however improbable the operation is.
     for wrong in (dict(jitter=(0.4, 0.4, 0., 0.1), gray_prob=0.),
                   dict(jitter=(0.4, 0.4, 0.2, 0.), gray_prob=0.,
                        jitter_prob=1e-9),
                   dict(jitter=None, gray_prob=1e-9)):
         crops = MultiCrop([dict(views, **wrong)] * 2)
-        with pytest.raises(TypeError, match=r'gray need 8-bit .* got '
-                           f'{image.shape[2]} channels of {image.dtype}'):
+        with pytest.raises(TypeError, match=f'{image.shape[2]} channels of '
+                           f'{image.dtype}.*jitter.*gray_prob'):
             crops(dict(img=image, rng=random.Random(0)))
 
 

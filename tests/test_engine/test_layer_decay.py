@@ -173,8 +173,8 @@ def test_detectors_and_segmentors(parts, with_norm, frozen,
         len(found)
 
 
-def test_unknown_settings_are_refused():
-    with pytest.raises(ValueError, match='got custom_keys'):
+def test_unknown_settings_raise():
+    with pytest.raises(ValueError, match='custom_keys'):
         LayerDecayOptimWrapperConstructor(
             dict(optimizer=dict(type='AdamW', lr=1.)),
             dict(custom_keys=dict()))

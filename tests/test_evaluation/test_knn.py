@@ -66,11 +66,11 @@ def test_fewer_queries_than_neighbors():
     assert ranking[1][:, 0].tolist() == [0, 1]
 
 
-def test_bad_input_is_refused():
+def test_bad_input_raises():
     x, y = torch.eye(3), torch.arange(3)
-    with pytest.raises(ValueError, match='k = 4 needs .* got 3'):
+    with pytest.raises(ValueError, match='k = 4 .* 3;'):
         knn_predict(x, y, x, [2, 4], 0.07, 3)
     with pytest.raises(ValueError, match='NaN'):
         knn_predict(x, y, x * float('nan'), [2], 0.07, 3)
-    with pytest.raises(ValueError, match='0 to 2, but there are 2 classes'):
+    with pytest.raises(ValueError, match='2 classes'):
         knn_predict(x, y, x, [2], 0.07, 2)

@@ -58,10 +58,10 @@ def test_the_best_lambda_is_named():
 
 def test_bad_input():
     bank = data(50, 1)
-    with pytest.raises(ValueError, match='two classes'):
+    with pytest.raises(ValueError, match='classes'):
         LogisticRegression()(bank, Features(
             bank.vectors, torch.zeros(50, dtype=torch.long)), 'cpu')
-    with pytest.raises(RuntimeError, match='lambda = 0.01 did not converge'):
+    with pytest.raises(RuntimeError, match='lambda = 0.01 .*max_iter'):
         LogisticRegression(max_iter=1)(bank, bank, 'cpu')
 
 

@@ -257,14 +257,14 @@ def test_train_returns_the_module(cls):
 
 @pytest.mark.parametrize('cls,shape', [(IBOTViT, (14, 14)),
                                        (IBOTSwin, (7, 7))])
-def test_mask_without_token_is_refused(cls, shape):
+def test_mask_without_token_raises(cls, shape):
     with pytest.raises(ValueError, match='with_mask_token=True'):
         cls('tiny').extract_tokens(
             torch.zeros(1, 3, 224, 224),
             torch.ones(1, *shape, dtype=torch.bool))
 
 
-def test_swin_refuses_what_it_sets_itself():
+def test_swin_rejects_options_that_it_sets():
     with pytest.raises(TypeError, match='pad_small_map'):
         IBOTSwin('tiny', pad_small_map=False)
 

@@ -79,7 +79,7 @@ def test_neck_initialization():
 
 
 def test_shared_head_needs_equal_sizes():
-    with pytest.raises(ValueError, match='shared head needs'):
+    with pytest.raises(ValueError, match='shared head'):
         neck(num_patch_prototypes=5)
 
 

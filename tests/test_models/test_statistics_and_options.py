@@ -131,7 +131,7 @@ def test_head_with_sinkhorn_knopp_has_no_moving_center():
     assert torch.equal(model.head.center, center)
     assert not torch.isclose(losses['loss_cls'],
                              build_model().loss(batch(8)['inputs'])['loss_cls'])
-    with pytest.raises(ValueError, match='centering must be'):
+    with pytest.raises(ValueError, match='centering'):
         IBOTHead(centering='softmax')
 
 
@@ -158,7 +158,7 @@ def test_koleo_is_guarded():
     value = loss(duplicates)
     value.backward()
     assert torch.isfinite(value) and torch.isfinite(duplicates.grad).all()
-    with pytest.raises(ValueError, match='min_batch must be 2'):
+    with pytest.raises(ValueError, match='min_batch'):
         KoLeoLoss(min_batch=1)
 
 
