@@ -3,8 +3,8 @@
 import logging
 import os
 
-# Adam amplifies rounding: the reference values were written with AVX2 kernels,
-# and those of AVX-512 round in another order.
+# Adam amplifies rounding errors: the reference values were computed with AVX2
+# kernels; AVX-512 rounds differently.
 os.environ.setdefault('ATEN_CPU_CAPABILITY', 'avx2')
 
 import cv2
@@ -14,17 +14,17 @@ import torch
 
 @pytest.fixture(autouse=True, scope='session')
 def quiet():
-    """MMEngine logs every parameter it initializes; keep failures readable."""
+    """Silence MMEngine, which logs every parameter that it initializes."""
     logging.getLogger('mmengine').setLevel(logging.WARNING)
 
 
 @pytest.fixture(autouse=True, scope='session')
 def single_threaded_opencv():
-    """Its thread pool does not survive the forks of data loaders."""
+    """Disable OpenCV's thread pool, which does not survive a fork."""
     cv2.setNumThreads(0)
 
 
 @pytest.fixture(autouse=True)
 def seeded():
-    """Every test draws the same numbers alone and in company."""
+    """Make random numbers independent of the other tests."""
     torch.manual_seed(0)

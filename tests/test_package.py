@@ -93,7 +93,7 @@ def test_wheel_ships_configs_and_tools(tmp_path):
     assert f'ibot_mm/.mim/{config}' in names
     assert any(n.endswith(f'.dist-info/.mim/{config}') for n in names)
     assert 'ibot_mm/.mim/tools/train.py' in names
-    # mim refuses two files of one name in a folder of configs.
+    # mim rejects configs of the same file name.
     configs = [n for n in names
                if n.startswith('ibot_mm/.mim/configs') and n.endswith('.py')]
     assert len({n.rsplit('/', 1)[1] for n in configs}) == len(configs)

@@ -82,7 +82,7 @@ def test_gray_and_solarize():
 
 @pytest.mark.parametrize('sigma', [0.5, 1.0, 2.0])
 def test_blur(sigma):
-    """Variance of the fine detail left, beside Pillow's Gaussian blur."""
+    """Remaining fine detail compared with Pillow's Gaussian blur."""
     def detail(image):
         return cv2.Laplacian(np.asarray(image, np.float32), cv2.CV_32F).std()
 
@@ -115,7 +115,7 @@ def test_blur_is_exact_but_for_rounding(sigma):
 
 
 def statistics(crops):
-    """Features whose distributions are compared: one row a crop."""
+    """Features whose distributions are compared, one row per crop."""
     rows = []
     for crop in crops:
         crop = np.ascontiguousarray(crop)
@@ -268,7 +268,7 @@ def test_same_generator_same_crops():
     assert not np.array_equal(cut(3), cut(4))
 
 
-def test_the_image_is_left_alone():
+def test_the_image_is_not_modified():
     image = bgr(RGB)
     before = image.copy()
     view = CropView(size=RGB.shape[:2], scale=(1., 1.), ratio=(4 / 3, 4 / 3),

@@ -1,4 +1,4 @@
-"""Data sets, sampler, workers and the report on bad files."""
+"""Data sets, sampler, workers and the report of bad files."""
 
 import logging
 
@@ -137,7 +137,7 @@ def test_crops_are_ordered_crop_by_crop():
     assert [c[:, 0, 0, 0].tolist() for c in inputs['local_crops']
             ] == [[5, 15, 25, 6, 16, 26], [7, 17, 27]]
     assert inputs['mask'].sum((1, 2)).tolist() == [4, 4, 4, 0, 1, 2]
-    # 5 images have masks of 4, 4, 4, 1 and 2 patches; 6 are counted.
+    # 5 of the 6 images have masks, of 4, 4, 4, 1 and 2 patches.
     torch.testing.assert_close(
         inputs['mask_weight'],
         torch.tensor([1 / 24] * 12 + [1 / 6] + [1 / 12] * 2))
@@ -197,7 +197,7 @@ def test_bad_files_are_replaced_and_reported(folder):
     batches = epoch_of(loader(data, workers=1), 1)
     assert sum(b['inputs']['batch_size'] for b in batches) == 12
     reported = [entry for b in batches for entry in b['bad_files']]
-    # The sample that takes its place may by chance be the bad one again.
+    # The replacement may by chance be the bad sample again.
     assert {path for path, _ in reported} == {str(bad)}
 
 
@@ -227,11 +227,11 @@ def test_hook_names_counts_and_stops(tmp_path, caplog):
         hook.after_train_iter(runner, 0, batch_with([('a.jpg', 'is empty')]))
         hook.after_train_iter(runner, 1, batch_with([('a.jpg', 'is empty')]))
         hook.after_train(runner)
-    # Named once, however often it is met.
+    # Named only once.
     assert caplog.text.count('a.jpg') == 1
     report = tmp_path / 'bad_files.txt'
     assert report.read_text() == 'a.jpg\tis empty\n'
-    # A run that is resumed does not list it again.
+    # A resumed run does not list it again.
     resumed = BadFileHook()
     resumed.before_train(runner)
     resumed.after_train_iter(

@@ -1,7 +1,7 @@
-"""The host's data sets for transfer, through this package's pipelines.
+"""MMPretrain's data sets for transfer with this package's pipelines.
 
-Small folders in the form of the real ones: CIFAR's pickles, MAT files of
-Flowers and Cars as SciPy writes them, pictures of one color each.
+Small folders in the format of the real ones: CIFAR's pickles, MAT files of
+Flowers and Cars written by SciPy, single-color pictures.
 """
 
 import hashlib
@@ -75,7 +75,7 @@ def struct_array(**fields):
 
 
 def write_cifar(root, monkeypatch, kind, key):
-    """Pickles with one picture each, and their checksums in the host."""
+    """Write pickles of one picture each and patch MMPretrain's checksums."""
     folder = root / kind.base_folder
     folder.mkdir()
     number = 0
@@ -104,7 +104,7 @@ def cifar100(root, monkeypatch):
 
 def flowers(root, monkeypatch):
     add_pictures(root / 'jpg')
-    # Classes and pictures count from 1 in these files.
+    # Classes and pictures are numbered from 1 in these files.
     scipy.io.savemat(root / 'imagelabels.mat',
                      dict(labels=np.uint8([[102, 1, 7, 3, 9, 9, 2, 5]])))
     splits = dict(trnid=[[4, 1]], valid=[[2, 8]], tstid=[[3, 5, 7]])
@@ -119,7 +119,7 @@ def flowers(root, monkeypatch):
 
 
 def cars(root, monkeypatch):
-    """Separate folders, with the test labels that came later."""
+    """Separate folders, with the test labels that were released later."""
     (root / 'devkit').mkdir()
     for split, labels, name in (('train', [196, 1, 3],
                                  'cars_train_annos.mat'),
@@ -196,13 +196,13 @@ def test_augmented_pictures(tmp_path, monkeypatch, name, make, split):
     _, label = make(tmp_path, monkeypatch)[split][0]
     data = build(name, tmp_path, split, TRAIN)
     np.random.seed(0)
-    # Enough draws for each of RandAugment's policies.
+    # Enough draws for all of RandAugment's policies.
     samples = [data[0] for _ in range(40)]
     for sample in samples:
         assert sample['inputs'].shape == (3, 32, 32)
         assert sample['inputs'].dtype == torch.uint8
         assert sample['data_samples'].gt_label.tolist() == [label]
-    # Some, not all, have a part that is replaced by noise.
+    # In some samples a part is replaced with noise.
     noisy = [len(torch.unique(s['inputs'])) > 60 for s in samples]
     assert 0 < sum(noisy) < 30
 

@@ -62,7 +62,7 @@ def test_groups_of_the_published_models(name):
         cfg.optim_wrapper, cfg.optim_wrapper.paramwise_cfg)
     optimizer = torch.optim.AdamW(
         constructor.groups(model), lr=1e-3, weight_decay=0.05)
-    # What the log shows is the rate that the config names.
+    # The log shows the learning rate of the config.
     assert optimizer.param_groups[0]['lr'] == 1e-3
     names = {id(p): n for n, p in model.named_parameters()}
     found = {

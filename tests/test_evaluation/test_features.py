@@ -1,4 +1,4 @@
-"""Extraction, its complaints, and the cache."""
+"""Feature extraction, its errors, and the cache."""
 
 import pytest
 import torch
@@ -107,7 +107,7 @@ def frozen(**changes):
 
 
 def test_settings_tell_models_of_equal_weights_apart():
-    """Everything that changes features and is in no weight."""
+    """All settings that change features but not weights."""
     heads = frozen(backbone=dict(arch=dict(ARCH, num_heads=2)))
     assert heads.state_dict().keys() == frozen().state_dict().keys()
     models = [
@@ -132,5 +132,5 @@ def test_transforms_of_wrapped_data_sets_count():
         type='ConcatDataset', datasets=[dataset])))
         for dataset in (inner, other))
     assert first != second
-    # A data set that is built already does not say how its samples are made.
+    # A data set object has no config of its transforms.
     assert FeatureTestLoop._recipe(dict(dataset=Numbers())) is None

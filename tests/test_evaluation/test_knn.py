@@ -28,7 +28,7 @@ def test_equals_the_official_classifier(chunks):
 
 
 def test_the_protocol_reports_the_same():
-    """All k at once, from vectors that are not normalized yet."""
+    """All k at once, from vectors that are not normalized."""
     arrays = golden.load('knn')
     scale = torch.rand(830, 1) + 0.5
     bank = Features(golden.tensor('knn', 'train_x') * scale[:600],

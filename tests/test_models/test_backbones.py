@@ -1,4 +1,4 @@
-"""Backbones against the official tokens and against the plain host ones."""
+"""Backbones compared with the official code and with MMPretrain."""
 
 import numpy as np
 import pytest
@@ -32,7 +32,7 @@ def swin():
     missing, unexpected = model.load_state_dict(
         golden.weights('swin_w7', 'w/'), strict=False)
     assert not unexpected
-    # Indices are buffers that the official file does not hold.
+    # The official file lacks the index buffers.
     assert all('relative_position_index' in name for name in missing)
     return model.eval()
 
@@ -71,7 +71,7 @@ def test_positions_of_a_14x14_grid(target, expected):
     ours = interpolate_positions(source, (14, 14), target)
     torch.testing.assert_close(ours, reference, atol=1e-6, rtol=0)
     by_size = interpolate_positions(source, (14, 14), target, offset=0.)
-    # What the host does is another function, visibly so at 96 pixels.
+    # MMPretrain interpolates differently, visibly so at 96 pixels.
     assert (by_size - reference).abs().max() > 1e-4
 
 
@@ -148,32 +148,32 @@ def test_vit_sizes(arch, width, depth, heads, patch_size):
     assert model.layers[0].attn.num_heads == heads
 
 
-def test_vit_weights_load_in_the_plain_host_backbone():
+def test_vit_weights_load_in_mmpretrain():
     ours = IBOTViT(**VIT).eval()
     ours.init_weights()
-    host = VisionTransformer(**VIT, out_type='raw')
-    host.eval()
-    host.load_state_dict(ours.state_dict())
+    theirs = VisionTransformer(**VIT, out_type='raw')
+    theirs.eval()
+    theirs.load_state_dict(ours.state_dict())
     x = torch.randn(2, 3, 64, 64)
-    torch.testing.assert_close(tokens(ours, x), host(x)[-1])
+    torch.testing.assert_close(tokens(ours, x), theirs(x)[-1])
 
 
 @pytest.mark.parametrize('window', [7, 14])
-def test_swin_weights_load_in_the_plain_host_backbone(window):
-    """At 224 the host lays the same windows out, but for window 14's end."""
+def test_swin_weights_load_in_mmpretrain(window):
+    """At 224 pixels MMPretrain uses the same windows in three stages."""
     cfg = dict(
         SWIN,
         window_size=window,
         arch=dict(embed_dims=8, depths=[2, 2, 2], num_heads=[1, 2, 4]))
     ours = IBOTSwin(**cfg, out_indices=(2, )).eval()
     ours.init_weights()
-    host = SwinTransformer(
+    theirs = SwinTransformer(
         **cfg, out_indices=(2, ), norm_cfg=dict(type='LN', eps=1e-6))
-    host.eval()
-    host.load_state_dict(ours.state_dict())
+    theirs.eval()
+    theirs.load_state_dict(ours.state_dict())
     x = torch.randn(1, 3, 224, 224)
     # Only the eps of inner norms differs (1e-6 here, 1e-5 there).
-    torch.testing.assert_close(ours(x)[0], host(x)[0], atol=1e-3, rtol=1e-3)
+    torch.testing.assert_close(ours(x)[0], theirs(x)[0], atol=1e-3, rtol=1e-3)
 
 
 def test_swin_window_14_shrinks_in_the_last_stage():

@@ -127,7 +127,7 @@ def test_every_parameter_has_a_gradient_without_norm():
     assert not hasattr(model, 'ln1')
 
 
-@pytest.mark.parametrize('how', ['file', 'host'])
+@pytest.mark.parametrize('how', ['file', 'detector'])
 def test_a_checkpoint_with_norm_loads_where_there_is_none(tmp_path, how):
     source = build()
     path = str(tmp_path / 'ckpt.pth')
@@ -165,7 +165,7 @@ def test_norms_of_earlier_swin_stages_are_newly_initialized(tmp_path):
             assert torch.all(value == float(name.endswith('weight'))), name
         else:
             assert torch.equal(value, state[name]), name
-    # The last norm is part of the pre-training and has to be there.
+    # The last norm is part of the pre-training and must be present.
     del state['norm2.weight']
     torch.save(state, path)
     with pytest.raises(CheckpointError, match='norm2.weight'):
@@ -173,7 +173,7 @@ def test_norms_of_earlier_swin_stages_are_newly_initialized(tmp_path):
 
 
 STEM = ('patch_embed.', 'cls_token', 'pos_embed', 'mask_token')
-# Settings and the beginnings of the names that are frozen then.
+# Settings and the prefixes of the parameters that they freeze.
 FROZEN = [
     (IBOTViT, dict(frozen_stages=0), STEM),
     (IBOTViT, dict(frozen_stages=2), (*STEM, 'layers.0.', 'layers.1.')),
@@ -193,7 +193,7 @@ FROZEN = [
 
 @pytest.mark.parametrize('cls,settings,frozen', FROZEN)
 def test_frozen_parameters(cls, settings, frozen):
-    """From the start, which is when optimizers and DDP look."""
+    """Frozen on construction, before the optimizer and DDP are built."""
     model = cls(**{**(VIT if cls is IBOTViT else SWIN), **settings},
                 with_mask_token=True)
     expected = {n for n, _ in model.named_parameters()

@@ -1,4 +1,4 @@
-"""Projection head and losses against formulas worked out by hand."""
+"""Projection head and losses compared with formulas derived by hand."""
 
 import math
 
@@ -21,7 +21,7 @@ def neck(**changes):
 
 
 def test_neck_equals_torchs_weight_norm():
-    """Second implementation: torch's own weight_norm on a linear layer."""
+    """Reference implementation with torch's weight_norm."""
     ours = neck(norm_last_layer=False)
     with torch.no_grad():
         ours.last_layer.weight_g.uniform_(0.5, 2)

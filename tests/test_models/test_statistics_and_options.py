@@ -1,4 +1,4 @@
-"""Statistics for the log, and losses beyond the paper, by their formulas."""
+"""Monitoring statistics, and losses beyond the paper, by their formulas."""
 
 import math
 
@@ -177,7 +177,7 @@ def test_koleo_spreads_the_student_only():
     assert model.neck.mlp[0].weight.grad is None
 
 
-def test_swiglu_of_the_host():
+def test_swiglu_of_mmpretrain():
     """w3(silu(w1 x) * (w2 x)), Shazeer, arXiv 2002.05202, equation 6."""
     model = build_model(backbone=dict(layer_cfgs=dict(
         ffn_type='swiglu_fused')))

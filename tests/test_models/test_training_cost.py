@@ -53,7 +53,7 @@ def test_activation_checkpointing(drop_path_type):
     dict(drop_path_rate=0.5), dict(drop_path_rate=0.5, with_cp=True),
     dict(drop_path_rate=0.5, drop_path_type='batch'), dict(final_norm=False)
 ])
-def test_cls_tokens_alone(settings):
+def test_extract_cls(settings):
     """Equal to extract_tokens, in training too; fewer rows in the MLP."""
     model = build_model(backbone=settings).train().backbone
     x, rows, grads = torch.randn(4, 3, 16, 16), [], []
@@ -204,15 +204,15 @@ def test_subset_residual_by_hand():
     assert seen[1] == [0.]
 
 
-def test_subset_residual_has_the_expectation_of_the_whole():
+def test_subset_residual_has_the_expectation_of_the_residual():
     x, weight = torch.randn(5, 3), torch.randn(3, 3)
     mean = sum(
         add_subset_residual(x, lambda t: t @ weight, 0.4)
         for _ in range(4000)) / 4000
     # A residual is 5/3 with probability 3/5: a standard error of
     # sqrt(2/3 / 4000) = 1.3 % of it; 5 of these for 15 values.
-    whole = x + x @ weight
-    assert ((mean - whole).abs() <= 0.065 * (x @ weight).abs() + 1e-4).all()
+    expected = x + x @ weight
+    assert ((mean - expected).abs() <= 0.065 * (x @ weight).abs() + 1e-4).all()
 
 
 def test_layers_of_subset_depth():
@@ -241,7 +241,7 @@ def test_layers_of_subset_depth():
 
 
 def test_images_arrive_channels_last():
-    """The order the collate step makes is kept up to the convolution."""
+    """The order of the collated crops is kept up to the convolution."""
     preprocessor = MultiCropDataPreprocessor(
         mean=[1., 2., 3.], std=[4., 5., 6.], to_rgb=True)
     data = preprocessor(batch(2))['inputs']
@@ -269,8 +269,8 @@ def test_precisions_on_cuda(dtype):
     dict(),
     dict(head=dict(centering='sinkhorn_knopp'), koleo=dict(min_batch=2)),
 ], ids=['paper', 'options'])
-def test_the_step_never_waits_for_the_device(settings):
-    """But for an event behind the forward pass, which this mode allows."""
+def test_the_step_does_not_synchronize_with_the_device(settings):
+    """Except for an event after the forward pass, which this mode allows."""
     from tests.test_engine.test_optim_wrapper import wrap
     model = build_model(**settings).cuda()
     model.head.monitor = True
