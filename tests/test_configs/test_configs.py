@@ -227,7 +227,7 @@ def test_arithmetic_in_the_header(name):
     images = 14197086 if 'in22k' in name else 1281167
     assert f'{images:,} // {total}' in header
     steps = images // total
-    assert re.search(rf'= ({steps}|{steps:,}) steps an epoch', header)
+    assert re.search(rf'= ({steps}|{steps:,}) steps per epoch', header)
     assert f"{steps * row['epochs']:,} in all" in header
     assert 'Aim' in header
 

@@ -326,12 +326,11 @@ def test_weights_must_fit(segmentor, draw, capsys, tmp_path):
 
 
 @pytest.mark.parametrize('args, message', [
-    (['--images', 'gone.jpg'], 'there is no image "gone.jpg".'),
-    (['--images', '{}/empty'], 'there are no images in "{}/empty".'),
-    (['--images', '{}/half.jpg'], '"{}/half.jpg" cannot be decoded (image '
-     'file is truncated'),
+    (['--images', 'gone.jpg'], '"gone.jpg"'),
+    (['--images', '{}/empty'], '"{}/empty"'),
+    (['--images', '{}/half.jpg'], '"{}/half.jpg"'),
     (['--cfg-options', 'test_dataloader.dataset.data_root=gone'],
-     "No such file or directory: 'gone"),
+     "'gone"),
 ])
 def test_bad_images(segmentor, data, draw, capsys, tmp_path, args, message):
     (tmp_path / 'empty').mkdir()

@@ -1,5 +1,6 @@
 # ImageNet-1K for the linear protocol: random resized crops (bilinear) and
-# flips to train on, the central 224 of 256 (bicubic) to test on.
+# flips for training; test images are resized to 256 (bicubic) and
+# center-cropped to 224.
 data_root = 'data/imagenet/'
 
 train_pipeline = [

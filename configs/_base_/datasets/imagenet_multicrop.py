@@ -1,6 +1,6 @@
 # ImageNet-1K: 2 global crops of 224 and 10 local crops of 96 with the
 # augmentations of the paper (appendix B), block masks on the global crops, and
-# k-NN of the teacher on the labeled sets.
+# k-NN validation of the teacher.
 data_root = 'data/imagenet/'
 
 global_crop = dict(size=224, scale=(0.25, 1.0))
