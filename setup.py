@@ -34,7 +34,7 @@ def version() -> str:
 
 
 def ship(folder: Path) -> None:
-    """Copy configs and tools to ``folder/.mim``, where mim looks."""
+    """Copy configs and tools to ``folder/.mim``, where mim finds them."""
     target = folder / '.mim'
     shutil.rmtree(target, ignore_errors=True)
     for name in SHIPPED:
@@ -50,18 +50,20 @@ def ship(folder: Path) -> None:
 
 
 class BuildPy(build_py):
-    """Put ``.mim`` into the package; an editable install has the sources."""
+    """Add ``.mim`` to the package; an editable install has the sources."""
 
     def run(self) -> None:
+        """Build the package, then add ``.mim``."""
         super().run()
         if not getattr(self, 'editable_mode', False):  # setuptools 64 and up
             ship(Path(self.build_lib) / 'ibot_mm')
 
 
 class BdistWheel(bdist_wheel):
-    """Put ``.mim`` beside the metadata too, where mim looks first."""
+    """Also add ``.mim`` next to the metadata, where mim looks first."""
 
     def write_wheelfile(self, wheelfile_base, **kwargs) -> None:
+        """Write the WHEEL file, then add ``.mim``."""
         super().write_wheelfile(wheelfile_base, **kwargs)
         # setuptools sets `editable_mode` only after this call.
         if 'editable_wheel' not in self.distribution.commands:

@@ -11,7 +11,7 @@ from ibot_mm.datasets import multi_crop_collate
 from ibot_mm.models import IBOT
 from ibot_mm.models.algorithms.ibot import add_up
 
-# Before 2.3 PyTorch has float16 (autocast, loss scaling) for CUDA only.
+# Before 2.3, PyTorch supports float16 autocast and loss scaling on CUDA only.
 needs_cpu_float16 = pytest.mark.skipif(
     not hasattr(torch.amp, 'GradScaler'),
     reason='this PyTorch has no float16 autocast on CPUs')
@@ -19,7 +19,7 @@ needs_cpu_float16 = pytest.mark.skipif(
 ARCH = dict(
     embed_dims=24, num_layers=2, num_heads=3, feedforward_channels=48)
 
-# What a config file sets to make a recipe's model tiny.
+# Settings of a config that make a recipe's model tiny.
 TINY_MODEL = dict(
     backbone=dict(arch=dict(_delete_=True, **ARCH)),
     neck=dict(
@@ -31,7 +31,7 @@ TINY_MODEL = dict(
 
 
 def model_config(**changes) -> dict:
-    """Config of a tiny IBOT; ``changes`` by part, e.g. neck=dict(...)."""
+    """Config of a tiny IBOT with changes per part, e.g. neck=dict(...)."""
     cfg = dict(
         type='ibot_mm.IBOT',
         data_preprocessor=dict(type='ibot_mm.MultiCropDataPreprocessor'),
@@ -58,7 +58,7 @@ def model_config(**changes) -> dict:
 
 
 def build_model(seed: int = 0, spread: float = 0.3, **changes) -> IBOT:
-    """A tiny IBOT whose teacher, centres and biases are not trivial."""
+    """A tiny IBOT with nontrivial teacher, centers and biases."""
     torch.manual_seed(seed)
     cfg = model_config(**changes)
     cfg.pop('type')
@@ -74,7 +74,7 @@ def build_model(seed: int = 0, spread: float = 0.3, **changes) -> IBOT:
 
 
 def build_stepped(**changes):
-    """A tiny IBOT, and its optimizer with moments that tell their weights.
+    """A tiny IBOT, and its optimizer with moments that identify the weights.
 
     The first moment is twice the weight, the second its square. The last
     layer has taken one step, everything else two.
@@ -105,7 +105,7 @@ def samples(batch: int,
             seed: int = 0,
             size: int = 32,
             stride: int = 8) -> list:
-    """Samples as ``MultiCrop`` and ``MaskGlobalCrops`` leave them; floats."""
+    """Samples as from ``MultiCrop`` and ``MaskGlobalCrops``, but float32."""
     rng = np.random.default_rng(seed)
 
     def crop(side):
@@ -129,7 +129,7 @@ def batch(*args, **kwargs) -> dict:
 
 def head_losses(head, student_cls, student_patch, teacher_cls, teacher_patch,
                 weight) -> dict:
-    """All losses of a head, its CLS loss in groups of views."""
+    """All losses of a head, with the CLS loss in groups of views."""
     num_global, num_views = len(teacher_cls), len(student_cls)
     parts = [
         head.cls_loss(student_cls[i:i + 1], teacher_cls, num_views,

@@ -15,17 +15,17 @@ import torch
 
 @pytest.fixture(autouse=True, scope='session')
 def quiet():
-    """MMEngine logs every parameter it initialises; keep failures readable."""
+    """Silence MMEngine, which logs every parameter that it initializes."""
     logging.getLogger('mmengine').setLevel(logging.WARNING)
 
 
 @pytest.fixture(autouse=True, scope='session')
 def single_threaded_opencv():
-    """Its thread pool does not survive the forks of data loaders."""
+    """Disable OpenCV's thread pool, which does not survive a fork."""
     cv2.setNumThreads(0)
 
 
 @pytest.fixture(autouse=True)
 def seeded():
-    """Every test draws the same numbers alone and in company."""
+    """Make random numbers independent of the other tests."""
     torch.manual_seed(0)

@@ -1,10 +1,9 @@
-"""Second implementation of the training step: everything dense, in loops.
+"""Dense reference implementation of the training step.
 
-It takes the weights of an ``IBOT`` model and computes the losses as the paper
-writes them: all tokens of all crops go through the projection head and the
-prototypes, every pair of views is visited, masks are multiplied in.
+Takes the weights of an ``IBOT`` model and computes the losses as in the paper:
+all tokens of all crops go through the projection head and the prototypes, all
+pairs of views are visited in loops, and masks are multiplied in.
 """
-
 
 import torch
 import torch.nn.functional as F
@@ -16,7 +15,7 @@ def _prototype_weight(layer) -> Tensor:
 
 
 def _head(neck, tokens: Tensor):
-    """All tokens (B, 1 + N, C) to logits of CLS (B, K), patches (B, N, K)."""
+    """Logits of CLS (B, K) and patches (B, N, K) of tokens (B, 1 + N, C)."""
     z = F.normalize(neck.mlp(tokens), dim=-1)
     patch_layer = neck.last_layer2 or neck.last_layer
     return (z[:, 0] @ _prototype_weight(neck.last_layer).T,
@@ -30,13 +29,13 @@ def _tokens(backbone, crop: Tensor, mask=None) -> Tensor:
 
 def dense_losses(model, global_crops: list[Tensor], local_crops: list[Tensor],
                  masks: list[Tensor]) -> dict[str, Tensor]:
-    """Losses and new centres of one step.
+    """Losses and new centers of one step.
 
     Args:
         model: An ``IBOT``.
-        global_crops: One (B, C, H, W) for each view.
-        local_crops: The same; sizes may differ.
-        masks: One (B, h, w) for each global view.
+        global_crops: (B, C, H, W) per global view.
+        local_crops: (B, C, h, w) per local view; sizes may differ.
+        masks: (B, h, w) per global view.
 
     Returns:
         ``loss_cls``, ``loss_patch``, ``center``, ``patch_center``.

@@ -1,4 +1,4 @@
-"""Faults for the trainings of the tests; their configs import this module."""
+"""Fault injection for training runs in tests; imported by their configs."""
 
 import multiprocessing
 import os
@@ -16,7 +16,7 @@ from ibot_mm.registry import HOOKS, TRANSFORMS
 
 @TRANSFORMS.register_module()
 class PoisonCrops(BaseTransform):
-    """Crops of these files are not finite, as of a broken transform.
+    """Replace the crops of some files with NaN, like a broken transform.
 
     Args:
         names: File names.
@@ -36,12 +36,13 @@ class PoisonCrops(BaseTransform):
 
 @HOOKS.register_module()
 class FaultHook(Hook):
-    """Something goes wrong after an iteration.
+    """Inject a fault after an iteration.
 
     Args:
-        fault: 'error' is raised, the process is 'killed', or its 'worker' is.
+        fault: 'error' raises, 'killed' kills the process, 'worker' kills a
+            DataLoader worker.
         iteration: Number of the iteration, from 1.
-        rank: Process that it happens to.
+        rank: Rank that fails.
     """
 
     def __init__(self, fault: str, iteration: int, rank: int = 0) -> None:

@@ -1,4 +1,4 @@
-"""Access to the reference values that the official code wrote."""
+"""Access to the reference values computed by the official code."""
 
 import json
 from functools import cache
@@ -21,18 +21,18 @@ def load(name: str) -> dict[str, np.ndarray]:
 
 
 def meta(name: str) -> dict:
-    """The hyper-parameters the values were made with."""
+    """The hyperparameters of the reference run."""
     return json.loads(str(load(name)['meta']))
 
 
 def tensor(name: str, key: str) -> Tensor:
-    """One array as a tensor; halves as float32."""
+    """An array as a tensor, float16 converted to float32."""
     value = torch.from_numpy(np.array(load(name)[key]))
     return value.float() if value.dtype == torch.float16 else value
 
 
 def weights(name: str, prefix: str) -> dict[str, Tensor]:
-    """Official parameters below a prefix, in our names."""
+    """Official parameters below a prefix, with our names."""
     keys = [key for key in load(name) if key.startswith(prefix)]
     return from_official(
         {key[len(prefix):]: tensor(name, key)
@@ -40,7 +40,7 @@ def weights(name: str, prefix: str) -> dict[str, Tensor]:
 
 
 def model_weights(name: str, prefix: str) -> dict[str, Tensor]:
-    """Backbone and head of a whole model, as ``backbone.*`` and ``neck.*``."""
+    """Backbone and head of a model, as ``backbone.*`` and ``neck.*``."""
     return {
         **{
             f'backbone.{k}': v

@@ -1,5 +1,4 @@
-"""Three training steps of the official code, to be replayed by our Runner."""
-
+"""Replay of three training steps of the official code with our Runner."""
 
 import numpy as np
 import torch
@@ -22,7 +21,7 @@ STEPS = 3
 
 
 class GoldenCrops(Dataset):
-    """The stored crops, two batches of 4 an epoch, from the third step on."""
+    """The stored crops: two batches of 4 per epoch, up to the third step."""
 
     def __len__(self) -> int:
         return 8
@@ -45,7 +44,7 @@ class GoldenCrops(Dataset):
 
 
 class Recorder(Hook):
-    """Keep what the official run stored, then end the training."""
+    """Record the values that the official run stored, then stop training."""
 
     priority = 'VERY_LOW'
 
@@ -81,7 +80,7 @@ class Recorder(Hook):
 
 
 def config(case: str, work_dir) -> Config:
-    """The published recipe, cut down to the sizes of the reference run."""
+    """The published recipe, reduced to the sizes of the reference run."""
     settings = golden.meta(f'train_{case}_final')
     args, arch = settings['args'], settings['model']
     cfg = Config.fromfile(
@@ -92,8 +91,8 @@ def config(case: str, work_dir) -> Config:
         dict(
             work_dir=str(work_dir),
             model=dict(
-                # All views of a kind together, the order of the official
-                # sums: the noise that Adam amplifies (below) depends on it.
+                # All views of a kind in one pass, so that sums have the
+                # official order: Adam amplifies rounding errors (see below).
                 views_per_pass=None,
                 data_preprocessor=dict(mean=None, std=None, to_rgb=False),
                 backbone=dict(
@@ -127,7 +126,7 @@ def config(case: str, work_dir) -> Config:
 
 
 def build_runner(case: str, cfg: Config, name: str, **kwargs) -> Runner:
-    """Runner of a config of :func:`config` over the stored crops."""
+    """Runner of a config from :func:`config` on the stored crops."""
     dataset = GoldenCrops()
     return Runner(
         model=cfg.model,
@@ -155,16 +154,22 @@ def start_weights(case: str) -> dict[str, Tensor]:
 
 
 def load_start(case: str, model: nn.Module) -> None:
-    """Put a model where the official run started."""
+    """Load the initial weights of the official run into a model."""
     model.load_state_dict(start_weights(case), strict=False)
     model.reset_teacher()
-    # Weights are in place: the runner must not draw new ones.
+    # The runner must not initialize the weights.
     model.init_weights = lambda: None
 
 
 def compare_parameters(case: str, state: dict[str, Tensor],
                        side: str) -> None:
-    """Assert that a side's parameters are those after three steps."""
+    """Assert that parameters equal the official ones after three steps.
+
+    Args:
+        case: Key of ``CASES``.
+        state: State dict of the ``IBOT``.
+        side: 'student' or 'teacher'.
+    """
     prefix = '' if side == 'student' else 'teacher.'
     gradients = golden.model_weights(f'train_{case}_init', 'grad0/')
     expected = golden.model_weights(f'train_{case}_final', f'{side}3/')
@@ -177,8 +182,8 @@ def compare_parameters(case: str, state: dict[str, Tensor],
                 value, expected[name.replace('last_layer2', 'last_layer')])
             continue
         difference = (state[prefix + name] - value).abs()
-        # Adam divides a gradient by its own size, so an element whose gradient
-        # is rounding noise, such as those of the keys' bias, moves by noise.
+        # Adam normalizes gradients, so elements whose gradient is rounding
+        # noise, such as the bias of the keys, are updated by noise.
         noise = gradients[name].abs() < 1e-7 if name in gradients else (
             torch.zeros_like(value, dtype=torch.bool))
         if not name.endswith('attn.qkv.bias'):

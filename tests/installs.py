@@ -1,7 +1,7 @@
-"""Installations of this package, each in a virtual environment of its own.
+"""Installations of this package, each in a separate virtual environment.
 
-Everything else (torch, the host packages, mim) is that of the environment
-which runs the tests: its folder comes after the new one's on ``sys.path``.
+All other packages (torch, MMPretrain, mim) come from the environment that runs
+the tests: its folder follows the new one on ``sys.path``.
 """
 
 import json
@@ -13,7 +13,7 @@ from pathlib import Path
 
 from tests.launched import ROOT, environment
 
-# pip install -e . | pip install . | a wheel from the sdist, from that alone
+# pip install -e . | pip install . | a wheel built from the sdist
 KINDS = ('editable', 'regular', 'wheel')
 SOURCES = ('ibot_mm', 'configs', 'tools', 'requirements', 'setup.py',
            'pyproject.toml', 'MANIFEST.in', 'README.md', 'LICENSE',
@@ -32,7 +32,7 @@ print(json.dumps(dict(
 
 
 def copy_sources(target: Path) -> Path:
-    """What a build needs, so that nothing is built in the repository."""
+    """Copy the sources, so that nothing is built in the repository."""
     target.mkdir()
     for name in SOURCES:
         if (ROOT / name).is_dir():
@@ -45,7 +45,7 @@ def copy_sources(target: Path) -> Path:
 
 
 class Installation:
-    """One of ``KINDS``, and an empty folder to work in."""
+    """An installation of one of ``KINDS`` with an empty working folder."""
 
     def __init__(self, kind: str, folder: Path) -> None:
         self.kind = kind
@@ -83,23 +83,23 @@ class Installation:
         return wheel
 
     def _install(self, *what) -> None:
-        # pip sees the ibot_mm of the environment behind this one.
+        # pip also sees the ibot_mm of the outer environment.
         self.run(self.python, '-m', 'pip', 'install', *PIP_OPTIONS,
                  '--ignore-installed', *what)
 
     @property
     def root(self) -> Path:
-        """The folder that has to hold whatever is used of ibot_mm."""
+        """The folder from which all of ibot_mm must be used."""
         return self.sources if self.kind == 'editable' else self.site
 
     def environment(self) -> dict[str, str]:
-        """Without the paths by which the tests find the repository."""
+        """Environment variables without the paths to the repository."""
         found = environment(PYTHON=str(self.python), NO_PROXY='127.0.0.1')
         found.pop('PYTHONPATH', None)
         return found
 
     def run(self, *command, code: int = 0) -> str:
-        """Run a command in the folder; what it wrote."""
+        """Run a command in the folder and return its output."""
         result = subprocess.run(
             list(map(str, command)), cwd=self.folder, env=self.environment(),
             stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
@@ -108,10 +108,10 @@ class Installation:
         return result.stdout
 
     def mim(self, *args, code: int = 0) -> str:
-        """``mim`` of this environment."""
+        """Run ``mim`` of this environment."""
         return self.run(self.python, '-m', 'mim', *args, code=code)
 
     def where(self) -> dict[str, Path]:
-        """What Python, pip's metadata and mim take for the package."""
+        """Package locations according to Python, pip's metadata and mim."""
         found = json.loads(self.run(self.python, '-c', WHERE))
         return {name: Path(path) for name, path in found.items()}

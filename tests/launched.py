@@ -1,4 +1,4 @@
-"""A tiny training that several processes share, for tests of launchers."""
+"""A tiny distributed training run for tests of launchers."""
 
 import json
 import os
@@ -20,7 +20,7 @@ EPOCHS = 30
 def environment(**changes) -> dict[str, str]:
     """Environment of CPU processes that use this interpreter.
 
-    A Slurm job that the tests may run in is none of theirs.
+    Variables of a surrounding Slurm job are removed.
     """
     return {
         **{
@@ -46,7 +46,7 @@ def start(*command, **changes) -> subprocess.Popen:
 
 
 def run(*command, code: int = 0, **changes) -> str:
-    """Run a command to its end; what it wrote."""
+    """Run a command and return its output."""
     process = start(*command, **changes)
     output, _ = process.communicate(timeout=600)
     assert process.returncode == code, output
@@ -54,7 +54,7 @@ def run(*command, code: int = 0, **changes) -> str:
 
 
 def free_port() -> int:
-    """A port of this machine that is free now."""
+    """A free port of this machine."""
     with socket.socket() as probe:
         probe.bind(('127.0.0.1', 0))
         return probe.getsockname()[1]
@@ -69,7 +69,7 @@ def make_images(folder: Path, train: int = 48, val: int = 24) -> Path:
 
 
 def logged(work_dir: Path) -> Iterator[dict]:
-    """Entries of the iterations in all logs of a work dir."""
+    """Log entries of the iterations in all logs of a work dir."""
     for path in sorted(work_dir.glob('*/vis_data/scalars.json')):
         for line in path.read_text().splitlines():
             entry = json.loads(line)
@@ -78,7 +78,7 @@ def logged(work_dir: Path) -> Iterator[dict]:
 
 
 def write_config(folder: Path) -> Path:
-    """Data and a config of 30 epochs of 6 iterations, 2 x 4 images each."""
+    """Write data and a config: 30 epochs of 6 iterations of 2 x 4 images."""
     data = make_images(folder)
     path = folder / 'tiny.py'
     path.write_text(f'''
@@ -109,13 +109,13 @@ def losses(work_dir: Path) -> dict[int, tuple[float, ...]]:
 
 
 def final_weights(work_dir: Path) -> dict[str, torch.Tensor]:
-    """Student, teacher and centres at the end."""
+    """Final student, teacher and centers."""
     return torch.load(
         work_dir / f'epoch_{EPOCHS}.pth', weights_only=False)['state_dict']
 
 
 def assert_same_training(work_dir: Path, expected: Path) -> None:
-    """Every loss and the weights at the end are those of another run."""
+    """Assert that all losses and the final weights equal another run's."""
     found, wanted = losses(work_dir), losses(expected)
     assert sorted(found) == list(range(1, EPOCH * EPOCHS + 1))
     for iteration, values in wanted.items():

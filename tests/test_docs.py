@@ -1,4 +1,4 @@
-"""Documents: no dead links, no blanks, no settings that do not exist."""
+"""Documents: no dead links and no names of files that do not exist."""
 
 import re
 from pathlib import Path

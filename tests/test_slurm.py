@@ -1,4 +1,4 @@
-"""Launches on a Slurm cluster of two nodes, which this machine plays."""
+"""Launches on a Slurm cluster of two nodes, simulated on this machine."""
 
 import importlib.metadata
 import json
@@ -27,7 +27,7 @@ from tests.launched import (
 
 pytestmark = pytest.mark.slow
 
-# Two nodes, a process on the CPU of each.
+# Two nodes with one CPU process each.
 ON_TWO_NODES = dict(
     GPUS_PER_NODE='0', PROCESSES='2', PROCESSES_PER_NODE='1',
     CPUS_PER_TASK='1')
@@ -37,7 +37,7 @@ SUBMIT = ('sbatch', '--parsable', '--nodes=2', '--ntasks-per-node=1',
 
 @pytest.fixture(scope='module', autouse=True)
 def cluster(tmp_path_factory):
-    """Where this machine cannot play one, the tests are skipped."""
+    """A simulated cluster; skips the tests if it cannot be started."""
     script = ROOT / 'tests' / 'slurm' / 'local_cluster.sh'
     folder = tmp_path_factory.mktemp('cluster')
     started = subprocess.run(['bash', script, 'start', folder],
@@ -58,7 +58,7 @@ def config(cluster, tmp_path_factory):
 
 @pytest.fixture(scope='module')
 def expected(config, tmp_path_factory):
-    """The training by torchrun, two processes on one node."""
+    """A run with torchrun, two processes on one node."""
     work_dir = tmp_path_factory.mktemp('torchrun') / 'run'
     run('bash', 'tools/dist_train.sh', config, 2, '--work-dir', work_dir)
     return work_dir
@@ -66,7 +66,7 @@ def expected(config, tmp_path_factory):
 
 @pytest.fixture(scope='module')
 def trained(config, tmp_path_factory):
-    """The training by srun, on two nodes."""
+    """A run with srun on two nodes."""
     work_dir = tmp_path_factory.mktemp('srun') / 'run'
     run('bash', 'tools/slurm_train.sh', 'debug', 'train', config, work_dir,
         **ON_TWO_NODES)
@@ -83,12 +83,12 @@ class Job:
                           *args).strip()
 
     def state(self) -> dict:
-        """What Slurm says about it."""
+        """Fields of ``scontrol show job``."""
         shown = run('scontrol', 'show', 'job', '--oneliner', self.number)
         return dict(re.findall(r'(\w+)=(\S*)', shown))
 
     def wait(self, condition, seconds: int = 180) -> None:
-        """Until ``condition``, of the output so far, holds."""
+        """Wait until ``condition`` holds for the output so far."""
         end = time.monotonic() + seconds
         while not (self.output.is_file()
                    and condition(self.output.read_text())):
@@ -96,7 +96,7 @@ class Job:
             time.sleep(0.1)
 
     def wait_for_training(self, starts: int) -> None:
-        """Until it has logged an iteration after so many starts."""
+        """Wait for the first logged iteration after the given start."""
 
         def trains(text: str) -> bool:
             parts = text.split('Checkpoints will be saved')
@@ -105,7 +105,7 @@ class Job:
         self.wait(trains)
 
     def wait_for_end(self) -> dict:
-        """Until Slurm is done with it; what it says then."""
+        """Wait for the end of the job and return its state."""
         self.wait(lambda _: self.state()['JobState'] not in (
             'PENDING', 'RUNNING', 'COMPLETING', 'REQUEUED'))
         self.wait(lambda _: not run('squeue', '--noheader').strip())
@@ -128,13 +128,13 @@ def test_srun_evaluates_on_two_nodes(config, trained, tmp_path):
     assert json.loads(two.read_text()) == pytest.approx(metrics, abs=1e-4)
 
 
-def test_job_queues_again_and_ends_as_an_undisturbed_one(
+def test_requeued_job_equals_an_uninterrupted_one(
         config, trained, tmp_path):
-    """Once for its time limit, once because of somebody else."""
+    """Requeued once at its time limit and once by ``scontrol``."""
     work_dir = tmp_path / 'run'
     job = Job(config, work_dir)
     job.wait_for_training(starts=1)
-    # What Slurm does before the time limit.
+    # As Slurm does before the time limit.
     run('scancel', '--batch', '--signal=USR1', job.number)
     job.wait_for_training(starts=2)
     run('scontrol', 'requeue', job.number)
@@ -152,7 +152,7 @@ def test_job_queues_again_and_ends_as_an_undisturbed_one(
         assert torch.equal(final_weights(work_dir)[name], value), name
 
 
-def test_cancelled_job_saves_and_does_not_queue_again(config, tmp_path):
+def test_canceled_job_saves_and_is_not_requeued(config, tmp_path):
     job = Job(config, tmp_path / 'run')
     job.wait_for_training(starts=1)
     run('scancel', job.number)
@@ -165,7 +165,7 @@ def test_cancelled_job_saves_and_does_not_queue_again(config, tmp_path):
         losses(tmp_path / 'run'))
 
 
-def test_failed_job_does_not_queue_again(config, tmp_path):
+def test_failed_job_is_not_requeued(config, tmp_path):
     job = Job(config, tmp_path / 'run', '--cfg-options',
               'train_dataloader.dataset.data_root=/nowhere')
     state = job.wait_for_end()
@@ -191,13 +191,13 @@ def test_mim_trains_on_two_nodes(config, trained, tmp_path):
     assert_same_training(work_dir, trained)
 
 
-def test_mim_starts_the_host_on_two_nodes(config, tmp_path):
-    """MMPretrain's train.py gets as far as looking for its GPU."""
+def test_mim_starts_mmpretrain_on_two_nodes(config, tmp_path):
+    """MMPretrain's train.py reaches the selection of its GPU."""
     pytest.importorskip('mim')
     names = {d.metadata['Name'] for d in importlib.metadata.distributions()}
-    host = next(n for n in ('onedl-mmpretrain', 'mmpretrain') if n in names)
+    package = next(n for n in ('onedl-mmpretrain', 'mmpretrain') if n in names)
     result = subprocess.run(
-        list(map(str, mim_train(host, config, tmp_path / 'run'))),
+        list(map(str, mim_train(package, config, tmp_path / 'run'))),
         capture_output=True, text=True, cwd=ROOT, env=environment())
     assert result.returncode != 0
     assert '_init_dist_slurm' in result.stderr

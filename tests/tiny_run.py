@@ -1,4 +1,4 @@
-"""A training of a second, to be saved, stopped and resumed."""
+"""A training run of one second for tests of saving and resuming."""
 
 from itertools import count
 
@@ -18,7 +18,7 @@ _names = map('tiny_run_{}'.format, count())
 
 
 class Numbers(Dataset):
-    """Two samples for each iteration."""
+    """Two samples per iteration."""
 
     def __len__(self) -> int:
         return 2 * EPOCH
@@ -41,10 +41,10 @@ class TinyModel(BaseModel):
 
 
 class Scores(BaseMetric):
-    """Gives the results that it was told.
+    """Returns predefined results.
 
     Args:
-        values: Dicts of metrics, one for each validation.
+        values: Dicts of metrics, one per validation.
     """
 
     def __init__(self, values: list) -> None:
@@ -59,13 +59,13 @@ class Scores(BaseMetric):
 
 
 class At(Hook):
-    """Call something at a point of the training.
+    """Call a function at a point of training.
 
     Args:
-        point: Name of the method of hooks.
-        step: Iteration, or epoch where the point is one of epochs, from 0.
-        action: What to call, with the runner.
-        priority: As of any hook.
+        point: Name of a hook method.
+        step: Iteration (epoch if the point is per epoch), from 0.
+        action: Function to call with the runner.
+        priority: Priority of the hook.
     """
 
     def __init__(self, point: str, step: int, action,
@@ -84,21 +84,21 @@ def build_runner(work_dir, *hooks, epochs=3, by_epoch=True, checkpoint=None,
                  interruption=None, scores=None, workers=0, accumulation=1,
                  resume=False, load_from=None, wrapper=None,
                  **changes) -> Runner:
-    """A runner of a tiny training.
+    """Build the runner of a tiny training run.
 
     Args:
-        work_dir: Where it writes.
-        *hooks: More hooks.
-        epochs: Length of the training.
+        work_dir: Work directory.
+        *hooks: Additional hooks.
+        epochs: Number of epochs.
         by_epoch: Whether the loop counts epochs.
         checkpoint: Settings of the checkpoint hook.
-        interruption: Settings of ``InterruptionHook``; None: no such hook.
-        scores: Metrics of each epoch's validation.
-        workers: Of the loader.
-        accumulation: Iterations for an optimizer step.
-        resume, load_from: As of the Runner.
-        wrapper: Config of the model's wrapper.
-        **changes: Further settings of the Runner.
+        interruption: Settings of ``InterruptionHook``; None for no such hook.
+        scores: Metrics of the validation after each epoch.
+        workers: Number of DataLoader workers.
+        accumulation: Iterations per optimizer step.
+        resume, load_from: As in the Runner.
+        wrapper: Config of the model wrapper.
+        **changes: Other settings of the Runner.
     """
     loader = dict(
         batch_size=2,
@@ -162,5 +162,5 @@ def log_of(work_dir) -> str:
 
 
 def checkpoints(work_dir) -> list:
-    """Names of all checkpoints and parts of such."""
+    """Names of all checkpoints, including partially written ones."""
     return sorted(p.name for p in work_dir.glob('*.pth*'))

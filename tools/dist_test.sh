@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Evaluate with several processes of this machine, one for each GPU (or, without
+# Evaluate with several processes on this machine, one per GPU (or, without
 # GPUs, on the CPU):
 #
 #     bash tools/dist_test.sh CONFIG CHECKPOINT PROCESSES [arguments of tools/test.py]

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Train with several processes of this machine, one for each GPU (or, without
-# GPUs, on the CPU):
+# Train with several processes on this machine, one per GPU (or, without GPUs,
+# on the CPU):
 #
 #     bash tools/dist_train.sh CONFIG PROCESSES [arguments of tools/train.py]
 #

@@ -5,16 +5,16 @@
     python tools/evaluate.py CKPT --config PRETRAINING_CONFIG \
         --data-root data/mine --protocols knn,linear --untrained
 
-DATA_ROOT holds train/ and val/ with class folders. Each protocol runs as
-tools/test.py or tools/train.py would run it, in a process of its own, with
-its log in OUT/PROTOCOL/log.txt; one that failed does not stop the others, and
-one that is done is not run again. The table goes to the screen, to
-OUT/results.md and to OUT/results.json.
+DATA_ROOT contains train/ and val/ with class folders. Each protocol runs
+tools/test.py or tools/train.py in a separate process, with its log in
+OUT/PROTOCOL/log.txt; a failed protocol does not stop the others, and finished
+ones are not rerun. The results table is printed and written to OUT/results.md
+and OUT/results.json.
 
 Protocols: knn, logistic, unsupervised (frozen features); linear (frozen
 backbone); finetune (layer decay), transfer, semi (from the first projection
-layer; needs --subset). With --subset the training images of every protocol
-are those of the list. --cfg-options take a protocol in front:
+layer; needs --subset). --subset restricts the training images of every
+protocol. Keys of --cfg-options start with a protocol:
 finetune.optim_wrapper.optimizer.lr=5e-4.
 """
 
@@ -38,24 +38,24 @@ from protocol_configs import FROZEN, protocol_config
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 from ibot_mm.checkpoints.load import CheckpointError
-from ibot_mm.datasets import LabelledDataset
+from ibot_mm.datasets import LabeledDataset
 from ibot_mm.evaluation.feature_cache import add_samples
 
 TOOLS = Path(__file__).resolve().parents[0]
-# The figure of each protocol that stands in the table.
+# The metric of each protocol in the table.
 METRICS = dict(
     knn='knn/top1', logistic='logistic/top1', unsupervised='unsupervised/acc',
     linear='linear/top1', finetune='accuracy/top1', transfer='accuracy/top1',
     semi='accuracy/top1')
 STEP = re.compile(r'Epoch\(train\) +\[(\d+)\]\[ *(\d+)/(\d+)\]')
-# Also behind the rank that torchrun puts in front.
+# Optionally after torchrun's rank prefix.
 ERROR = re.compile(
     r'(\[\w+\]:)? *((?:\w+\.)*\w*(?:Error|Exception|Interrupt): \S.*)')
 BATCH = re.compile(r'features \[(\d+)/(\d+)\]')
 
 
 def parse_args() -> argparse.Namespace:
-    """Command line."""
+    """Parse the command line."""
     parser = argparse.ArgumentParser(
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -67,18 +67,18 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('--protocols', default='knn',
                         help='comma-separated (default: knn)')
     parser.add_argument('--out', type=Path,
-                        help='folder of the results (default: work_dirs/'
+                        help='output folder (default: work_dirs/'
                         'evaluation/CHECKPOINT)')
     parser.add_argument('--subset', default='',
                         help='list file of the training images to use')
     parser.add_argument('--untrained', action='store_true',
                         help='also evaluate the same network untrained')
     parser.add_argument('--batch-size', type=int,
-                        help="images of each process (default: the recipe's)")
+                        help="images per process (default: the recipe's)")
     parser.add_argument('--epochs', type=int,
-                        help='length of trainings (default: the recipe\'s)')
+                        help="epochs of training (default: the recipe's)")
     parser.add_argument('--workers', type=int, default=2,
-                        help='processes that load images (default: 2)')
+                        help='DataLoader workers (default: 2)')
     parser.add_argument('--processes', type=int, default=1,
                         help='GPUs, or CPU processes (default: 1)')
     parser.add_argument('--seed', type=int, default=0)
@@ -103,46 +103,46 @@ def pretraining_config(path: str | None, checkpoint: str) -> Config:
 
 def options_of(settings: dict[str, Any],
                protocols: list[str]) -> dict[str, dict[str, Any]]:
-    """Settings of each protocol, from keys that begin with its name.
+    """Split settings by the protocol that their keys start with.
 
     Raises:
-        ValueError: A key begins with something else.
+        ValueError: A key does not start with a protocol of this run.
     """
     found: dict[str, dict[str, Any]] = {name: {} for name in protocols}
     for key, value in settings.items():
         name, _, rest = key.partition('.')
         if name not in found or not rest:
             raise ValueError(
-                f'--cfg-options: "{key}" does not begin with a protocol of '
-                f'this run ({", ".join(protocols)}) and a dot.')
+                f'--cfg-options: "{key}" must start with a protocol of this '
+                f'run ({", ".join(protocols)}) and a dot.')
         found[name][rest] = value
     return found
 
 
 def save_untrained(cfg: Config, path: Path, seed: int) -> None:
-    """Write the network as a pre-training with this seed would begin."""
+    """Save the untrained model as initialized with this seed."""
     init_default_scope(cfg.get('default_scope', 'mmpretrain'))
     set_random_seed(seed)
     model = MODELS.build(cfg.model)
-    logging.disable(logging.INFO)  # MMEngine lists every parameter
+    logging.disable(logging.INFO)  # MMEngine logs every parameter
     model.init_weights()
     logging.disable(logging.NOTSET)
     torch.save(dict(state_dict=model.state_dict(), meta={}), path)
 
 
 class Data(NamedTuple):
-    """What is known of the images before anything runs."""
+    """Properties of the data set."""
 
     num_classes: int
     num_train: int
     digest: str
 
 
-def look_at(data_root: str, subset: str) -> Data:
-    """List the images; complains about the data first."""
-    train = LabelledDataset(
+def inspect_data(data_root: str, subset: str) -> Data:
+    """List the images, which raises on invalid data."""
+    train = LabeledDataset(
         data_root=data_root, data_prefix='train', subset=subset)
-    val = LabelledDataset(
+    val = LabeledDataset(
         data_root=data_root, data_prefix='val', classes_prefix='train')
     digest = hashlib.sha256()
     for dataset in (train, val):
@@ -171,7 +171,7 @@ def command(protocol: str, config: Path, checkpoint: str, folder: Path,
 
 
 def progress_of(line: str, epochs: int) -> float | None:
-    """Share of a protocol that is done, if a line of its log says so."""
+    """Progress of a protocol from a line of its log, 0 to 1, or None."""
     match = STEP.search(line)
     if match:
         epoch, step, length = map(int, match.groups())
@@ -181,7 +181,7 @@ def progress_of(line: str, epochs: int) -> float | None:
 
 
 def run(line: list[str], log: Path, epochs: int, update) -> tuple[int, int]:
-    """Run a protocol; returns its exit status and peak memory in MiB."""
+    """Run a protocol and return its exit status and peak memory in MiB."""
     environment = dict(os.environ)
     environment['PYTHON'] = sys.executable  # for dist_train.sh, dist_test.sh
     environment['PYTHONPATH'] = os.pathsep.join(
@@ -201,7 +201,7 @@ def run(line: list[str], log: Path, epochs: int, update) -> tuple[int, int]:
 
 
 def read_metrics(folder: Path) -> dict[str, Any]:
-    """Metrics of a finished protocol: the last of its evaluations."""
+    """Metrics of the last evaluation of a finished protocol."""
     if (folder / 'metrics.json').is_file():
         return json.loads((folder / 'metrics.json').read_text())
     logs = sorted(folder.glob('*/vis_data/scalars.json'))
@@ -212,7 +212,7 @@ def read_metrics(folder: Path) -> dict[str, Any]:
 
 
 def settings_of(protocol: str, cfg: Config, processes: int) -> str:
-    """What a reader needs to repeat a protocol, in a few words."""
+    """Summary of the settings of a protocol for the table."""
     if protocol == 'knn':
         return f'k = {", ".join(map(str, cfg.test_cfg.protocol.k))}'
     if protocol == 'logistic':
@@ -231,7 +231,7 @@ def settings_of(protocol: str, cfg: Config, processes: int) -> str:
 
 
 def detail_of(protocol: str, metrics: dict[str, Any]) -> str:
-    """What belongs to the figure: the best rate, other k and so on."""
+    """Details of the result, such as the best learning rate or other k."""
     if protocol == 'knn':
         return ', '.join(f'k{key[5:-5]} {value:.1f}' for key, value in
                          metrics.items() if key.endswith('_top1'))
@@ -247,10 +247,10 @@ def detail_of(protocol: str, metrics: dict[str, Any]) -> str:
 
 
 def failure(log: Path) -> str:
-    """The sentence with which the first process that failed ended."""
+    """Error message of the first process that failed."""
     lines = log.read_text().splitlines() or ['no output']
     errors = [match for match in map(ERROR.match, lines) if match]
-    # An error may have causes, printed before it.
+    # Causes of an error are printed before it.
     own = [match for match in errors if match[1] == errors[0][1]]
     return own[-1][2] if own else lines[-1]
 
@@ -258,7 +258,7 @@ def failure(log: Path) -> str:
 def evaluate(args: argparse.Namespace, protocol: str, cfg: Config,
              checkpoint: str, data: Data, folder: Path,
              update) -> dict[str, Any]:
-    """Run one protocol, or take the result of an earlier run of it."""
+    """Run a protocol, or reuse the result of an identical earlier run."""
     digest = hashlib.sha256(Path(checkpoint).read_bytes() + (
         f'{cfg.pretty_text} {data} {args.processes}').encode()).hexdigest()
     kept = folder / 'result.json'
@@ -267,7 +267,7 @@ def evaluate(args: argparse.Namespace, protocol: str, cfg: Config,
         if result.get('digest') == digest:
             return result
     folder.mkdir(parents=True, exist_ok=True)
-    # Beside the folder, where the run writes the config as it used it.
+    # Not inside the folder, where the run dumps its own config.
     config = folder.with_suffix('.py')
     cfg.dump(str(config))
     start = time.perf_counter()
@@ -292,7 +292,7 @@ def evaluate(args: argparse.Namespace, protocol: str, cfg: Config,
 
 
 def table(results: dict[str, dict[str, dict]], protocols: list[str]) -> str:
-    """Results as Markdown: a row a protocol, a column a checkpoint."""
+    """Markdown table with a row per protocol and a column per checkpoint."""
     names = list(results)
     lines = [
         '| protocol | metric | settings | ' + ' | '.join(names)
@@ -321,7 +321,7 @@ def main() -> int:
     out = args.out or (
         Path('work_dirs') / 'evaluation' / Path(args.checkpoint).stem)
     pretraining = pretraining_config(args.config, args.checkpoint)
-    data = look_at(args.data_root, args.subset)
+    data = inspect_data(args.data_root, args.subset)
     options = options_of(args.cfg_options, protocols)
     configs = {}
     for protocol in protocols:

@@ -1,4 +1,4 @@
-"""Configs of the classification protocols for any pre-trained model."""
+"""Configs of the classification protocols for a pre-trained model."""
 
 import math
 from collections.abc import Callable, Sequence
@@ -13,7 +13,7 @@ from ibot_mm.paths import config_path
 _FOLDER = 'benchmarks/classification'
 PROTOCOLS = ('knn', 'logistic', 'unsupervised', 'linear', 'finetune',
              'transfer', 'semi')
-# Those that tools/test.py runs; the others train.
+# Run by tools/test.py; the others by tools/train.py.
 FROZEN = PROTOCOLS[:3]
 _SMALL = dict(
     knn='knn/ibot_vit-small-p16_knn_in1k.py',
@@ -24,7 +24,7 @@ _SMALL = dict(
     finetune='finetune/ibot_vit-small-p16_finetune-8xb128-200e_in1k.py',
     transfer='transfer/ibot_vit-small-p16_finetune-8xb96-360e_inat18.py',
     semi='semi/ibot_vit-small-p16_finetune-8xb128-1000e_in1k-1pct.py')
-# By width of the network, where the recipe is not that of ViT-S/16.
+# By width of the network, where the recipe differs from ViT-S/16's.
 _LARGER = {
     768: dict(
         linear='linear/ibot_vit-base-p16_linear-8xb128-100e_in1k.py',
@@ -38,17 +38,17 @@ _LARGER = {
 
 
 def recipe_file(protocol: str, pretraining: Config) -> str:
-    """Published config of a protocol for networks of this size.
+    """Published config of a protocol for a network of this size.
 
     Args:
         protocol: One of ``PROTOCOLS``.
         pretraining: Config of the pre-training.
 
     Raises:
-        ValueError: There is no such protocol, or none for Swin.
+        ValueError: The protocol is unknown or not available for Swin.
     """
     if protocol not in PROTOCOLS:
-        raise ValueError(f'there is no protocol "{protocol}": choose from '
+        raise ValueError(f'unknown protocol "{protocol}": choose from '
                          f'{", ".join(PROTOCOLS)}.')
     if pretraining.model.backbone.type.endswith('Swin'):
         if protocol in ('finetune', 'transfer', 'semi'):
@@ -61,7 +61,7 @@ def recipe_file(protocol: str, pretraining: Config) -> str:
 
 
 def _backbone(pretraining: Config) -> dict[str, Any]:
-    """The pre-training's backbone, without what only a student has."""
+    """Backbone of the pre-training without settings of the student."""
     backbone = deepcopy(pretraining.model.backbone.to_dict())
     for key in ('with_mask_token', 'drop_path_rate', 'drop_path_type',
                 'init_cfg'):
@@ -70,7 +70,7 @@ def _backbone(pretraining: Config) -> dict[str, Any]:
 
 
 def _use_model(cfg: Config, pretraining: Config, num_classes: int) -> None:
-    """Put the pre-trained model in the place of ViT-S/16."""
+    """Replace ViT-S/16 with the pre-trained model."""
     model, source = cfg.model, pretraining.model
     for key in ('mean', 'std', 'to_rgb'):
         if key in source.data_preprocessor:
@@ -105,9 +105,10 @@ def _image_size(pretraining: Config) -> int:
 
 
 def _test_pipeline(cfg: Config, pretraining: Config) -> list[dict]:
-    """The pre-training's validation transforms, resized as the recipe does.
+    """Validation transforms of the pre-training, interpolation of the recipe.
 
-    A pre-training without a validation gets the recipe's own, at its size.
+    Without validation in the pre-training, the recipe's transforms are used
+    at the size of the pre-training.
     """
     own = deepcopy(cfg.test_dataloader.dataset.pipeline)
     interpolation = own[1].interpolation
@@ -127,15 +128,15 @@ def _test_pipeline(cfg: Config, pretraining: Config) -> list[dict]:
 
 def _use_data(cfg: Config, pretraining: Config, data_root: str,
               num_classes: int, subset: str, workers: int) -> None:
-    """Train and test on the images of one folder, at the model's size."""
+    """Train and test on the images of a folder, at the model's size."""
     test_pipeline = _test_pipeline(cfg, pretraining)
     train = dict(
-        type='ibot_mm.LabelledDataset',
+        type='ibot_mm.LabeledDataset',
         data_root=data_root,
         data_prefix='train',
         subset=subset)
     val = dict(
-        type='ibot_mm.LabelledDataset',
+        type='ibot_mm.LabeledDataset',
         data_root=data_root,
         data_prefix='val',
         classes_prefix='train',
@@ -143,7 +144,7 @@ def _use_data(cfg: Config, pretraining: Config, data_root: str,
     loaders = {'test_dataloader': val}
     if cfg.get('train_dataloader'):
         pipeline = deepcopy(cfg.train_dataloader.dataset.pipeline)
-        pipeline[0] = test_pipeline[0]  # how images are read
+        pipeline[0] = test_pipeline[0]  # image loading
         pipeline[1].scale = _image_size(pretraining)
         loaders['train_dataloader'] = dict(
             train, num_classes=num_classes, pipeline=pipeline)
@@ -173,37 +174,37 @@ def protocol_config(protocol: str,
                     workers: int = 2,
                     cache_dir: str | None = None,
                     log: Callable[[str], None] = print) -> Config:
-    """Config of a protocol for a model and a folder of labelled images.
+    """Config of a protocol for a model and a folder of labeled images.
 
-    The published config for networks of this width is taken (that of ViT-S/16
-    where there is none); model, sizes, classes and data are replaced, and
-    nothing else unless asked for. It is to be run with --auto-scale-lr, so
-    that learning rates follow the batch by the rule of the recipe.
+    Starts from the published config for networks of this width (ViT-S/16's if
+    there is none) and replaces only the model, sizes, classes and data, unless
+    other settings are passed. Run it with --auto-scale-lr to scale the
+    learning rate with the batch size.
 
     Args:
         protocol: One of ``PROTOCOLS``.
         pretraining: Config of the pre-training: its backbone, neck,
-            normalisation and validation transforms are used.
+            normalization and validation transforms are used.
         data_root: Folder with ``train/`` and ``val/``, class folders in each.
         num_classes: Number of classes.
-        num_train: Number of training images, that of the subset if there is
-            one.
+        num_train: Number of training images, in the subset if there is one.
         subset: List file of the training images to use.
-        processes: How many processes will share the work.
-        batch_size: Images of each process; the recipe's if None.
-        epochs: Length of the training; the recipe's if None. The warm-up
-            becomes shorter in the same proportion.
-        workers: Processes that load images, for each process.
+        processes: Number of processes.
+        batch_size: Images per process; the recipe's if None.
+        epochs: Number of training epochs; the recipe's if None. The warm-up
+            scales in proportion.
+        workers: DataLoader workers per process.
         cache_dir: Folder for frozen features.
-        log: Told what had to be changed for small data.
+        log: Called with messages about the recipe and adjusted settings.
 
     Raises:
-        ValueError: The protocol is unknown, or cannot be run on this.
+        ValueError: The protocol is unknown or incompatible with the model or
+            the data.
     """
     file = recipe_file(protocol, pretraining)
     if protocol == 'semi' and not subset:
-        raise ValueError('the protocol "semi" needs --subset, a list of the '
-                         'training images that have labels.')
+        raise ValueError('the protocol "semi" needs --subset, the list file '
+                         'of the labeled training images.')
     cfg = Config.fromfile(config_path(file))
     log(f'{protocol}: {file}')
     _use_model(cfg, pretraining, num_classes)
@@ -215,7 +216,7 @@ def protocol_config(protocol: str,
             if 'bank_dataloader' in cfg.test_cfg:
                 cfg.test_cfg.bank_dataloader.batch_size = batch_size
         if protocol == 'knn':
-            _limit_neighbours(cfg, num_train, log)
+            _limit_neighbors(cfg, num_train, log)
         return cfg
     if batch_size:
         for name in ('train_dataloader', 'val_dataloader', 'test_dataloader'):
@@ -223,7 +224,7 @@ def protocol_config(protocol: str,
     total = cfg.train_dataloader.batch_size * processes
     if total > num_train:
         raise ValueError(
-            f'{num_train} training images are fewer than the batch of '
+            f'{num_train} training images are fewer than a batch of '
             f'{cfg.train_dataloader.batch_size} x {processes} processes: '
             'lower --batch-size.')
     for name in ('val_evaluator', 'test_evaluator'):
@@ -232,13 +233,13 @@ def protocol_config(protocol: str,
     if epochs:
         _set_epochs(cfg, epochs)
     if 'dtype' in cfg.optim_wrapper and not torch.cuda.is_available():
-        cfg.optim_wrapper.dtype = 'float32'  # few CPUs know bfloat16
+        cfg.optim_wrapper.dtype = 'float32'  # few CPUs support bfloat16
     return cfg
 
 
-def _limit_neighbours(cfg: Config, num_train: int,
-                      log: Callable[[str], None]) -> None:
-    """Leave out numbers of neighbours that the bank does not have."""
+def _limit_neighbors(cfg: Config, num_train: int,
+                     log: Callable[[str], None]) -> None:
+    """Remove values of k that exceed the size of the bank."""
     wanted: Sequence[int] = cfg.test_cfg.protocol.k
     possible = [k for k in wanted if k <= num_train] or [num_train]
     if possible != list(wanted):
@@ -248,10 +249,10 @@ def _limit_neighbours(cfg: Config, num_train: int,
 
 
 def _set_epochs(cfg: Config, epochs: int) -> None:
-    """Another length; warm-ups keep their share of the run, rounded up."""
-    share = epochs / cfg.train_cfg.max_epochs
+    """Set the number of epochs and scale warm-ups, rounded up."""
+    ratio = epochs / cfg.train_cfg.max_epochs
     for scheduler in cfg.param_scheduler:
         if 'warmup' in scheduler:
-            scheduler.warmup = math.ceil(scheduler.warmup * share)
+            scheduler.warmup = math.ceil(scheduler.warmup * ratio)
     cfg.train_cfg.max_epochs = epochs
     cfg.train_cfg.val_interval = min(cfg.train_cfg.val_interval, epochs)

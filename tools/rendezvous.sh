@@ -1,5 +1,5 @@
-# Sourced by dist_train.sh and dist_test.sh: sets `here`, this folder, and
-# `rendezvous`, the arguments of torchrun.
+# Sourced by dist_train.sh and dist_test.sh. Sets `here` (this folder) and
+# `rendezvous` (arguments of torchrun).
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 nodes=${NNODES:-1}
 if [ "$nodes" = 1 ] && [ -z "${PORT:-}" ]; then

@@ -1,10 +1,10 @@
-# Sourced by slurm_train.sh and slurm_test.sh: sets `here`, this folder, and
-# `resources`, what srun is asked for.
+# Sourced by slurm_train.sh and slurm_test.sh. Sets `here` (this folder) and
+# `resources` (arguments of srun).
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 gpus=${GPUS:-8}
 gpus_per_node=${GPUS_PER_NODE:-$((gpus < 8 ? gpus : 8))}
 if [ "$gpus_per_node" = 0 ]; then
-  # Slurm refuses --gres where nodes have no GPUs.
+  # Slurm rejects --gres on nodes without GPUs.
   processes=${PROCESSES:-1}
   resources=(--ntasks="$processes" --ntasks-per-node="${PROCESSES_PER_NODE:-$processes}")
 else

@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
-# Evaluate on a Slurm cluster, one process for each GPU:
+# Evaluate on a Slurm cluster, one process per GPU:
 #
 #     bash tools/slurm_test.sh PARTITION JOB_NAME CONFIG CHECKPOINT [arguments of tools/test.py]
 #
-# Settings are those of slurm_train.sh.
+# The environment variables are those of slurm_train.sh.
 set -euo pipefail
 if [ $# -lt 4 ]; then
   echo "usage: bash tools/slurm_test.sh PARTITION JOB_NAME CONFIG CHECKPOINT [arguments of tools/test.py]" >&2

@@ -1,14 +1,15 @@
 #!/usr/bin/env bash
-# Train on a Slurm cluster, one process for each GPU:
+# Train on a Slurm cluster, one process per GPU:
 #
 #     bash tools/slurm_train.sh PARTITION JOB_NAME CONFIG WORK_DIR [arguments of tools/train.py]
 #
-# GPUS            in all (8)
-# GPUS_PER_NODE   8, or GPUS if that is less; 0 for processes on CPUs:
-#                 PROCESSES (1) in all, PROCESSES_PER_NODE (PROCESSES)
-# CPUS_PER_TASK   of each process (5)
-# SRUN_ARGS       further arguments of srun
-# MASTER_PORT     of the rendezvous; by default one that follows from the job
+# Environment variables (defaults in parentheses):
+# GPUS            total number of GPUs (8)
+# GPUS_PER_NODE   GPUs per node (8, or GPUS if that is less); 0 runs PROCESSES
+#                 (1) CPU processes, PROCESSES_PER_NODE (PROCESSES) per node
+# CPUS_PER_TASK   CPUs per process (5)
+# SRUN_ARGS       additional arguments of srun
+# MASTER_PORT     rendezvous port (derived from the job ID)
 set -euo pipefail
 if [ $# -lt 4 ]; then
   echo "usage: bash tools/slurm_train.sh PARTITION JOB_NAME CONFIG WORK_DIR [arguments of tools/train.py]" >&2

@@ -1,4 +1,4 @@
-# What every evaluation shares: hooks, logging, environment.
+# Hooks, logging and environment of all evaluations.
 default_scope = 'mmpretrain'
 custom_imports = dict(imports=['ibot_mm'], allow_failed_imports=False)
 
@@ -21,7 +21,7 @@ default_hooks = dict(
 env_cfg = dict(
     cudnn_benchmark=True,
     mp_cfg=dict(mp_start_method='fork', opencv_num_threads=0),
-    # Ranks wait for the one that fits a logistic regression: seconds.
+    # In seconds: ranks wait while one fits a logistic regression.
     dist_cfg=dict(backend='nccl', timeout=86400),
 )
 

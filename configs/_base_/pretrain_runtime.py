@@ -1,4 +1,4 @@
-# What every pre-training shares: hooks, logging, environment.
+# Hooks, logging and environment of all pre-trainings.
 default_scope = 'mmpretrain'
 custom_imports = dict(imports=['ibot_mm'], allow_failed_imports=False)
 
@@ -18,9 +18,9 @@ default_hooks = dict(
     bad_files=dict(type='ibot_mm.BadFileHook', max_share=0.1),
     skipped_steps=dict(type='ibot_mm.SkippedStepHook'),
     training_health=dict(type='ibot_mm.TrainingHealthHook', interval=50),
-    # The teacher (paper, section 4): momentum 0.996 -> 1 over the run, both
-    # temperatures 0.04 -> 0.07 in the first 30 epochs, and prototypes that
-    # stay fixed during the first epoch.
+    # Teacher (paper, section 4): momentum 0.996 -> 1 over the run, both
+    # temperatures 0.04 -> 0.07 over the first 30 epochs, and prototypes that
+    # are frozen in the first epoch.
     teacher_ema=dict(type='ibot_mm.TeacherEMAHook', momentum=0.996),
     teacher_temperature=dict(
         type='ibot_mm.TeacherTemperatureHook',

@@ -1,5 +1,5 @@
-# What the detectors and the segmentors of the shapes data set share: its
-# classes, in the order of their numbers, and the quickstart's network.
+# Classes of the shapes data set, in the order of their labels, and the network
+# of the quickstart, for detectors and segmentors.
 shapes_classes = ('striped_disc', 'dotted_star', 'ringed_square',
                   'checked_flower', 'waved_triangle', 'rayed_gear',
                   'gridded_cross', 'bricked_hexagon', 'crossed_bean',

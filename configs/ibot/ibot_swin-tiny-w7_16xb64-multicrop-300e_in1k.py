@@ -4,16 +4,17 @@
 #     --launcher pytorch
 # on each of 2 nodes, or on any number of GPUs with --auto-scale-lr.
 #
-# Schedule: 16 GPUs x batch 64 x accumulation 1 = 1024 images a step;
+# Schedule: 16 GPUs x batch 64 x accumulation 1 = 1024 images per step;
 # lr = 5e-4 x 1024 / 256 = 2e-3, warm-up 10 epochs from 0, cosine to 1e-6.
-# ImageNet-1K: 1,281,167 // 1024 = 1251 steps an epoch, 375,300 in all.
+# ImageNet-1K: 1,281,167 // 1024 = 1251 steps per epoch, 375,300 in all.
 #
-# Aim (published, official release): k-NN 75.3, linear probe 78.6 top-1 on
+# Aim (published, official code): k-NN 75.3, linear probe 78.6 top-1 on
 # ImageNet-1K. Not reproduced here.
 #
-# Masks, and the warm-up of the patch temperature, start at epoch 50. A mask
-# entry covers 32 pixels, the stride of the last stage. The drop path is 0.1,
-# what the official factory builds (its release table says 0.2).
+# Masks and the warm-up of the patch temperature start at epoch 50. A mask
+# entry covers 32 pixels, the stride of the last stage. The drop path rate is
+# 0.1, as in the official model factory (0.2 in the official table of
+# settings).
 _base_ = 'ibot_vit-small-p16_16xb64-multicrop-800e_in1k.py'
 
 model = dict(

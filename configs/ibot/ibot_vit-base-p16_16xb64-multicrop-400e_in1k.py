@@ -4,16 +4,16 @@
 #     --launcher pytorch
 # on each of 2 nodes, or on any number of GPUs with --auto-scale-lr.
 #
-# Schedule: 16 GPUs x batch 64 x accumulation 1 = 1024 images a step;
+# Schedule: 16 GPUs x batch 64 x accumulation 1 = 1024 images per step;
 # lr = 5e-4 x 1024 / 256 = 2e-3, warm-up 10 epochs from 0, cosine to 1e-6.
-# ImageNet-1K: 1,281,167 // 1024 = 1251 steps an epoch, 500,400 in all.
+# ImageNet-1K: 1,281,167 // 1024 = 1251 steps per epoch, 500,400 in all.
 #
-# Aim (published, official release): k-NN 77.1, linear probe 79.5,
+# Aim (published, official code): k-NN 77.1, linear probe 79.5,
 # fine-tuning 84.0 top-1 on ImageNet-1K. Not reproduced here.
 #
-# Block masks. The gain of the prototypes is fixed (the help text of the
-# official norm_last_layer option), and the crops split at a scale of 0.32
-# (paper, appendix), where ViT-S has 0.25.
+# Block masks. The gain of the prototypes is fixed (help text of the official
+# option norm_last_layer), and the scale that separates global from local crops
+# is 0.32 (paper, appendix) instead of 0.25 for ViT-S.
 _base_ = 'ibot_vit-small-p16_16xb64-multicrop-800e_in1k.py'
 
 model = dict(

@@ -4,15 +4,15 @@
 #     --launcher pytorch
 # on each of 2 nodes, or on any number of GPUs with --auto-scale-lr.
 #
-# Schedule: 16 GPUs x batch 64 x accumulation 1 = 1024 images a step;
+# Schedule: 16 GPUs x batch 64 x accumulation 1 = 1024 images per step;
 # lr = 5e-4 x 1024 / 256 = 2e-3, warm-up 10 epochs from 0, cosine to 1e-6.
-# ImageNet-1K: 1,281,167 // 1024 = 1251 steps an epoch, 500,400 in all.
+# ImageNet-1K: 1,281,167 // 1024 = 1251 steps per epoch, 500,400 in all.
 #
-# Aim (published, official release): k-NN 77.3, linear probe 79.8,
+# Aim (published, official code): k-NN 77.3, linear probe 79.8,
 # fine-tuning 84.1 top-1 on ImageNet-1K. Not reproduced here.
 #
-# Random masks of ratio 0 or U(0.6, 0.7). The release says only "a relatively
-# larger ratio": this range is our reading.
+# Random masks of ratio 0 or U(0.6, 0.7). This range is our interpretation of
+# "a relatively larger ratio", which is all that is published.
 _base_ = 'ibot_vit-base-p16_16xb64-multicrop-400e_in1k.py'
 
 train_pipeline = _base_.train_pipeline

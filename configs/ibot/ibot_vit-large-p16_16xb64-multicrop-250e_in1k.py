@@ -4,11 +4,11 @@
 #     --launcher pytorch
 # on each of 2 nodes, or on any number of GPUs with --auto-scale-lr.
 #
-# Schedule: 16 GPUs x batch 64 x accumulation 1 = 1024 images a step;
+# Schedule: 16 GPUs x batch 64 x accumulation 1 = 1024 images per step;
 # lr = 5e-4 x 1024 / 256 = 2e-3, warm-up 10 epochs from 0, cosine to 1e-6.
-# ImageNet-1K: 1,281,167 // 1024 = 1251 steps an epoch, 312,750 in all.
+# ImageNet-1K: 1,281,167 // 1024 = 1251 steps per epoch, 312,750 in all.
 #
-# Aim (published, official release): k-NN 78.0, linear probe 81.0,
+# Aim (published, official code): k-NN 78.0, linear probe 81.0,
 # fine-tuning 84.8 top-1 on ImageNet-1K. Not reproduced here.
 _base_ = 'ibot_vit-base-p16_16xb64-multicrop-400e_in1k.py'
 

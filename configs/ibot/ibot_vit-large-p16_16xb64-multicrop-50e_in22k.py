@@ -4,12 +4,12 @@
 #     --launcher pytorch
 # on each of 2 nodes, or on any number of GPUs with --auto-scale-lr.
 #
-# Schedule: 16 GPUs x batch 64 x accumulation 1 = 1024 images a step;
+# Schedule: 16 GPUs x batch 64 x accumulation 1 = 1024 images per step;
 # lr = 5e-4 x 1024 / 256 = 2e-3, warm-up 10 epochs from 0, cosine to 1e-6.
-# ImageNet-22K: 14,197,086 // 1024 = 13,864 steps an epoch, 693,200 in all
-# (the count of the full release; yours may lack some files).
+# ImageNet-22K: 14,197,086 // 1024 = 13,864 steps per epoch, 693,200 in all
+# (the number of images of the full release; your copy may lack some).
 #
-# Aim (published, official release): k-NN 72.9, linear probe 82.3,
+# Aim (published, official code): k-NN 72.9, linear probe 82.3,
 # fine-tuning 86.6 (256 px), 87.5 (384 px), 87.8 (512 px) top-1 on
 # ImageNet-1K. Not reproduced here. Validation is k-NN on ImageNet-1K.
 _base_ = 'ibot_vit-large-p16_16xb64-multicrop-250e_in1k.py'

@@ -1,12 +1,12 @@
 # Launch: python tools/train.py \
 #     configs/ibot/ibot_vit-quickstart-long_1xb64_shapes.py
 #
-# Schedule: 1 process x batch 64 x accumulation 1 = 64 images a step; learning
-# rate 1e-3 as in the quickstart; 37 steps an epoch, 2960 in all: about half an
-# hour on 2 cores.
+# Schedule: 1 process x batch 64 x accumulation 1 = 64 images per step;
+# learning rate 1e-3 as in the quickstart; 37 steps per epoch, 2960 in all:
+# about half an hour on 2 cores.
 #
-# The quickstart with four times its steps, a learning rate that ends low and
-# the momentum of the paper's kind, which ends at 1.
+# The quickstart with four times as many steps, a low final learning rate and a
+# momentum that ends at 1, as in the paper.
 # Aim: k-NN 10 points above both the untrained network and raw pixels.
 _base_ = 'ibot_vit-quickstart_1xb64_shapes.py'
 

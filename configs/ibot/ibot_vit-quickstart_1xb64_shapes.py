@@ -1,18 +1,18 @@
 # Launch: python tools/train.py \
 #     configs/ibot/ibot_vit-quickstart_1xb64_shapes.py
-# (tools/quickstart.sh does it all.)
+# (or tools/quickstart.sh for all steps)
 #
-# Schedule: 1 process x batch 64 x accumulation 1 = 64 images a step; learning
-# rate 1e-3, four times what the linear rule gives (5e-4 x 64 / 256), because
-# the run is short; warm-up 2 epochs, cosine to 5e-4. The shapes data set:
-# 2400 // 64 = 37 steps an epoch, 740 in all.
+# Schedule: 1 process x batch 64 x accumulation 1 = 64 images per step;
+# learning rate 1e-3, four times the linear rule (5e-4 x 64 / 256), because the
+# run is short; warm-up 2 epochs, cosine to 5e-4. The shapes data set: 2400 //
+# 64 = 37 steps per epoch, 740 in all.
 #
-# What a small network, small images and few prototypes change: sharper
-# temperatures, and a teacher that follows faster and to the end (at a momentum
-# of 1 it would stand still in the last quarter), or the distributions stay
-# uniform for as long as the run lasts; little grey and blur, because colour
-# and texture are what 48 pixels show. Aim: k-NN 10 points above the untrained
-# network; docs/quickstart.md has what three seeds gave.
+# A small network, small images and few prototypes need sharper temperatures
+# and a teacher that follows faster until the end (a momentum of 1 would freeze
+# it in the last quarter); otherwise the distributions stay uniform for the
+# run. Little grayscale and blur, because images of 48 pixels mostly show color
+# and texture. Aim: k-NN 10 points above the untrained network;
+# docs/quickstart.md has the results of three seeds.
 _base_ = 'ibot_vit-small-p16_16xb64-multicrop-800e_in1k.py'
 
 data_root = 'data/shapes/imagenet/'
@@ -36,9 +36,9 @@ model = dict(
         norm_last_layer=True),
     head=dict(num_prototypes=256))
 
-colour = dict(
-    jitter=(0.5, 0.5, 0.25, 0.06), grey_prob=0.05, blur_sigma=(0.1, 0.6))
-global_crop = dict(size=48, scale=(0.4, 1.0), **colour)
+color = dict(
+    jitter=(0.5, 0.5, 0.25, 0.06), gray_prob=0.05, blur_sigma=(0.1, 0.6))
+global_crop = dict(size=48, scale=(0.4, 1.0), **color)
 train_pipeline = [
     dict(type='ibot_mm.LoadImage'),
     dict(
@@ -48,7 +48,7 @@ train_pipeline = [
             dict(**global_crop, blur_prob=0.1, solarize_prob=0.2),
         ],
         local_crops=[
-            dict(num=4, size=24, scale=(0.15, 0.4), blur_prob=0.2, **colour)
+            dict(num=4, size=24, scale=(0.15, 0.4), blur_prob=0.2, **color)
         ]),
     dict(
         type='ibot_mm.MaskGlobalCrops',

@@ -4,9 +4,9 @@
 #     --launcher pytorch
 # on each of 2 nodes, or on any number of GPUs with --auto-scale-lr.
 #
-# Schedule: 16 GPUs x batch 64 x accumulation 1 = 1024 images a step;
+# Schedule: 16 GPUs x batch 64 x accumulation 1 = 1024 images per step;
 # lr = 5e-4 x 1024 / 256 = 2e-3, warm-up 10 epochs from 0, cosine to 1e-6.
-# ImageNet-1K: 1,281,167 // 1024 = 1251 steps an epoch, 1,000,800 in all.
+# ImageNet-1K: 1,281,167 // 1024 = 1251 steps per epoch, 1,000,800 in all.
 #
 # Aim (published, paper, tables 10 and 19): k-NN 72.4, linear probe 76.2,
 # fine-tuning 82.0 top-1 on ImageNet-1K. Not reproduced here. The paper's cost

@@ -1,32 +1,32 @@
 # Launch: python tools/train.py \
 #     configs/ibot/ibot_vit-small-p16_1xb64-multicrop-100e_own-images.py
 #
-# Schedule: 1 GPU x batch 64 x accumulation 1 = 64 images a step;
+# Schedule: 1 GPU x batch 64 x accumulation 1 = 64 images per step;
 # lr = 5e-4 x 64 / 256 = 1.25e-4, warm-up 10 epochs from 0, cosine to 1e-6.
-# Another batch or more GPUs: add --auto-scale-lr.
+# For another batch or more GPUs add --auto-scale-lr.
 #
-# A template for your own images: copy it, or inherit it, and change what
-# differs. docs/own_data.md explains each part.
+# Template for your own images: copy it or inherit from it.
+# docs/own_data.md explains each part.
 _base_ = 'ibot_vit-small-p16_1xb64-multicrop-100e_in1k.py'
 
-# Any folder of images, nested or not; no labels are used. For a list file:
-# ann_file='list.txt', one path a line.
+# Any folder of images, nested or not; labels are not used. For a list file:
+# ann_file='list.txt', one path per line.
 train_dataloader = dict(
     dataset=dict(
         data_root='data/my_images/', data_prefix='', with_label=False))
 
-# Count the steps, images // 64 an epoch: a small data set wants more epochs.
+# An epoch has images // 64 steps: small data sets need more epochs.
 train_cfg = dict(max_epochs=100)
 
-# Without labels there is no k-NN during training. With labelled class folders
+# Without labels there is no k-NN during training. With labeled class folders
 # remove these three lines and set data_root of val_dataloader and of
 # val_cfg.bank_dataloader.
 val_cfg = None
 val_dataloader = None
 val_evaluator = None
 
-# Another input size, say 160 with local crops of 64: img_size is that of the
-# global crops, and both sizes must be multiples of the patch size.
+# For another input size, such as 160 with local crops of 64: img_size is the
+# size of the global crops, and both sizes must be multiples of the patch size.
 #     model = dict(backbone=dict(img_size=160))
 #     train_pipeline = _base_.train_pipeline
 #     train_pipeline[1].global_crops[0].size = 160
@@ -34,5 +34,5 @@ val_evaluator = None
 #     train_pipeline[1].local_crops[0].size = 64
 #     train_dataloader = dict(dataset=dict(pipeline=train_pipeline))
 #
-# Another number of channels, or 16 bits: see
+# For another number of channels or 16-bit images see
 # ibot_vit-small-p16_1xb64-multicrop-100e_six-channels.py.

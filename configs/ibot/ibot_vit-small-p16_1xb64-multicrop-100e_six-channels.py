@@ -1,15 +1,15 @@
 # Launch: python tools/train.py \
 #     configs/ibot/ibot_vit-small-p16_1xb64-multicrop-100e_six-channels.py
 #
-# Schedule: 1 GPU x batch 64 x accumulation 1 = 64 images a step;
+# Schedule: 1 GPU x batch 64 x accumulation 1 = 64 images per step;
 # lr = 5e-4 x 64 / 256 = 1.25e-4, warm-up 10 epochs from 0, cosine to 1e-6.
 #
-# An example for images that are not photographs: TIFF files of 6 channels of
-# 16 bits (multispectral, microscopy), in any folder, without labels.
+# Example for images other than photos: TIFF files with six 16-bit channels
+# (multispectral, microscopy), in any folder, without labels.
 _base_ = 'ibot_vit-small-p16_1xb64-multicrop-100e_own-images.py'
 
-# Statistics of your own channels in the units of the files (here 0 to 65535):
-# python tools/dataset_tools/channel_statistics.py FOLDER prints them.
+# Statistics of your channels in the units of the files (here 0 to 65535), as
+# printed by python tools/dataset_tools/channel_statistics.py FOLDER.
 model = dict(
     data_preprocessor=dict(
         mean=[16000., 16000., 16000., 16000., 16000., 16000.],
@@ -17,11 +17,11 @@ model = dict(
         to_rgb=False),
     backbone=dict(in_channels=6))
 
-# Brightness, contrast, blur and solarisation work on any channels. Saturation,
-# hue and grey are defined for 8-bit colours alone and have to be switched off;
-# left on, they are an error.
-colour = dict(jitter=(0.4, 0.4, 0., 0.), grey_prob=0.)
-global_crop = dict(size=224, scale=(0.25, 1.0), **colour)
+# Brightness, contrast, blur and solarization support any channels. Saturation,
+# hue and grayscale are only defined for 8-bit color images and raise an error
+# unless they are disabled.
+color = dict(jitter=(0.4, 0.4, 0., 0.), gray_prob=0.)
+global_crop = dict(size=224, scale=(0.25, 1.0), **color)
 train_pipeline = [
     dict(type='ibot_mm.LoadImage', color='unchanged', channels=6),
     dict(
@@ -31,7 +31,7 @@ train_pipeline = [
             dict(**global_crop, blur_prob=0.1, solarize_prob=0.2),
         ],
         local_crops=[
-            dict(num=10, size=96, scale=(0.05, 0.25), blur_prob=0.5, **colour)
+            dict(num=10, size=96, scale=(0.05, 0.25), blur_prob=0.5, **color)
         ],
     ),
     _base_.train_pipeline[2],

@@ -1,6 +1,6 @@
 from .collate import multi_crop_collate
 from .inaturalist import INaturalist
-from .labelled import LabelledDataset
+from .labeled import LabeledDataset
 from .pretrain import PretrainDataset
 from .samplers import PretrainSampler
 from .transforms import (
@@ -13,7 +13,7 @@ from .transforms import (
 )
 
 __all__ = [
-    'BlockMaskGenerator', 'INaturalist', 'LabelledDataset', 'LoadImage',
+    'BlockMaskGenerator', 'INaturalist', 'LabeledDataset', 'LoadImage',
     'MaskGlobalCrops', 'MultiCrop', 'PretrainDataset', 'PretrainSampler',
     'RGBToBGR', 'RandomMaskGenerator', 'multi_crop_collate'
 ]

@@ -1,4 +1,4 @@
-"""Make a batch of samples with crops and masks."""
+"""Collation of samples with crops and masks."""
 
 from collections.abc import Sequence
 
@@ -10,7 +10,7 @@ from ibot_mm.registry import FUNCTIONS
 
 
 def _stack(samples: Sequence[dict], key: str) -> list[Tensor]:
-    """Crops of equal size in one tensor, crop-major: a list over sizes."""
+    """Stack crops crop-major: one tensor (n B, C, h, w) per crop size."""
     by_size: dict[tuple, list[np.ndarray]] = {}
     for crops in zip(*(sample[key] for sample in samples)):
         by_size.setdefault(crops[0].shape, []).extend(crops)
@@ -21,7 +21,7 @@ def _stack(samples: Sequence[dict], key: str) -> list[Tensor]:
 
 
 def _widened(array: np.ndarray) -> np.ndarray:
-    """16-bit unsigned values as int32: torch hardly knows uint16."""
+    """Convert uint16 to int32: torch supports few operations on uint16."""
     return array.astype(np.int32) if array.dtype == np.uint16 else array
 
 
@@ -29,9 +29,9 @@ def _widened(array: np.ndarray) -> np.ndarray:
 def multi_crop_collate(samples: Sequence[dict]) -> dict:
     """Batch the output of ``MultiCrop`` and ``MaskGlobalCrops``.
 
-    Crops are ordered crop by crop: the first crop of each image, then the
-    second of each, and so on. Which patches are masked arrives as indices, so
-    that nothing on the device has to count them.
+    Crops are ordered crop-major: the first crop of each image, then the
+    second of each, and so on. Indices of the masked patches are computed
+    here, to avoid a synchronization with the device.
 
     Args:
         samples: Dicts with ``global_crops`` and ``local_crops`` (lists of (h,
@@ -40,12 +40,12 @@ def multi_crop_collate(samples: Sequence[dict]) -> dict:
 
     Returns:
         ``inputs``, a dict of ``batch_size`` B, ``global_crops`` (G B, C, H,
-        W), ``local_crops`` (list over sizes of (L_i B, C, h, w)), ``mask``
+        W), ``local_crops`` (one (L_i B, C, h, w) tensor per size), ``mask``
         bool (G B, gh, gw), ``mask_index`` int64 (P,) into the G B gh gw
         patches, ``mask_weight`` float32 (P,), 1 / (masked patches of the
         image x G B), and ``masked_per_view``, a list of G ints that sum to P;
-        ``img_paths``, the B files ('' where unknown); and ``bad_files``, the
-        lists of the samples joined.
+        ``img_paths``, a list of B paths ('' if unknown); and ``bad_files``,
+        the concatenated lists of the samples.
 
     Raises:
         ValueError: The global crops differ in size.

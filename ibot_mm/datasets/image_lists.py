@@ -1,4 +1,4 @@
-"""Lists of images, from class folders and from text files."""
+"""Image lists from class folders and from text files."""
 
 import os
 from collections.abc import Iterator
@@ -7,7 +7,7 @@ from .dataset_errors import quoted
 
 
 def find_class_folders(root: str) -> list[str]:
-    """Sorted names of the folders in ``root``, without hidden ones."""
+    """Sorted names of the folders in ``root`` that are not hidden."""
     with os.scandir(root) as entries:
         return sorted(entry.name for entry in entries
                       if entry.is_dir() and not entry.name.startswith('.'))
@@ -16,19 +16,19 @@ def find_class_folders(root: str) -> list[str]:
 def list_images(folder: str,
                 extensions: tuple[str, ...],
                 prefix: str = '') -> Iterator[str]:
-    """Paths of the images in a folder and all below, relative to it.
+    """List the images in a folder recursively.
 
-    Most file systems tell folders from files while they list them, so that
-    no file is looked at on its own.
+    Uses ``os.scandir``, which needs no ``stat`` per file on most file
+    systems.
 
     Args:
-        folder: Where to look.
-        extensions: Lower-case endings of file names that count as images.
-        prefix: Put in front of every path.
+        folder: Folder to search.
+        extensions: Lower-case file name extensions of images.
+        prefix: Prepended to every path.
 
     Yields:
-        Paths with '/' between folders, in no order. Hidden files are left
-        out.
+        Paths relative to ``folder``, with '/' as separator, unordered.
+        Hidden files are skipped.
     """
     below = []
     with os.scandir(folder) as entries:
@@ -48,7 +48,7 @@ Samples = list[tuple[str, int]]
 
 
 def _lines(path: str) -> Iterator[tuple[int, str]]:
-    """Numbers and contents of the lines that are not blank."""
+    """Numbers and stripped contents of the lines that are not blank."""
     with open(path, encoding='utf-8') as file:
         for number, line in enumerate(file, 1):
             if line.strip():
@@ -56,7 +56,7 @@ def _lines(path: str) -> Iterator[tuple[int, str]]:
 
 
 def _label(text: str, num_classes: int | None) -> int:
-    """The label at the end of a line; complains without saying where."""
+    """Parse a label; the caller adds file and line to the error."""
     try:
         label = int(text)
     except ValueError:
@@ -70,17 +70,17 @@ def _label(text: str, num_classes: int | None) -> int:
 
 
 def read_labels(path: str, num_classes: int | None = None) -> Samples:
-    """Read lines of an image's path and its label.
+    """Read a list file with ``path label`` per line.
 
     Args:
-        path: The list; blank lines are skipped.
-        num_classes: Number that labels must be below; any if None.
+        path: List file; blank lines are skipped.
+        num_classes: Exclusive upper bound of the labels; None for no bound.
 
     Returns:
         Paths and labels, in order.
 
     Raises:
-        ValueError: A line has no label or a wrong one, or there is no line.
+        ValueError: A label is missing or invalid, or the file is empty.
     """
     samples = []
     for number, line in _lines(path):
@@ -93,13 +93,13 @@ def read_labels(path: str, num_classes: int | None = None) -> Samples:
             raise ValueError(f'{path}, line {number}: {error}; write '
                              '"path label" with labels from 0.') from None
     if not samples:
-        raise ValueError(f'{path} lists no image; write one "path label" a '
-                         'line, or change ann_file.')
+        raise ValueError(f'{path} lists no images; write one "path label" '
+                         'per line, or change ann_file.')
     return samples
 
 
 def _find(wanted: dict[str, None], samples: Samples) -> dict[str, set[str]]:
-    """Paths of samples by the wanted name, with or without folder."""
+    """Paths of the samples by listed name, with or without folder."""
     found: dict[str, set[str]] = {}
     for path, _ in samples:
         for name in (path, path.rpartition('/')[2]):
@@ -109,24 +109,23 @@ def _find(wanted: dict[str, None], samples: Samples) -> dict[str, set[str]]:
 
 
 def keep_subset(samples: Samples, path: str) -> Samples:
-    """Keep the samples whose names a file lists.
+    """Keep the samples whose names are listed in a file.
 
     Args:
         samples: Paths and labels.
-        path: A list of names, with or without the folders in front of them,
-            as the lists of 1% and 10% of ImageNet's training images of
-            SimCLRv2 (arXiv 2006.10029) have them.
+        path: List of file names, one per line, with or without folders, as in
+            the lists of 1% and 10% of ImageNet's training images of SimCLRv2
+            (arXiv 2006.10029).
 
     Returns:
-        The samples that are listed, each once for each time it is in
-        ``samples``, in their order there.
+        The listed samples, in the order of ``samples``.
 
     Raises:
-        ValueError: The list is empty, or a name fits no sample or several.
+        ValueError: The list is empty, or a name matches no sample or several.
     """
     wanted = dict.fromkeys(line for _, line in _lines(path))
     if not wanted:
-        raise ValueError(f'{path} lists no image; write one file name a '
+        raise ValueError(f'{path} lists no images; write one file name per '
                          'line, or change subset.')
     found = _find(wanted, samples)
     missing = [name for name in wanted if name not in found]

@@ -1,4 +1,4 @@
-"""iNaturalist as its competitions of 2018 and 2019 gave it out."""
+"""iNaturalist data sets of the 2018 and 2019 competitions."""
 
 import json
 import os
@@ -24,17 +24,17 @@ class INaturalist(BaseDataset):
         ├── train2018.json
         └── val2018.json
 
-    A class is the rank of its category id among those of the training file,
-    for both splits.
+    In both splits the label of a category is the rank of its id among the
+    categories of the training file.
 
     Args:
         data_root: Folder of the data.
         split: 'train' or 'val'.
         year: 2018 or 2019.
-        **kwargs: As in the host's dataset.
+        **kwargs: Passed to MMPretrain's BaseDataset.
 
     Raises:
-        ValueError: Another split or year.
+        ValueError: ``split`` or ``year`` is unknown.
     """
 
     def __init__(self,
@@ -58,7 +58,7 @@ class INaturalist(BaseDataset):
 
         Raises:
             FileNotFoundError: A file or the folder of images is missing.
-            ValueError: A file is not as the competition gave it out.
+            ValueError: A file does not match the competition's format.
         """
         images = os.path.join(self.data_root, f'train_val{self.year}')
         require(images, 'folder', 'data_root or year', self.data_root)
@@ -78,7 +78,7 @@ class INaturalist(BaseDataset):
         ]
 
     def _rank_categories(self) -> dict[int, int]:
-        """Label by category id; sets the names of the classes."""
+        """Labels by category id; also sets the class names."""
         path = os.path.join(self.data_root, f'train{self.year}.json')
         categories = sorted(
             self._read(path, ('categories', ))['categories'],
@@ -89,7 +89,7 @@ class INaturalist(BaseDataset):
 
     def _labels(self, annotations: list[dict],
                 ranks: dict[int, int]) -> dict[int, int]:
-        """Label by image id."""
+        """Labels by image id."""
         ids = {note['category_id'] for note in annotations}
         unknown = sorted(ids - ranks.keys())
         if unknown:
@@ -101,7 +101,7 @@ class INaturalist(BaseDataset):
                 for note in annotations}
 
     def _read(self, path: str, keys: tuple) -> dict:
-        """A JSON file with lists under ``keys``."""
+        """Read a JSON file that must contain ``keys``."""
         require(path, 'file', 'data_root or year', self.data_root)
         try:
             with open(path, encoding='utf-8') as file:

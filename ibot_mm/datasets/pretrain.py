@@ -1,4 +1,4 @@
-"""Images for pre-training, with bad files named and replaced."""
+"""Pre-training data set that replaces unreadable files."""
 
 import random
 from collections.abc import Sequence
@@ -17,22 +17,23 @@ IMAGE_EXTENSIONS = ('.jpg', '.jpeg', '.png', '.ppm', '.bmp', '.pgm', '.tif',
 
 @DATASETS.register_module()
 class PretrainDataset(CustomDataset):
-    """MMPretrain's CustomDataset with per-sample randomness.
+    """MMPretrain's CustomDataset with a random generator per sample.
 
-    Three kinds of data: class folders (``with_label=True``), any folder of
-    images (``with_label=False``), and a list file (``ann_file``, a path a
-    line, with a label after it if ``with_label=True``).
+    Supports class folders (``with_label=True``), any folder of images
+    (``with_label=False``) and list files (``ann_file``, a path per line,
+    followed by a label if ``with_label=True``).
 
-    The pipeline gets, besides the host's keys, ``rng`` (a ``random.Random``)
-    and ``epoch`` (None unless ``PretrainSampler`` gave it). A file that cannot
-    be read is replaced by another sample drawn at random, and the result lists
-    it under ``bad_files`` as (path, reason), for ``BadFileHook``.
+    The pipeline receives, in addition to CustomDataset's keys, ``rng`` (a
+    ``random.Random``) and ``epoch`` (None without ``PretrainSampler``). An
+    unreadable file is replaced by another sample drawn at random and listed
+    in the result under ``bad_files`` as (path, reason), for ``BadFileHook``.
 
     Args:
         data_root: Folder of the data.
-        max_refetch: Files in a row that may be bad before the run stops.
-        extensions: File name endings that count as images.
-        **kwargs: As in the host's dataset.
+        max_refetch: Number of consecutive unreadable files before the run
+            stops.
+        extensions: File name extensions of images.
+        **kwargs: Passed to CustomDataset.
     """
 
     def __init__(self,
@@ -50,27 +51,27 @@ class PretrainDataset(CustomDataset):
         """List the samples.
 
         Raises:
-            FileNotFoundError: The folder or the list is missing.
+            FileNotFoundError: The folder or the list file is missing.
         """
         source = self.ann_file or self.img_prefix
         if not Path(source).exists():
             raise FileNotFoundError(
-                f'PretrainDataset: there is no "{source}"; check data_root, '
-                'data_prefix and ann_file of the data set.')
+                f'PretrainDataset: "{source}" does not exist; check '
+                'data_root, data_prefix and ann_file of the data set.')
         return super().load_data_list()
 
     def _random_source(self, index: int) -> random.Random:
-        """Generator of one sample: of its own, or from the worker's."""
+        """Generator of one sample, seeded by index if it has an epoch."""
         if isinstance(index, SampleIndex):
             return random.Random(
                 (index.seed << 80) | (index.epoch << 48) | int(index))
         return random.Random(random.getrandbits(64))
 
     def __getitem__(self, index: int) -> dict:
-        """Sample ``index`` through the pipeline.
+        """Load and transform a sample.
 
         Raises:
-            RuntimeError: Too many bad files in a row; lists them.
+            RuntimeError: Too many consecutive files are unreadable.
         """
         if not self._fully_initialized:
             self.full_init()

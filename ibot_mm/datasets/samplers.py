@@ -1,4 +1,4 @@
-"""Sampler whose indices say which epoch they belong to."""
+"""Sampler whose indices carry the epoch and the seed."""
 
 from collections.abc import Iterator
 from itertools import islice
@@ -9,13 +9,13 @@ from ibot_mm.registry import DATA_SAMPLERS
 
 
 class SampleIndex(int):
-    """Index of a sample, with the epoch and the seed of the run.
+    """Sample index that carries the epoch and the seed of the run.
 
-    It is an ``int`` everywhere else, and it travels to worker processes, which
-    have no other way to learn the epoch while they persist.
+    Persistent DataLoader workers get nothing but indices, so this is how they
+    learn the epoch. Everywhere else it behaves as an ``int``.
 
     Args:
-        index: Index in the dataset.
+        index: Index in the data set.
         epoch: Epoch, from 0.
         seed: Seed of the run.
     """
@@ -24,6 +24,7 @@ class SampleIndex(int):
     seed: int
 
     def __new__(cls, index: int, epoch: int, seed: int) -> 'SampleIndex':
+        """Create an ``int`` with the attributes."""
         self = super().__new__(cls, index)
         self.epoch = epoch
         self.seed = seed
@@ -37,15 +38,16 @@ class SampleIndex(int):
 class PretrainSampler(DefaultSampler):
     """MMEngine's DefaultSampler that yields :class:`SampleIndex`.
 
-    With it, the crops and masks of a sample depend on the seed of the run, the
-    epoch and the sample alone: not on the number of workers, the rank or the
-    time of a restart.
+    With it, the crops and masks of a sample depend only on the seed of the
+    run, the epoch and the sample, not on the number of workers, the rank or
+    restarts.
 
     Args:
-        dataset: The dataset.
+        dataset: The data set.
         shuffle: Whether to shuffle each epoch.
-        seed: Seed of the run; drawn and shared over ranks if None.
-        round_up: Whether to repeat samples so that ranks get equally many.
+        seed: Seed of the run; if None, drawn and shared across ranks.
+        round_up: Whether to repeat samples so that all ranks get equally
+            many.
     """
 
     def __init__(self,
@@ -57,10 +59,10 @@ class PretrainSampler(DefaultSampler):
         self._skipped = 0
 
     def skip(self, count: int) -> None:
-        """Leave out the first samples of the next pass.
+        """Skip the first samples of the next epoch.
 
         Args:
-            count: Samples of this rank that were seen before a restart.
+            count: Number of samples that this rank saw before a restart.
         """
         self._skipped = count
 

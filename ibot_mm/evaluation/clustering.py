@@ -1,5 +1,4 @@
-"""Unsupervised classification: clusters against classes."""
-
+"""Unsupervised classification: agreement of prototypes with classes."""
 
 import numpy as np
 import torch
@@ -16,14 +15,14 @@ def clustering_scores(labels: np.ndarray,
     """Agreement of clusters with classes (paper, unsupervised learning).
 
     Args:
-        labels: Classes, integers (N,).
-        clusters: Cluster of each sample, integers (N,). There may be more
-            clusters than classes, or fewer.
+        labels: Class of each sample, integers (N,).
+        clusters: Cluster of each sample, integers (N,). The numbers of
+            clusters and classes may differ.
 
     Returns:
         ``acc``, the accuracy under the best one-to-one assignment of clusters
         to classes (Hungarian algorithm; samples of unassigned clusters count
-        as wrong), ``ari``, ``nmi`` and ``fmi``, all as shares of 1.
+        as errors), ``ari``, ``nmi`` and ``fmi``, as fractions.
     """
     from scipy import optimize
     from sklearn import metrics
@@ -41,22 +40,22 @@ def clustering_scores(labels: np.ndarray,
 
 @EVALUATORS.register_module()
 class PrototypeClustering:
-    """Prototypes as clusters: each image belongs to its likeliest one."""
+    """Clustering of images by their most likely prototype."""
 
     needs_bank = False
 
     def __call__(self, queries: Features, bank: Features | None,
                  device: torch.device) -> dict[str, float]:
-        """Compare the likeliest prototypes with the classes.
+        """Compare the most likely prototypes with the classes.
 
         Args:
-            queries: Logits over the prototypes as vectors.
+            queries: Features whose vectors are prototype logits.
             bank: Not used.
             device: Not used.
 
         Returns:
             ``unsupervised/acc``, ``/ari``, ``/nmi``, ``/fmi`` in percent, and
-            ``/clusters``, how many prototypes were somebody's likeliest.
+            ``/clusters``, the number of prototypes used.
         """
         clusters = queries.vectors.argmax(1).numpy()
         scores = clustering_scores(queries.labels.numpy(), clusters)

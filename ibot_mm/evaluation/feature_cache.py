@@ -1,4 +1,4 @@
-"""Features on disk, for protocols that share them."""
+"""On-disk cache of features, shared by the protocols."""
 
 import hashlib
 import logging
@@ -23,28 +23,28 @@ def _add_weights(digest, model: nn.Module) -> None:
 
 
 def add_samples(digest, dataset: Dataset) -> None:
-    """Let a hash depend on the images of a data set and their labels.
+    """Add the samples of a data set to a hash.
 
     Args:
-        digest: Object of ``hashlib``.
-        dataset: Its paths and labels count, and images held in memory.
+        digest: ``hashlib`` object.
+        dataset: Data set whose paths, labels and in-memory images are added.
     """
     for i in range(len(dataset)):
         info = dataset.get_data_info(i)
         digest.update(f'{info.get("img_path")} {info["gt_label"]}\n'.encode())
-        if 'img' in info:  # data sets that are held in memory
+        if 'img' in info:  # in-memory data sets
             digest.update(np.ascontiguousarray(info['img']).data)
 
 
 class FeatureCache:
-    """A folder of features, named by what they depend on.
+    """Cache of features, keyed by everything that determines them.
 
-    The name is a hash of the weights, of how features are taken from them, of
-    the image paths with their labels and of the transforms. Images that
-    change under the same path are not noticed.
+    The file name is a hash of the weights, the feature settings, the image
+    paths with their labels and the transforms. Changed images under the same
+    path are not detected.
 
     Args:
-        folder: Where the files are; made if needed.
+        folder: Cache folder; created if needed.
     """
 
     def __init__(self, folder: str) -> None:
@@ -52,12 +52,12 @@ class FeatureCache:
 
     def path(self, model: nn.Module, settings: str,
              dataset: Dataset) -> Path:
-        """File for the features of a data set.
+        """Cache file for the features of a data set.
 
         Args:
-            model: Its weights count.
-            settings: Everything else that features depend on, in words.
-            dataset: Its samples count.
+            model: Model whose weights enter the hash.
+            settings: All other settings that determine the features.
+            dataset: Data set whose samples enter the hash.
         """
         digest = hashlib.sha256(settings.encode())
         _add_weights(digest, model)
@@ -65,7 +65,7 @@ class FeatureCache:
         return self.folder / f'features_{digest.hexdigest()[:24]}.pt'
 
     def load(self, path: Path) -> Features | None:
-        """Features in a file, or None if not all ranks see it."""
+        """Load cached features; None unless all ranks see the file."""
         everywhere = torch.tensor(int(path.is_file()))
         all_reduce(everywhere, 'min')
         if not everywhere:
@@ -75,7 +75,7 @@ class FeatureCache:
         return Features(content['vectors'], content['labels'])
 
     def save(self, path: Path, features: Features) -> None:
-        """Write features, whole or not at all; one rank does it."""
+        """Write features atomically, on the main process."""
         if is_main_process():
             self.folder.mkdir(parents=True, exist_ok=True)
             temporary = path.with_suffix(f'.tmp{os.getpid()}')

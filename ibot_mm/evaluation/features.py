@@ -1,4 +1,4 @@
-"""Features of labelled images."""
+"""Feature extraction from labeled images."""
 
 import logging
 import time
@@ -13,7 +13,7 @@ from torch.utils.data import DataLoader
 
 
 class Features(NamedTuple):
-    """Features of a data set, in its order, on the CPU.
+    """Features of a data set in its order, on the CPU.
 
     Attributes:
         vectors: (N, C), float32.
@@ -25,16 +25,16 @@ class Features(NamedTuple):
 
 
 def gather_rows(tensor: Tensor, chunk_size: int = 65536) -> Tensor:
-    """Rows of all ranks, which may hold different numbers of them.
+    """Gather the rows of all ranks, whose numbers of rows may differ.
 
-    They pass the devices in chunks, because a backend for GPUs gathers there.
+    Gathers in chunks, because GPU backends gather in device memory.
 
     Args:
         tensor: This rank's rows, (n, ...).
-        chunk_size: Rows of each rank that are gathered at a time.
+        chunk_size: Number of rows per rank that are gathered at a time.
 
     Returns:
-        The rows of the first rank, then those of the second, and so on.
+        The rows of all ranks, in the order of the ranks.
     """
     if get_world_size() == 1:
         return tensor
@@ -54,27 +54,27 @@ def gather_rows(tensor: Tensor, chunk_size: int = 65536) -> Tensor:
 
 
 def _joined(vectors: list[Tensor]) -> Tensor:
-    """One tensor; of the right width on a rank that has no images."""
+    """Concatenate batches; a rank without images gets the same width."""
     width = torch.tensor(vectors[0].shape[1] if vectors else 0)
     all_reduce(width, 'max')
     return torch.cat(vectors) if vectors else torch.zeros(0, int(width))
 
 
 def _check(vectors: Tensor, samples: list) -> None:
-    """Refuse features that are not finite, and samples without a label."""
+    """Raise on non-finite features and on samples without a label."""
     for sample in samples:
         if 'gt_label' not in sample:
             raise ValueError(
-                'k-NN and its kin need labels, but the data set gives none: '
-                'point val_dataloader and bank_dataloader at labelled images, '
-                'or switch validation off with --no-validate.')
+                'the evaluation on features needs labels, but the data set '
+                'has none: set val_dataloader and bank_dataloader to labeled '
+                'images, or switch validation off with --no-validate.')
     bad = (~torch.isfinite(vectors).all(1)).nonzero().flatten().tolist()
     if bad:
         name = samples[bad[0]].get('img_path', f'image {bad[0]} of a batch')
         raise ValueError(
-            f'the features of "{name}" hold NaN or infinite values: the '
-            'checkpoint is broken, or the image is not what the network '
-            'expects.')
+            f'the features of "{name}" contain NaN or infinity: the '
+            'checkpoint is damaged, or the preprocessing of the image does '
+            'not match the model.')
 
 
 @torch.no_grad()
@@ -82,20 +82,20 @@ def extract_features(encode: Callable[[Tensor], Tensor],
                      preprocessor: nn.Module,
                      dataloader: DataLoader,
                      log_interval: int = 0) -> Features:
-    """Encode a labelled data set; the ranks share the work and the result.
+    """Extract the features of a labeled data set, distributed over ranks.
 
     Args:
-        encode: Maps normalised images (B, C_in, H, W) to vectors (B, C).
+        encode: Maps normalized images (B, C_in, H, W) to vectors (B, C).
         preprocessor: The model's data preprocessor.
         dataloader: This rank's batches, with ``inputs`` and
             ``data_samples``.
-        log_interval: Batches between lines about the progress; 0 for none.
+        log_interval: Number of batches between progress lines; 0 for none.
 
     Returns:
-        Features of the whole data set on every rank, each sample once.
+        Features of the complete data set on every rank, each sample once.
 
     Raises:
-        ValueError: A sample has no label, or a feature is not finite.
+        ValueError: A sample has no label, or a feature is non-finite.
     """
     vectors, labels, places = [], [], []
     start = time.perf_counter()
@@ -113,7 +113,7 @@ def extract_features(encode: Callable[[Tensor], Tensor],
                 f'features [{i + 1}/{len(dataloader)}]  eta: {left:.0f} s',
                 'current', logging.INFO)
     place = gather_rows(torch.tensor(places, dtype=torch.long))
-    # Samplers may repeat samples so that all ranks have equally many.
+    # Samplers may repeat samples to give all ranks equally many.
     order = torch.full((int(place.max()) + 1, ), -1)
     order[place] = torch.arange(len(place))
     order = order[order >= 0]

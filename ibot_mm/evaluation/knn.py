@@ -1,4 +1,4 @@
-"""Weighted k-NN classifier (Wu et al., arXiv 1805.01978), as iBOT uses it."""
+"""Weighted k-NN classifier of iBOT (Wu et al., arXiv 1805.01978)."""
 
 from collections.abc import Sequence
 
@@ -14,7 +14,7 @@ from .features import Features
 
 def _nearest(queries: Tensor, bank: Tensor, k: int,
              chunk_size: int) -> tuple[Tensor, Tensor]:
-    """Similarities and indices (M, k) of the k most similar, best first."""
+    """Similarities and indices (M, k) of the k nearest, nearest first."""
     best, index = queries.new_zeros(len(queries), 0), None
     for start in range(0, len(bank), chunk_size):
         part = bank[start:start + chunk_size]
@@ -39,42 +39,43 @@ def knn_predict(bank: Tensor,
                 chunk_size: int = 1024,
                 bank_chunk_size: int = 65536,
                 device: torch.device | None = None) -> dict[int, Tensor]:
-    """Classes of the queries, best first, for several k in one pass.
+    """Rank the classes of the queries for several k in one pass.
 
-    A class scores the sum of exp(similarity / temperature) over those of the
-    k most similar bank vectors that belong to it. The bank is on the device as
-    a whole; chunk_size x bank_chunk_size similarities exist at a time.
+    The score of a class is the sum of exp(similarity / temperature) over its
+    members among the k most similar bank vectors. The complete bank is moved
+    to the device; chunk_size x bank_chunk_size similarities are computed at a
+    time.
 
     Args:
-        bank: Vectors of unit length, (N, C).
-        bank_labels: Their classes, int64 (N,).
-        queries: Vectors of unit length, (M, C).
-        ks: Numbers of neighbours that vote.
-        temperature: Of the votes.
+        bank: Unit-length vectors, (N, C).
+        bank_labels: Classes of the bank vectors, int64 (N,).
+        queries: Unit-length vectors, (M, C).
+        ks: Numbers of neighbors.
+        temperature: Temperature of the vote weights.
         num_classes: Number of classes.
-        topn: How many classes to name.
-        chunk_size: Queries compared at a time.
-        bank_chunk_size: Bank vectors compared at a time.
-        device: Where to compute; that of the queries if None.
+        topn: Number of classes to return per query.
+        chunk_size: Number of queries compared at a time.
+        bank_chunk_size: Number of bank vectors compared at a time.
+        device: Device to compute on; that of the queries if None.
 
     Returns:
-        For each k int64 (M, min(topn, num_classes)): classes in falling
-        order of their score, -1 where no neighbour voted for another one.
+        Per k, int64 (M, min(topn, num_classes)): classes in descending order
+        of score, -1 for classes without votes.
 
     Raises:
         ValueError: k exceeds the size of the bank, a label is out of range,
-            or a vector is not finite.
+            or a vector is non-finite.
     """
     for k in ks:
         if not 1 <= k <= len(bank):
             raise ValueError(
-                f'k-NN: k = {k} needs a bank of as many images, got '
+                f'k-NN: k = {k} needs a bank of at least {k} images, got '
                 f'{len(bank)}; lower k.')
     if not (torch.isfinite(bank).all() and torch.isfinite(queries).all()):
-        raise ValueError('k-NN: the features hold NaN or infinite values.')
+        raise ValueError('k-NN: the features contain NaN or infinity.')
     low, high = int(bank_labels.min()), int(bank_labels.max())
     if low < 0 or high >= num_classes:
-        raise ValueError(f'k-NN: the labels go from {low} to {high}, but '
+        raise ValueError(f'k-NN: the labels range from {low} to {high}, but '
                          f'there are {num_classes} classes.')
     device = device or queries.device
     bank, labels = bank.to(device), bank_labels.to(device)
@@ -82,9 +83,9 @@ def knn_predict(bank: Tensor,
     rankings: dict[int, list] = {k: [] for k in ks}
     for chunk in queries.split(chunk_size):
         chunk = chunk.to(device)
-        similarity, neighbours = _nearest(chunk, bank, max(ks),
+        similarity, neighbors = _nearest(chunk, bank, max(ks),
                                           bank_chunk_size)
-        votes, classes = (similarity / temperature).exp(), labels[neighbours]
+        votes, classes = (similarity / temperature).exp(), labels[neighbors]
         for k in ks:
             scores = votes.new_zeros(len(chunk), num_classes)
             scores.scatter_add_(1, classes[:, :k], votes[:, :k])
@@ -95,14 +96,15 @@ def knn_predict(bank: Tensor,
 
 @EVALUATORS.register_module()
 class KNNClassification:
-    """Accuracy of weighted k-NN; the ranks share the queries.
+    """Accuracy of weighted k-NN, with the queries distributed over ranks.
 
     Args:
-        k: Numbers of neighbours; one accuracy each.
-        temperature: Of the votes, exp(similarity / temperature).
-        topk: Which accuracies to report.
+        k: Numbers of neighbors; one accuracy each.
+        temperature: Temperature of the vote weights,
+            exp(similarity / temperature).
+        topk: Which top-n accuracies to report.
         chunk_size: See :func:`knn_predict`.
-        bank_chunk_size: The same.
+        bank_chunk_size: See :func:`knn_predict`.
     """
 
     needs_bank = True
@@ -125,12 +127,12 @@ class KNNClassification:
 
         Args:
             queries: Features to classify.
-            bank: Features that vote.
-            device: Where to compute.
+            bank: Features of the neighbors.
+            device: Device to compute on.
 
         Returns:
-            ``knn/k<k>_top<n>`` in percent, for each k and n, and
-            ``knn/top1``, the first k's.
+            ``knn/k<k>_top<n>`` in percent for each k and n, and ``knn/top1``
+            for the first k.
 
         Raises:
             ValueError: See :func:`knn_predict`.

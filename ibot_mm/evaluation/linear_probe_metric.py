@@ -1,4 +1,4 @@
-"""Accuracy of every learning rate of a linear probe."""
+"""Accuracies of a linear probe for all learning rates."""
 
 import logging
 from collections.abc import Sequence
@@ -11,7 +11,7 @@ from ibot_mm.registry import METRICS
 
 
 def rate_table(rates: Sequence[float], accuracies: Sequence[float]) -> str:
-    """Accuracies as a grid, nine learning rates a row."""
+    """Format accuracies as a table with nine learning rates per row."""
     lines = []
     for i in range(0, len(rates), 9):
         cells = (f'{rate:g}: {accuracy:.2f}' for rate, accuracy in zip(
@@ -24,8 +24,8 @@ def rate_table(rates: Sequence[float], accuracies: Sequence[float]) -> str:
 class LinearProbeMetric(BaseMetric):
     """Best accuracy over the learning rates of :class:`LinearProbe`.
 
-    All of them go to the log as a grid. Samplers must not repeat samples
-    (``round_up=False``).
+    The log has the accuracies of all learning rates. Samplers must not repeat
+    samples (``round_up=False``).
 
     Args:
         **kwargs: As in the base class.
@@ -34,7 +34,7 @@ class LinearProbeMetric(BaseMetric):
     default_prefix = 'linear'
 
     def process(self, data_batch, data_samples: Sequence[dict]) -> None:
-        """Keep the counts of a batch."""
+        """Store the counts of a batch."""
         self.results.extend(data_samples)
 
     def compute_metrics(self, results: list[dict]) -> dict[str, float]:
@@ -45,8 +45,8 @@ class LinearProbeMetric(BaseMetric):
                 ``count`` and ``rates`` (L,).
 
         Returns:
-            ``top1`` and ``top5`` in percent of the learning rate with the
-            best top-1, and ``lr``, that learning rate.
+            ``top1`` and ``top5`` in percent for the learning rate with the
+            best top-1 accuracy, and that learning rate, ``lr``.
         """
         total = sum(result['count'] for result in results)
         top1, top5 = (
@@ -55,7 +55,7 @@ class LinearProbeMetric(BaseMetric):
         rates = results[0]['rates']
         best = int(top1.argmax())
         print_log(
-            'top-1 for each learning rate (of a batch of 256):\n'
+            'top-1 accuracy by learning rate (for a batch of 256):\n'
             + rate_table(rates, top1.tolist())
             + f'\nbest: {rates[best]:g} with {float(top1[best]):.2f}',
             'current', logging.INFO)

@@ -17,20 +17,20 @@ from .features import Features
 class LogisticRegression:
     """Multinomial logistic regression on unit-length features, without bias.
 
-    Minimises the sum of the cross-entropies + lambda / 2 ||W||^2 with
-    scikit-learn's L-BFGS (C = 1 / lambda). This is our reading of the
-    protocol: the procedure that DINO's authors were given divides lambda by
-    the number of images, because its solver takes the mean
-    (facebookresearch/dino, issue 121). The release's script leaves the
-    division out, and is reported to give 58.0 instead of the published 65.9
-    with its own weights and 1% of the labels (bytedance/ibot, issue 21).
+    Minimizes the sum of the cross-entropies + lambda / 2 ||W||^2 with
+    scikit-learn's L-BFGS (C = 1 / lambda). This is an interpretation of the
+    protocol: the procedure described by DINO's authors divides lambda by the
+    number of images, because its solver minimizes the mean
+    (facebookresearch/dino, issue 121). The official iBOT script omits the
+    division and is reported to give 58.0 instead of the published 65.9 with
+    the official weights and 1% of the labels (bytedance/ibot, issue 21).
 
     Args:
         lambdas: Strengths of the penalty; one accuracy each.
-        max_iter: Limit of the solver's iterations.
-        tol: Where it stops: largest element of the gradient of the mean
-            loss, for two classes; with K classes elements are smaller, and
-            it stops at tol 2 / K.
+        max_iter: Maximum number of solver iterations.
+        tol: Stopping threshold for the largest element of the gradient of the
+            mean loss with two classes. Elements shrink with the number of
+            classes K, so the solver's threshold is tol 2 / K.
     """
 
     needs_bank = True
@@ -45,23 +45,22 @@ class LogisticRegression:
 
     def __call__(self, queries: Features, bank: Features,
                  device: torch.device) -> dict[str, float]:
-        """Fit on the bank, classify the queries; one rank does it.
+        """Fit on the bank and classify the queries, on the main process.
 
         Args:
             queries: Features to classify.
             bank: Features to fit.
-            device: Not used: scikit-learn computes on the CPU.
+            device: Not used; scikit-learn runs on the CPU.
 
         Returns:
-            ``logistic/lambda<l>`` in percent for each lambda,
-            ``logistic/top1`` and ``logistic/lambda``, the best and its
-            lambda.
+            ``logistic/lambda<l>`` in percent for each lambda, the best
+            accuracy ``logistic/top1`` and its ``logistic/lambda``.
 
         Raises:
-            ValueError: The bank has one class only.
+            ValueError: The bank has only one class.
         """
         if len(bank.labels.unique()) < 2:
-            raise ValueError('logistic regression needs two classes or more '
+            raise ValueError('logistic regression needs at least two classes '
                              'in the training set, got one.')
         scores = torch.zeros(len(self.lambdas), dtype=torch.float64)
         if is_main_process():
@@ -79,11 +78,11 @@ class LogisticRegression:
 
     @require('scikit-learn')
     def fit(self, bank: Features, strength: float):
-        """The fitted classifier of scikit-learn.
+        """Fit scikit-learn's classifier.
 
         Args:
             bank: Features to fit.
-            strength: Lambda.
+            strength: Penalty strength lambda.
 
         Raises:
             RuntimeError: The solver did not converge.

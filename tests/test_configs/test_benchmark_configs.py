@@ -81,7 +81,6 @@ def test_headers(path):
     relative = path.relative_to(ROOT.parents[2])
     tool = 'tools/dist_train.sh' if 'xb' in path.stem else 'tools/test.py'
     assert re.match(rf'Launch: \w+ {tool} \\ {relative} \\ ', text)
-    assert 'CHECKPOINT: of ' in text
     aim = AIMS[key(path)]
     if aim is None:
         assert 'Aim: none' in text

@@ -149,7 +149,7 @@ def test_sharding(published):
         assert cfg.model.accumulate_passes is False
 
 
-def test_optimisation(published):
+def test_optimization(published):
     cfg, row = published
     wrapper = cfg.optim_wrapper
     optimizer = wrapper.optimizer
@@ -192,11 +192,11 @@ def test_augmentations(published):
     assert [v.blur_prob for v in views] == [1.0, 0.1] + [0.5] * local
     assert [v.solarize_prob for v in views] == [0., 0.2] + [0.] * local
     for view in crops.global_crops + crops.local_crops:
-        # Jitter, flip, grey and the rest are the defaults of CropView.
+        # Jitter, flip, gray and the rest are the defaults of CropView.
         assert set(view) <= {'num', 'size', 'scale', 'blur_prob',
                              'solarize_prob'}
     for view in views:
-        assert (view.flip, view.jitter_prob, view.grey_prob) == (0.5, 0.8,
+        assert (view.flip, view.jitter_prob, view.gray_prob) == (0.5, 0.8,
                                                                  0.2)
         assert view.blur_sigma == (0.1, 2.0)
         assert view.ratio == (3 / 4, 4 / 3)
@@ -228,7 +228,7 @@ def test_arithmetic_in_the_header(name):
     images = 14197086 if 'in22k' in name else 1281167
     assert f'{images:,} // {total}' in header
     steps = images // total
-    assert re.search(rf'= ({steps}|{steps:,}) steps an epoch', header)
+    assert re.search(rf'= ({steps}|{steps:,}) steps per epoch', header)
     assert f"{steps * row['epochs']:,} in all" in header
     assert 'Aim' in header
 

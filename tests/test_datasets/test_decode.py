@@ -1,4 +1,4 @@
-"""Image files of every usual kind, and of unusual ones."""
+"""Image files of common and of uncommon formats."""
 
 import io
 
@@ -72,7 +72,7 @@ def test_cmyk_jpeg():
 
 @pytest.mark.parametrize('mode,fmt', [('L', 'JPEG'), ('L', 'PNG'),
                                       ('LA', 'PNG')])
-def test_grey_has_three_equal_channels(mode, fmt):
+def test_gray_has_three_equal_channels(mode, fmt):
     array = decode_image(encode(picture(mode), fmt))
     assert array.shape == (30, 40, 3)
     assert (np.ptp(array, axis=2) == 0).all()
@@ -101,7 +101,7 @@ def test_exif_orientation(fmt):
     kwargs = dict(quality=95, subsampling=0) if fmt == 'JPEG' else {}
     array = decode_image(encode(picture(), fmt, exif=exif, **kwargs))
     assert array.shape == (40, 30, 3)
-    # What was on the left is on top now.
+    # The left half is now at the top.
     assert np.abs(array[5, 15, ::-1].astype(int) - RED).max() < 12
     assert array[-5, 15].min() > 235
 
@@ -113,11 +113,11 @@ def test_one_pixel_high():
 
 @pytest.mark.parametrize('fmt', ['JPEG', 'PNG', 'TIFF', 'WEBP'])
 @pytest.mark.parametrize('share', [0.02, 0.3, 0.6, 0.95])
-def test_truncated_files_are_refused(fmt, share):
+def test_truncated_files_raise(fmt, share):
     noise = np.random.default_rng(0).integers(0, 255, (64, 64, 3), np.uint8)
     data = encode(Image.fromarray(noise), fmt)
     decode_image(data)
-    with pytest.raises(ImageDecodeError, match='cannot be decoded'):
+    with pytest.raises(ImageDecodeError):
         decode_image(data[:int(len(data) * share)])
 
 
@@ -125,7 +125,7 @@ def test_truncated_jpeg_with_a_thumbnails_end_marker():
     data = encode(picture(size=(200, 200)), 'JPEG')
     cut = data[:len(data) // 2]
     assert cv2.imdecode(np.frombuffer(data, np.uint8), 1) is not None
-    # An end marker before the cut must not pass for the file's own.
+    # An end marker before the cut must not be mistaken for that of the file.
     with pytest.raises(ImageDecodeError):
         decode_image(cut[:20] + b'\xff\xd9' + cut[20:])
 
@@ -135,13 +135,9 @@ def test_jpeg_with_bytes_after_its_end():
     assert_red_left(decode_image(data + b'\0' * 100))
 
 
-@pytest.mark.parametrize('data,message', [
-    (b'', 'is empty'),
-    (b'<html>not found</html>', 'cannot be decoded'),
-    (bytes(1000), 'cannot be decoded'),
-])
-def test_not_an_image(data, message):
-    with pytest.raises(ImageDecodeError, match=message):
+@pytest.mark.parametrize('data', [b'', b'<html>not found</html>', bytes(1000)])
+def test_not_an_image(data):
+    with pytest.raises(ImageDecodeError):
         decode_image(data)
 
 
@@ -151,5 +147,5 @@ def test_load_image(tmp_path):
     results = LoadImage()(dict(img_path=str(path)))
     assert results['ori_shape'] == (30, 40)
     assert_red_left(results['img'])
-    with pytest.raises(ImageDecodeError, match='cannot be read'):
+    with pytest.raises(ImageDecodeError, match='missing.jpg'):
         LoadImage()(dict(img_path=str(tmp_path / 'missing.jpg')))

@@ -1,4 +1,4 @@
-"""Labels of iNaturalist from files in the form of its competitions."""
+"""Labels of iNaturalist from files in the competitions' format."""
 
 import json
 
@@ -71,11 +71,11 @@ def test_validation_categories_do_not_count(root, year):
     ]
 
 
-def test_year_is_2018_if_not_said(root, year):
+def test_default_year_is_2018(root, year):
     if year == 2018:
         assert len(INaturalist(str(root))) == 2
     else:
-        with pytest.raises(FileNotFoundError, match='train_val2018".* year'):
+        with pytest.raises(FileNotFoundError, match='train_val2018'):
             INaturalist(str(root))
 
 
@@ -84,9 +84,9 @@ def test_missing_files_are_named(root, year, gone):
     (root / f'{gone}{year}.json').unlink()
     # The validation labels need both.
     with pytest.raises(FileNotFoundError,
-                       match=f'{gone}{year}.json"; change data_root'):
+                       match=f'{gone}{year}.json.*data_root'):
         INaturalist(str(root), 'val', year)
-    with pytest.raises(FileNotFoundError, match='"/no/where"; change data_r'):
+    with pytest.raises(FileNotFoundError, match='/no/where.*data_root'):
         INaturalist('/no/where', 'val', year)
 
 
@@ -94,8 +94,8 @@ def test_image_without_annotation(root, year):
     data = content('val', year)
     del data['annotations'][0]
     write(root, 'val', year, data)
-    with pytest.raises(ValueError, match=f'val{year}.json: images without '
-                       f'annotation: "train_val{year}/Aves/30/d.jpg";'):
+    with pytest.raises(ValueError, match=f'val{year}.json.*'
+                       f'"train_val{year}/Aves/30/d.jpg"'):
         INaturalist(str(root), 'val', year)
 
 
@@ -103,24 +103,24 @@ def test_unknown_category(root, year):
     data = content('val', year)
     data['annotations'][0]['category_id'] = 40
     write(root, 'val', year, data)
-    with pytest.raises(ValueError, match=f'val{year}.json: categories that '
-                       f'are not in train{year}.json: "40";'):
+    with pytest.raises(ValueError,
+                       match=f'val{year}.json.*train{year}.json.*"40"'):
         INaturalist(str(root), 'val', year)
 
 
-def test_file_of_another_form(root, year):
+def test_file_of_another_format(root, year):
     write(root, 'val', year, dict(images=[]))
-    with pytest.raises(ValueError, match=f'val{year}.json has no "annotatio'):
+    with pytest.raises(ValueError, match=f'val{year}.json.*"annotations"'):
         INaturalist(str(root), 'val', year)
     (root / f'val{year}.json').write_text('{"images": [')
-    with pytest.raises(ValueError, match=f'val{year}.json is not a JSON file'):
+    with pytest.raises(ValueError, match=f'val{year}.json'):
         INaturalist(str(root), 'val', year)
 
 
 @pytest.mark.parametrize('wrong', [dict(split='test'), dict(year=2017)])
-def test_settings_that_do_not_exist(wrong):
+def test_unknown_settings(wrong):
     (key, value), = wrong.items()
-    with pytest.raises(ValueError, match=f'{key} must be .*{value}'):
+    with pytest.raises(ValueError, match=f'{key}.*{value}'):
         INaturalist('x', **wrong)
 
 
@@ -129,5 +129,5 @@ def test_unreadable_image_is_named(root, year):
     bad.write_bytes(b'')
     data = INaturalist(
         str(root), 'val', year, pipeline=[dict(type='ibot_mm.LoadImage')])
-    with pytest.raises(ValueError, match=f'"{bad}" is empty; replace'):
+    with pytest.raises(ValueError, match=f'"{bad}"'):
         data[1]

@@ -65,7 +65,7 @@ def test_distribution(case):
 
 @pytest.mark.parametrize('case', sorted(CASES))
 def test_shape_of_the_masks(case):
-    """Patches have masked neighbours as often as the official ones do."""
+    """Masked patches have masked neighbors as often as the official ones."""
     settings, side, shape = CASES[case]
 
     def clustering(masks):
@@ -98,7 +98,7 @@ def test_random_masks_have_the_exact_number():
 
 @pytest.mark.parametrize('ratio,var', [([0, 0.3], [0]), (0.1, 0.2), (0.9, 0.2),
                                        ([], [])])
-def test_bad_ratios_are_refused(ratio, var):
+def test_bad_ratios_raise(ratio, var):
     with pytest.raises(ValueError, match='mask ratio'):
         BlockMaskGenerator(ratio, var)
 

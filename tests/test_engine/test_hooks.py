@@ -1,4 +1,4 @@
-"""Hooks that neither the replay nor the other tests cover."""
+"""Hooks that no other test covers."""
 
 import torch
 from mmengine.logging import MessageHub

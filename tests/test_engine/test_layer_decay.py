@@ -62,7 +62,7 @@ def test_groups_of_the_published_models(name):
         cfg.optim_wrapper, cfg.optim_wrapper.paramwise_cfg)
     optimizer = torch.optim.AdamW(
         constructor.groups(model), lr=1e-3, weight_decay=0.05)
-    # What the log shows is the rate that the config names.
+    # The log shows the learning rate of the config.
     assert optimizer.param_groups[0]['lr'] == 1e-3
     names = {id(p): n for n, p in model.named_parameters()}
     found = {
@@ -173,8 +173,8 @@ def test_detectors_and_segmentors(parts, with_norm, frozen,
         len(found)
 
 
-def test_unknown_settings_are_refused():
-    with pytest.raises(ValueError, match='got custom_keys'):
+def test_unknown_settings_raise():
+    with pytest.raises(ValueError, match='custom_keys'):
         LayerDecayOptimWrapperConstructor(
             dict(optimizer=dict(type='AdamW', lr=1.)),
             dict(custom_keys=dict()))

@@ -98,17 +98,17 @@ def test_temperatures(delay, cls_key, patch_key):
         hook.patch_values, arrays[patch_key], rtol=1e-12)
 
 
-def test_warmup_longer_than_the_run_is_refused():
-    with pytest.raises(ValueError, match='longer than the run'):
+def test_warmup_longer_than_the_run_raises():
+    with pytest.raises(ValueError, match='warmup_epochs'):
         warmup_values(0.04, 0.07, 8, 10, delay=3)
-    with pytest.raises(ValueError, match='longer than the run'):
+    with pytest.raises(ValueError, match='WarmupCosineLR'):
         WarmupCosineLR(wrapper(), end=5, warmup=6)
 
 
 def test_resume_continues_the_same_values():
     kwargs = dict(end=40, warmup=7)
     optim = wrapper()
-    whole = trace(WarmupCosineLR(optim, **kwargs), optim, 'lr', 40)
+    expected = trace(WarmupCosineLR(optim, **kwargs), optim, 'lr', 40)
     optim = wrapper()
     first = WarmupCosineLR(optim, **kwargs)
     trace(first, optim, 'lr', 13)
@@ -118,13 +118,13 @@ def test_resume_continues_the_same_values():
     optim.load_state_dict(saved)
     second.load_state_dict(state)
     np.testing.assert_array_equal(
-        trace(second, optim, 'lr', 27), whole[13:])
+        trace(second, optim, 'lr', 27), expected[13:])
 
 
 @pytest.mark.parametrize('cls,key', [(WarmupCosineLR, 'lr'),
                                      (CosineWeightDecay, 'weight_decay')])
 def test_accumulation_follows_optimizer_steps(cls, key):
-    """4 iterations a step see the values of one iteration a step."""
+    """4 iterations per step have the values of 1 iteration per step."""
     plain = wrapper(PretrainOptimWrapper)
     kwargs = dict(warmup=4) if cls is WarmupCosineLR else {}
     expected = trace(cls(plain, end=10, **kwargs), plain, key, 10)

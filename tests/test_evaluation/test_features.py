@@ -1,4 +1,4 @@
-"""Extraction, its complaints, and the cache."""
+"""Feature extraction, its errors, and the cache."""
 
 import pytest
 import torch
@@ -56,13 +56,13 @@ def test_features_come_in_the_order_of_the_data_set():
     assert features.labels.tolist() == [0, 1, 2, 0, 1, 2, 0]
 
 
-def test_an_image_whose_features_are_not_finite_is_named():
-    with pytest.raises(ValueError, match='"folder/4.png" hold NaN'):
+def test_an_image_with_non_finite_features_is_named():
+    with pytest.raises(ValueError, match='"folder/4.png"'):
         extract(Numbers(values=[0., 1., 2., 3., float('nan'), 5.]))
 
 
 def test_labels_are_needed():
-    with pytest.raises(ValueError, match='need labels'):
+    with pytest.raises(ValueError, match='val_dataloader'):
         extract(Numbers(labels=False))
 
 
@@ -92,10 +92,10 @@ def test_cache_names_depend_on_everything(cache):
     with torch.no_grad():
         model.weight[0, 0] += 1e-6
     names.add(cache.path(model, 'x', Numbers()))
-    relabelled = Numbers()
-    relabelled.get_data_info = lambda i: dict(
+    relabeled = Numbers()
+    relabeled.get_data_info = lambda i: dict(
         img_path=f'folder/{i}.png', gt_label=0)
-    names.add(cache.path(model, 'x', relabelled))
+    names.add(cache.path(model, 'x', relabeled))
     assert len(names) == 5
 
 
@@ -107,7 +107,7 @@ def frozen(**changes):
 
 
 def test_settings_tell_models_of_equal_weights_apart():
-    """Everything that changes features and is in no weight."""
+    """All settings that change features but not weights."""
     heads = frozen(backbone=dict(arch=dict(ARCH, num_heads=2)))
     assert heads.state_dict().keys() == frozen().state_dict().keys()
     models = [
@@ -126,11 +126,11 @@ def test_settings_tell_models_of_equal_weights_apart():
 
 
 def test_transforms_of_wrapped_data_sets_count():
-    inner = dict(type='LabelledDataset', pipeline=[dict(type='A')])
-    other = dict(type='LabelledDataset', pipeline=[dict(type='B')])
+    inner = dict(type='LabeledDataset', pipeline=[dict(type='A')])
+    other = dict(type='LabeledDataset', pipeline=[dict(type='B')])
     first, second = (FeatureTestLoop._recipe(dict(dataset=dict(
         type='ConcatDataset', datasets=[dataset])))
         for dataset in (inner, other))
     assert first != second
-    # A data set that is built already does not say how its samples are made.
+    # A data set object has no config of its transforms.
     assert FeatureTestLoop._recipe(dict(dataset=Numbers())) is None

@@ -28,7 +28,7 @@ def test_equals_the_official_classifier(chunks):
 
 
 def test_the_protocol_reports_the_same():
-    """All k at once, from vectors that are not normalised yet."""
+    """All k at once, from vectors that are not normalized."""
     arrays = golden.load('knn')
     scale = torch.rand(830, 1) + 0.5
     bank = Features(golden.tensor('knn', 'train_x') * scale[:600],
@@ -42,7 +42,7 @@ def test_the_protocol_reports_the_same():
 
 
 def test_votes_by_hand():
-    """One near neighbour outvotes two far ones, or not, by temperature."""
+    """One near neighbor outvotes two far ones, or not, by temperature."""
     bank = torch.tensor([[1., 0.], [0., 1.], [0., 1.]])
     labels = torch.tensor([0, 1, 1])
     query = torch.tensor([[0.8, 0.6]])
@@ -58,7 +58,7 @@ def test_classes_without_a_vote_are_not_named():
     assert ranking[1].tolist() == [[0, -1, -1]]
 
 
-def test_fewer_queries_than_neighbours():
+def test_fewer_queries_than_neighbors():
     """The official classifier fails below 100 queries."""
     bank = torch.nn.functional.normalize(torch.randn(300, 8), dim=1)
     labels = torch.arange(300) % 3
@@ -66,11 +66,11 @@ def test_fewer_queries_than_neighbours():
     assert ranking[1][:, 0].tolist() == [0, 1]
 
 
-def test_bad_input_is_refused():
+def test_bad_input_raises():
     x, y = torch.eye(3), torch.arange(3)
-    with pytest.raises(ValueError, match='k = 4 needs .* got 3'):
+    with pytest.raises(ValueError, match='k = 4 .* 3;'):
         knn_predict(x, y, x, [2, 4], 0.07, 3)
     with pytest.raises(ValueError, match='NaN'):
         knn_predict(x, y, x * float('nan'), [2], 0.07, 3)
-    with pytest.raises(ValueError, match='0 to 2, but there are 2 classes'):
+    with pytest.raises(ValueError, match='2 classes'):
         knn_predict(x, y, x, [2], 0.07, 2)

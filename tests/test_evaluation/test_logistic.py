@@ -11,13 +11,13 @@ from ibot_mm.evaluation import Features, LogisticRegression
 def data(count, seed):
     generator = torch.Generator().manual_seed(seed)
     labels = torch.randint(3, (count, ), generator=generator)
-    centres = torch.randn(3, 6, generator=torch.Generator().manual_seed(0))
+    centers = torch.randn(3, 6, generator=torch.Generator().manual_seed(0))
     noise = torch.randn(count, 6, generator=generator)
-    return Features(centres[labels] + 1.2 * noise, labels)
+    return Features(centers[labels] + 1.2 * noise, labels)
 
 
 def by_newton(features, labels, strength, classes=3):
-    """Minimise the sum of cross-entropies + strength / 2 ||W||^2."""
+    """Minimize the sum of cross-entropies + strength / 2 ||W||^2."""
     x = F.normalize(features, dim=1).double()
     weight = torch.zeros(classes, x.shape[1], dtype=torch.float64,
                          requires_grad=True)
@@ -58,10 +58,10 @@ def test_the_best_lambda_is_named():
 
 def test_bad_input():
     bank = data(50, 1)
-    with pytest.raises(ValueError, match='two classes'):
+    with pytest.raises(ValueError, match='classes'):
         LogisticRegression()(bank, Features(
             bank.vectors, torch.zeros(50, dtype=torch.long)), 'cpu')
-    with pytest.raises(RuntimeError, match='lambda = 0.01 did not converge'):
+    with pytest.raises(RuntimeError, match='lambda = 0.01 .*max_iter'):
         LogisticRegression(max_iter=1)(bank, bank, 'cpu')
 
 
@@ -79,8 +79,8 @@ def test_many_classes_reach_the_minimum(strength):
     """With many classes gradients are small long before the minimum."""
     generator = torch.Generator().manual_seed(0)
     labels = torch.arange(200).repeat_interleave(4)
-    centres = torch.randn(200, 24, generator=generator)
-    vectors = centres[labels] + torch.randn(800, 24, generator=generator)
+    centers = torch.randn(200, 24, generator=generator)
+    vectors = centers[labels] + torch.randn(800, 24, generator=generator)
     bank = Features(vectors, labels)
     solver = LogisticRegression([strength])
     x = F.normalize(vectors, dim=1).double()

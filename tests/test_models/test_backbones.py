@@ -1,4 +1,4 @@
-"""Backbones against the official tokens and against the plain host ones."""
+"""Backbones compared with the official code and with MMPretrain."""
 
 import numpy as np
 import pytest
@@ -32,7 +32,7 @@ def swin():
     missing, unexpected = model.load_state_dict(
         golden.weights('swin_w7', 'w/'), strict=False)
     assert not unexpected
-    # Indices are buffers that the official file does not hold.
+    # The official file lacks the index buffers.
     assert all('relative_position_index' in name for name in missing)
     return model.eval()
 
@@ -71,7 +71,7 @@ def test_positions_of_a_14x14_grid(target, expected):
     ours = interpolate_positions(source, (14, 14), target)
     torch.testing.assert_close(ours, reference, atol=1e-6, rtol=0)
     by_size = interpolate_positions(source, (14, 14), target, offset=0.)
-    # What the host does is another function, visibly so at 96 pixels.
+    # MMPretrain interpolates differently, visibly so at 96 pixels.
     assert (by_size - reference).abs().max() > 1e-4
 
 
@@ -148,32 +148,32 @@ def test_vit_sizes(arch, width, depth, heads, patch_size):
     assert model.layers[0].attn.num_heads == heads
 
 
-def test_vit_weights_load_in_the_plain_host_backbone():
+def test_vit_weights_load_in_mmpretrain():
     ours = IBOTViT(**VIT).eval()
     ours.init_weights()
-    host = VisionTransformer(**VIT, out_type='raw')
-    host.eval()
-    host.load_state_dict(ours.state_dict())
+    theirs = VisionTransformer(**VIT, out_type='raw')
+    theirs.eval()
+    theirs.load_state_dict(ours.state_dict())
     x = torch.randn(2, 3, 64, 64)
-    torch.testing.assert_close(tokens(ours, x), host(x)[-1])
+    torch.testing.assert_close(tokens(ours, x), theirs(x)[-1])
 
 
 @pytest.mark.parametrize('window', [7, 14])
-def test_swin_weights_load_in_the_plain_host_backbone(window):
-    """At 224 the host lays the same windows out, but for window 14's end."""
+def test_swin_weights_load_in_mmpretrain(window):
+    """At 224 pixels MMPretrain uses the same windows in three stages."""
     cfg = dict(
         SWIN,
         window_size=window,
         arch=dict(embed_dims=8, depths=[2, 2, 2], num_heads=[1, 2, 4]))
     ours = IBOTSwin(**cfg, out_indices=(2, )).eval()
     ours.init_weights()
-    host = SwinTransformer(
+    theirs = SwinTransformer(
         **cfg, out_indices=(2, ), norm_cfg=dict(type='LN', eps=1e-6))
-    host.eval()
-    host.load_state_dict(ours.state_dict())
+    theirs.eval()
+    theirs.load_state_dict(ours.state_dict())
     x = torch.randn(1, 3, 224, 224)
     # Only the eps of inner norms differs (1e-6 here, 1e-5 there).
-    torch.testing.assert_close(ours(x)[0], host(x)[0], atol=1e-3, rtol=1e-3)
+    torch.testing.assert_close(ours(x)[0], theirs(x)[0], atol=1e-3, rtol=1e-3)
 
 
 def test_swin_window_14_shrinks_in_the_last_stage():
@@ -223,7 +223,7 @@ def test_mask_replaces_the_embedding_of_masked_patches_only(vit):
     IBOTViT('tiny', with_mask_token=True),
     IBOTSwin('tiny', with_mask_token=True)
 ])
-def test_initialisation(model):
+def test_initialization(model):
     model.init_weights()
     state = model.state_dict()
     for name, value in state.items():
@@ -257,14 +257,14 @@ def test_train_returns_the_module(cls):
 
 @pytest.mark.parametrize('cls,shape', [(IBOTViT, (14, 14)),
                                        (IBOTSwin, (7, 7))])
-def test_mask_without_token_is_refused(cls, shape):
+def test_mask_without_token_raises(cls, shape):
     with pytest.raises(ValueError, match='with_mask_token=True'):
         cls('tiny').extract_tokens(
             torch.zeros(1, 3, 224, 224),
             torch.ones(1, *shape, dtype=torch.bool))
 
 
-def test_swin_refuses_what_it_sets_itself():
+def test_swin_rejects_options_that_it_sets():
     with pytest.raises(TypeError, match='pad_small_map'):
         IBOTSwin('tiny', pad_small_map=False)
 

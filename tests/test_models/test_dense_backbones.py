@@ -127,7 +127,7 @@ def test_every_parameter_has_a_gradient_without_norm():
     assert not hasattr(model, 'ln1')
 
 
-@pytest.mark.parametrize('how', ['file', 'host'])
+@pytest.mark.parametrize('how', ['file', 'detector'])
 def test_a_checkpoint_with_norm_loads_where_there_is_none(tmp_path, how):
     source = build()
     path = str(tmp_path / 'ckpt.pth')
@@ -144,15 +144,15 @@ def test_a_checkpoint_with_norm_loads_where_there_is_none(tmp_path, how):
         assert torch.equal(value, source.state_dict()[name]), name
 
 
-def test_a_checkpoint_without_norm_is_refused_where_there_is_one(tmp_path):
+def test_checkpoint_without_the_norm_of_the_model_raises(tmp_path):
     path = str(tmp_path / 'ckpt.pth')
     torch.save(build(out_with_norm=False).state_dict(), path)
     model = build(init_cfg=dict(type='Pretrained', checkpoint=path))
-    with pytest.raises(CheckpointError, match='missing .*ln1.bias'):
+    with pytest.raises(CheckpointError, match='ln1.bias'):
         model.init_weights()
 
 
-def test_norms_of_earlier_swin_stages_start_anew(tmp_path):
+def test_norms_of_earlier_swin_stages_are_newly_initialized(tmp_path):
     path = str(tmp_path / 'ckpt.pth')
     source = build(IBOTSwin, out_indices=(2, ))
     torch.save(source.state_dict(), path)
@@ -165,15 +165,15 @@ def test_norms_of_earlier_swin_stages_start_anew(tmp_path):
             assert torch.all(value == float(name.endswith('weight'))), name
         else:
             assert torch.equal(value, state[name]), name
-    # The last norm is part of the pre-training and has to be there.
+    # The last norm is part of the pre-training and must be present.
     del state['norm2.weight']
     torch.save(state, path)
-    with pytest.raises(CheckpointError, match=r'missing \(1\): norm2.weight'):
+    with pytest.raises(CheckpointError, match='norm2.weight'):
         model.init_weights()
 
 
 STEM = ('patch_embed.', 'cls_token', 'pos_embed', 'mask_token')
-# Settings and the beginnings of the names that are frozen then.
+# Settings and the prefixes of the parameters that they freeze.
 FROZEN = [
     (IBOTViT, dict(frozen_stages=0), STEM),
     (IBOTViT, dict(frozen_stages=2), (*STEM, 'layers.0.', 'layers.1.')),
@@ -193,7 +193,7 @@ FROZEN = [
 
 @pytest.mark.parametrize('cls,settings,frozen', FROZEN)
 def test_frozen_parameters(cls, settings, frozen):
-    """From the start, which is when optimizers and DDP look."""
+    """Frozen on construction, before the optimizer and DDP are built."""
     model = cls(**{**(VIT if cls is IBOTViT else SWIN), **settings},
                 with_mask_token=True)
     expected = {n for n, _ in model.named_parameters()
@@ -267,19 +267,18 @@ def test_gradients_with_and_without_checkpointing(cls, frozen_stages):
             torch.testing.assert_close(other, grad)
 
 
-@pytest.mark.parametrize('settings,message', [
-    (dict(out_indices=[3, 1]), 'must ascend'),
-    (dict(out_indices=[4]), 'layers from 0 to 3'),
-    (dict(out_indices=[1, 3], out_with_norm=[True]),
-     '1 flags for 2 out_indices'),
-    (dict(out_with_norm=True, final_norm=False), 'final_norm=False removes'),
-    (dict(frozen_stages=5), r'from -1 \(nothing frozen\) to 4, got 5'),
+@pytest.mark.parametrize('settings,wrong', [
+    (dict(out_indices=[3, 1]), r'out_indices.*\[3, 1\]'),
+    (dict(out_indices=[4]), r'out_indices.*3.*\[4\]'),
+    (dict(out_indices=[1, 3], out_with_norm=[True]), 'out_with_norm'),
+    (dict(out_with_norm=True, final_norm=False), 'final_norm=False'),
+    (dict(frozen_stages=5), 'frozen_stages.* 4.* 5'),
 ])
-def test_options_that_do_not_exist_are_refused(settings, message):
-    with pytest.raises(ValueError, match=message):
+def test_invalid_options_raise(settings, wrong):
+    with pytest.raises(ValueError, match=wrong):
         IBOTViT(**{**VIT, **settings})
 
 
-def test_swin_refuses_a_stage_it_has_not():
-    with pytest.raises(ValueError, match='to 2, got 3'):
+def test_swin_rejects_a_stage_out_of_range():
+    with pytest.raises(ValueError, match='frozen_stages.* 2.* 3'):
         IBOTSwin(**SWIN, frozen_stages=3)

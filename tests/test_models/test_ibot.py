@@ -1,4 +1,4 @@
-"""The training step against a dense second implementation."""
+"""The training step compared with a dense reference implementation."""
 
 import numpy as np
 import pytest
@@ -20,7 +20,7 @@ from tests.dense import dense_losses
 
 
 def per_view(raw, num_global, local_sizes):
-    """Samples as the dense implementation wants them: one tensor a view."""
+    """Samples as tensors per view, for the dense implementation."""
     def stack(key, i):
         return torch.stack([
             torch.from_numpy(s[key][i]).permute(2, 0, 1) for s in raw])
@@ -43,7 +43,7 @@ def gradients(model, losses):
 
 def assert_equal_to_dense(model, batch_size, num_global, local_sizes,
                           mask_ratio, seed):
-    # In float64 rounding cannot hide a difference.
+    # In float64, so that rounding cannot hide a difference.
     model = model.double()
     raw = samples(batch_size, num_global, local_sizes, mask_ratio, seed)
     for sample in raw:
@@ -166,7 +166,7 @@ def test_update_teacher_by_hand():
 
 
 def test_patch_layer_of_unshared_teacher_never_moves():
-    """Shared student, unshared teacher: nothing to follow (official code)."""
+    """Shared student, unshared teacher: no parameter to follow (official)."""
     model = build_model(
         neck=dict(shared_head=True), teacher_neck=dict(shared_head=False))
     before = model.teacher.neck.last_layer2.weight_v.clone()
@@ -176,7 +176,7 @@ def test_patch_layer_of_unshared_teacher_never_moves():
 
 def test_loss_needs_two_views():
     model = build_model()
-    with pytest.raises(ValueError, match='at least 2 crops, got 1'):
+    with pytest.raises(ValueError, match='2 crops.* 1'):
         model.loss(batch(2, 1, ())['inputs'])
 
 
@@ -215,7 +215,7 @@ def test_autocast_stays_near_float32(dtype):
 
 
 def test_only_masked_patches_reach_the_prototypes(monkeypatch):
-    """The point of the step: rows through the last layer are few."""
+    """Only few rows pass through the last layer."""
     model = build_model()
     inputs = batch(4)['inputs']
     rows = []

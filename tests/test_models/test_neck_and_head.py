@@ -1,4 +1,4 @@
-"""Projection head and losses against formulas worked out by hand."""
+"""Projection head and losses compared with formulas derived by hand."""
 
 import math
 
@@ -21,7 +21,7 @@ def neck(**changes):
 
 
 def test_neck_equals_torchs_weight_norm():
-    """Second implementation: torch's own weight_norm on a linear layer."""
+    """Reference implementation with torch's weight_norm."""
     ours = neck(norm_last_layer=False)
     with torch.no_grad():
         ours.last_layer.weight_g.uniform_(0.5, 2)
@@ -65,7 +65,7 @@ def test_one_norm_module_at_every_position(layers):
     assert neck(norm_cfg=dict(type='SyncBN')).uses_batch_statistics
 
 
-def test_neck_initialisation():
+def test_neck_initialization():
     torch.manual_seed(0)
     model = IBOTNeck(384, norm_last_layer=False)
     model.init_weights()
@@ -79,7 +79,7 @@ def test_neck_initialisation():
 
 
 def test_shared_head_needs_equal_sizes():
-    with pytest.raises(ValueError, match='shared head needs'):
+    with pytest.raises(ValueError, match='shared head'):
         neck(num_patch_prototypes=5)
 
 
@@ -124,7 +124,7 @@ def test_teacher_distributions_by_hand():
     assert math.isclose(out['patch'][0, 0], sharp / (sharp + 1), rel_tol=1e-6)
 
 
-def test_centres_weigh_what_was_collected_by_its_size():
+def test_centers_weigh_what_was_collected_by_its_size():
     head = IBOTHead(
         num_prototypes=1, center_momentum=0.9, patch_center_momentum=0.8)
     head.center.fill_(10.)
@@ -144,7 +144,7 @@ def test_centres_weigh_what_was_collected_by_its_size():
     assert torch.equal(head.center, before)
 
 
-def test_centres_are_saved_and_pending_sums_are_not():
+def test_centers_are_saved_and_pending_sums_are_not():
     head = IBOTHead(num_prototypes=3)
     head.collect_centers(torch.ones(1, 3), torch.ones(3), 2)
     assert set(head.state_dict()) == {'center', 'patch_center'}

@@ -1,4 +1,4 @@
-"""The benchmarks compare equal things and print what they say."""
+"""The benchmarks compare equal computations and print their results."""
 
 import importlib.util
 import re
@@ -53,7 +53,7 @@ model = {TINY_MODEL}
          str(config), '--batch', '2', '--steps', '2', '--threads', '1',
          '--device', 'cpu', *(['--peak-tflops', '1'] if counts else [])],
         capture_output=True, text=True, check=True, timeout=300).stdout
-    seconds = re.search(r'seconds a step +([\d.]+) +([\d.]+)', out)
+    seconds = re.search(r'seconds per step +([\d.]+) +([\d.]+)', out)
     ratio = re.search(r'ours is ([\d.]+)x as fast .* takes ([\d.]+)x', out)
     peaks = re.search(r'peak memory, MiB +(\d+) +(\d+)', out)
     assert float(seconds[1]) > 0 and float(seconds[2]) > 0
@@ -61,7 +61,7 @@ model = {TINY_MODEL}
     assert float(ratio[2]) == pytest.approx(
         float(peaks[2]) / float(peaks[1]), abs=0.02)
     if counts:
-        flops = re.search(r'TFLOP a step +([\d.]+) +([\d.]+)', out)
+        flops = re.search(r'TFLOP per step +([\d.]+) +([\d.]+)', out)
         assert float(flops[1]) >= float(flops[2])
     for part in ('teacher backbone', 'student neck', 'backward',
                  'clipping and optimizer', 'teacher update', 'first passes'):
@@ -84,7 +84,7 @@ def test_backbone_memory_prints_a_table():
     assert [row[0] for row in rows] == ['off', 'on']
     plain, saving = (float(row[1].replace(',', '')) for row in rows)
     assert all(float(row[2]) > 0 for row in rows)
-    # What 12 layers keep for the backward pass, in values a token and layer:
+    # What 12 layers keep for the backward pass, in values per token and layer:
     # input, two norms, qkv, heads' output, hidden twice (before and after
     # GELU): 4 x 257 x 192 x (1 + 2 + 3 + 1 + 8) x 4 bytes each.
     kept = 12 * 4 * 257 * 192 * 15 * 4 / 2**20

@@ -1,4 +1,4 @@
-"""Every protocol end to end through the command line, on a few images."""
+"""All protocols end to end on the command line, on a few images."""
 
 import json
 import os
@@ -48,7 +48,7 @@ def run(script, *args, check=True):
 
 @pytest.fixture(scope='module')
 def data(tmp_path_factory):
-    """Three classes: 12 training images each, 6 to test."""
+    """Three classes with 12 training and 6 test images each."""
     root = tmp_path_factory.mktemp('data')
     generator = torch.Generator().manual_seed(0)
     for split, count in (('train', 12), ('val', 6)):
@@ -70,7 +70,7 @@ def pretrained(tmp_path_factory):
     """(path, model) of a checkpoint in a work dir, with the config."""
     cfg = Config.fromfile(ibot_mm.config_path(
         'ibot/ibot_vit-quickstart_1xb64_shapes.py'))
-    cfg.merge_from_dict(dict(model=deepcopy(TINY_MODEL)))  # it is changed
+    cfg.merge_from_dict(dict(model=deepcopy(TINY_MODEL)))  # it is modified
     settings = {k: v for k, v in cfg.model.items() if k != 'type'}
     torch.manual_seed(0)
     model = IBOT(**settings)
@@ -117,13 +117,13 @@ def test_learning_rates_follow_the_batch(results):
     rates = [json.loads(line)['lr'] for line in next(
         (results[0] / 'epoch_7' / 'finetune').glob('*/vis_data/scalars.json')
     ).read_text().splitlines() if '"lr"' in line]
-    # Two steps of a batch of 6, accumulated, for each of the optimizer.
+    # Two accumulated batches of 6 per optimizer step.
     assert max(rates) == pytest.approx(0.05 * 12 / 1024, rel=1e-3)
     assert f'lr {max(rates):.3g}' in (results[0] / 'results.md').read_text()
 
 
 def features(model, folder):
-    """Teacher's CLS tokens without any part of the evaluation."""
+    """Teacher's CLS tokens, computed without the evaluation code."""
     vectors, labels = [], []
     for label, name in enumerate(CLASSES):
         for path in sorted((folder / name).glob('*.png')):
@@ -140,7 +140,7 @@ def features(model, folder):
 
 
 def test_k_nn_by_hand(results, data, pretrained):
-    """Similarities, votes and accuracy computed anew from the files."""
+    """Similarities, votes and accuracy recomputed from the files."""
     bank, bank_labels = features(pretrained[1], data / 'train')
     kept = torch.tensor([i for i in range(36) if int(
         sorted(str(j) for j in range(12))[i % 12]) < 8])
@@ -161,11 +161,11 @@ def state_of(results, protocol):
     return torch.load(path, weights_only=False)['state_dict']
 
 
-def test_the_linear_probe_leaves_the_backbone_alone(results, pretrained):
+def test_the_linear_probe_does_not_train_the_backbone(results, pretrained):
     state = state_of(results, 'linear')
     for name, value in pretrained[1].teacher.backbone.state_dict().items():
         assert torch.equal(state[f'backbone.{name}'], value), name
-    # Both blocks there are, of 24 values each, and all rates.
+    # Both blocks, of 24 values each, and all learning rates.
     assert state['weight'].shape == (45, 3, 48)
     log = (results[0] / 'epoch_7' / 'linear' / 'log.txt').read_text()
     assert len(re.findall('best: [0-9.]+ with', log)) == 2
@@ -201,8 +201,8 @@ def test_finished_protocols_are_not_run_again(results, data, pretrained):
         'epoch_7']['knn'] == rows['knn']
 
 
-def test_other_settings_train_anew_in_the_same_folder(results, data,
-                                                      pretrained, tmp_path):
+def test_other_settings_retrain_in_the_same_folder(results, data, pretrained,
+                                                   tmp_path):
     out = tmp_path / 'out'
     shutil.copytree(results[0], out)
     run('evaluate.py', pretrained[0], '--data-root', data,
@@ -216,7 +216,7 @@ def test_other_settings_train_anew_in_the_same_folder(results, data,
 
 
 def test_another_list_is_another_result(results, data, pretrained, tmp_path):
-    """Two processes, which must give what one gives; and a shorter list."""
+    """Two processes equal one; also with a subset."""
     out, rows, _ = results
     arguments = ['--data-root', data, '--protocols', 'knn', '--batch-size',
                  12, '--workers', 0]
@@ -235,7 +235,7 @@ def test_another_list_is_another_result(results, data, pretrained, tmp_path):
 
 
 def test_features_are_shared_through_the_cache(results):
-    """k-NN and logistic regression: two files, of which the second reads."""
+    """Logistic regression reuses the two files of k-NN."""
     out, *_ = results
     knn, logistic = ((out / 'epoch_7' / p / 'log.txt').read_text()
                      for p in ('knn', 'logistic'))
@@ -245,7 +245,7 @@ def test_features_are_shared_through_the_cache(results):
 
 
 def test_a_protocol_that_fails_is_named(data, pretrained, tmp_path):
-    """A broken image: the others run, the table and the status say so."""
+    """With a broken image the others run; table and status show it."""
     broken = tmp_path / 'data'
     for path in data.rglob('*.png'):
         target = broken / path.relative_to(data)
@@ -266,29 +266,26 @@ def test_a_protocol_that_fails_is_named(data, pretrained, tmp_path):
 
 
 def in_process(monkeypatch, *args):
-    """The tool's main function, for what fails before anything runs."""
+    """Call the tool's main function, for errors before any run starts."""
     monkeypatch.setattr(sys, 'argv', ['evaluate.py', *map(str, args)])
     runpy.run_path(str(ROOT / 'tools' / 'evaluate.py'),
                    run_name='tool')['main']()
 
 
-@pytest.mark.parametrize('changes, message', [
-    (['--protocols', 'knn,quiz'], 'there is no protocol "quiz": choose'),
-    (['--protocols', 'semi'], '"semi" needs --subset'),
-    (['--data-root', 'nowhere'], 'no folder "nowhere"; change data_root'),
+@pytest.mark.parametrize('changes, key', [
+    (['--protocols', 'knn,quiz'], '"quiz"'),
+    (['--protocols', 'semi'], '"semi".*--subset'),
+    (['--data-root', 'nowhere'], '"nowhere".*data_root'),
     (['--protocols', 'linear', '--batch-size', '64'],
-     '36 training images are fewer than the batch of 64 x 1 processes'),
+     '36 .* 64 x 1 .*--batch-size'),
     (['--protocols', 'linear', '--batch-size', '20', '--processes', '2'],
-     '36 training images are fewer than the batch of 20 x 2 processes'),
-    (['--cfg-options', 'linear.x=1'],
-     '"linear.x" does not begin with a protocol of this run'),
+     '36 .* 20 x 2 .*--batch-size'),
+    (['--cfg-options', 'linear.x=1'], '"linear.x"'),
 ])
-def test_bad_input(data, pretrained, tmp_path, monkeypatch, changes,
-                   message):
-    with pytest.raises((ValueError, FileNotFoundError)) as error:
+def test_bad_input(data, pretrained, tmp_path, monkeypatch, changes, key):
+    with pytest.raises((ValueError, FileNotFoundError), match=key):
         in_process(monkeypatch, pretrained[0], '--data-root', data, '--out',
                    tmp_path, *changes)
-    assert message in str(error.value)
     assert not list(tmp_path.iterdir())
 
 
@@ -325,7 +322,7 @@ def test_a_pretraining_without_validation():
 def test_swin_has_no_fine_tuning():
     cfg = Config.fromfile(ibot_mm.config_path(
         'ibot/ibot_swin-tiny-w7_16xb64-multicrop-300e_in1k.py'))
-    with pytest.raises(ValueError, match='publishes none for Swin'):
+    with pytest.raises(ValueError, match='Swin'):
         protocol_config('finetune', cfg, 'data', 3, 1000)
     assert protocol_config('linear', cfg, 'data', 3, 1200
                            ).model.backbone.window_size == 7
@@ -338,11 +335,9 @@ def test_a_checkpoint_without_its_config(data, tmp_path, monkeypatch):
         in_process(monkeypatch, path, '--data-root', data)
 
 
-
-
 @pytest.fixture
 def probe_config(results, tmp_path):
-    """The linear protocol of the run, as a config without a checkpoint."""
+    """Config of the linear protocol of the run, without a checkpoint."""
     path = tmp_path / 'probe.py'
     path.write_text(f"""
 _base_ = '{results[0] / 'epoch_7' / 'linear.py'}'
@@ -353,7 +348,7 @@ train_cfg = dict(max_epochs=3)
 
 def test_a_probe_is_resumed_and_tested_without_the_pretraining(
         results, probe_config, tmp_path):
-    """Its own checkpoint has all weights, the frozen ones too."""
+    """Its checkpoint has all weights, including the frozen ones."""
     trained = results[0] / 'epoch_7' / 'linear' / 'epoch_2.pth'
     run('train.py', probe_config, '--resume', trained, '--work-dir',
         tmp_path / 'resumed')
@@ -369,11 +364,11 @@ def test_a_probe_is_resumed_and_tested_without_the_pretraining(
         results[1]['linear']['value'])
 
 
-def test_training_from_nothing_is_refused(probe_config, tmp_path):
+def test_training_without_a_checkpoint_raises(probe_config, tmp_path):
     result = run('train.py', probe_config, '--work-dir', tmp_path,
                  check=False)
-    assert 'give --pretrained PATH' in result.stderr.splitlines()[-1]
+    assert '--pretrained' in result.stderr.splitlines()[-1]
     result = run('train.py', ROOT / 'configs' / 'ibot' /
                  'ibot_vit-quickstart_1xb64_shapes.py', '--pretrained', 'x',
                  '--work-dir', tmp_path, check=False)
-    assert 'did you mean load_from' in result.stderr.splitlines()[-1]
+    assert 'load_from' in result.stderr.splitlines()[-1]

@@ -1,4 +1,4 @@
-"""Scripts that start processes: what they ask for, and two nodes at once."""
+"""Launch scripts: requested resources, and two nodes at once."""
 
 import importlib.metadata
 import json
@@ -23,7 +23,7 @@ TEST = ('slurm_test.sh', 'part', 'job', 'my config.py', 'a b.pth')
 
 @pytest.fixture
 def srun(tmp_path):
-    """Call a script with an ``srun`` that tells its arguments."""
+    """Call a script with a fake ``srun`` that prints its arguments."""
     fake = tmp_path / 'bin' / 'srun'
     fake.parent.mkdir()
     fake.write_text(f'#!{sys.executable}\nimport json, os, sys\n'
@@ -44,7 +44,7 @@ def srun(tmp_path):
     (TRAIN, ['--work-dir', 'work dir', '--launcher', 'slurm']),
     (TEST, ['a b.pth', '--launcher', 'slurm']),
 ])
-def test_eight_gpus_unless_said_otherwise(srun, script, args):
+def test_eight_gpus_by_default(srun, script, args):
     name = script[0].replace('slurm_', '').replace('.sh', '.py')
     assert srun(*script, '--cfg-options', 'a="b c"') == [
         '--partition=part', '--job-name=job', '--gres=gpu:8', '--ntasks=8',
@@ -104,13 +104,13 @@ def test_submit_needs_the_folder_of_the_project(tmp_path):
 
 
 def test_command_line_that_mim_builds(srun):
-    """The host's train.py, with the launcher and resources asked for."""
+    """MMPretrain's train.py with the requested launcher and resources."""
     pytest.importorskip('mim')
     names = {d.metadata['Name'] for d in importlib.metadata.distributions()}
-    host = next(n for n in ('onedl-mmpretrain', 'mmpretrain') if n in names)
+    package = next(n for n in ('onedl-mmpretrain', 'mmpretrain') if n in names)
     config = 'configs/ibot/ibot_vit-quickstart_1xb64_shapes.py'
     output = run(
-        sys.executable, '-m', 'mim', 'train', host, config, '--launcher',
+        sys.executable, '-m', 'mim', 'train', package, config, '--launcher',
         'slurm', '--partition', 'part', '--gpus', 2, '--gpus-per-node', 1,
         '--srun-args', '', '--work-dir', 'work', PATH=srun.path)
     args = json.loads(next(
@@ -126,7 +126,7 @@ def test_command_line_that_mim_builds(srun):
 
 @pytest.mark.slow
 def test_two_nodes_of_torchrun_train_as_one(tmp_path):
-    """NNODES=2 on two nodes, which here are one machine twice."""
+    """NNODES=2 with two nodes simulated on one machine."""
     config = write_config(tmp_path)
     one, two = tmp_path / 'one', tmp_path / 'two'
     run('bash', 'tools/dist_train.sh', config, 2, '--work-dir', one)

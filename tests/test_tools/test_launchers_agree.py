@@ -1,9 +1,9 @@
-"""The same 20 steps, however the batch is spread.
+"""20 steps are equal however the batch is distributed.
 
 One process with a batch of 8, and the same images over 2 and 4 processes and
-over 2 with accumulation. With SGD, since Adam turns the rounding of a tiny
-gradient into a step of the learning rate, and with rates that do not depend
-on the count of iterations, which accumulation doubles.
+over 2 with accumulation. With SGD, because Adam turns the rounding error of a
+tiny gradient into a step of the learning rate, and with learning rates that do
+not depend on the number of iterations, which accumulation doubles.
 """
 
 import pytest
@@ -62,7 +62,7 @@ def test_launches_agree(data, tmp_path):
     assert one['head.center'].abs().max() > 1e-3
     moved = [(one[k] - one[k[len('teacher.'):]]).abs().max().item()
              for k in one if k.startswith('teacher.')]
-    assert max(moved) > 1e-3  # the teacher follows at some distance
+    assert max(moved) > 1e-3  # the teacher lags behind
     for spread in ((2, 4, 1), (4, 2, 1), (2, 2, 2)):
         other = final_state(data, tmp_path, *spread)
         assert list(other) == list(one)

@@ -19,7 +19,7 @@ COCO_SPLITS = [('train2017', 'training'), ('val2017', 'validation')]
 
 @pytest.fixture(scope='module')
 def tool():
-    """The script as a module; it imports its neighbour."""
+    """The script as a module, with its folder on ``sys.path``."""
     sys.path.insert(0, str(TOOLS))
     try:
         import make_shapes
@@ -103,7 +103,7 @@ def test_larger_set_begins_with_the_smaller_one(tool, data, tmp_path):
 
 
 def test_one_layout_has_the_files_of_all_three(tool, data, tmp_path):
-    whole = contents(data)
+    expected = contents(data)
     for layout in tool.LAYOUTS:
         out = tmp_path / layout
         tool.make_shapes(out, COUNTS, NUM_CLASSES, 0, [layout], 2)
@@ -111,7 +111,7 @@ def test_one_layout_has_the_files_of_all_three(tool, data, tmp_path):
         assert json.loads(files.pop('shapes.json'))['layouts'] == [layout]
         assert files == {
             name: content
-            for name, content in whole.items() if name.startswith(layout)
+            for name, content in expected.items() if name.startswith(layout)
         }
 
 
@@ -255,14 +255,14 @@ def test_bad_argument_gives_one_sentence_and_status_2(tmp_path):
     assert '--classes must be 2 to 12' in done.stderr
 
 
-def test_other_files_are_left_alone(tool, tmp_path):
+def test_other_files_are_not_overwritten(tool, tmp_path):
     (tmp_path / 'mine.txt').write_text('mine')
-    with pytest.raises(ValueError, match='not an empty folder'):
+    with pytest.raises(ValueError, match=str(tmp_path)):
         tool.make_shapes(tmp_path, (2, 2))
-    with pytest.raises(ValueError, match='not an empty folder'):
+    with pytest.raises(ValueError, match='mine.txt'):
         tool.make_shapes(tmp_path / 'mine.txt', (2, 2))
     (tmp_path / 'shapes.json').write_text('{"counts": [2,')
-    with pytest.raises(ValueError, match='other settings'):
+    with pytest.raises(ValueError, match=str(tmp_path)):
         tool.make_shapes(tmp_path, (2, 2))
     assert (tmp_path / 'mine.txt').read_text() == 'mine'
     assert len(list(tmp_path.iterdir())) == 2

@@ -1,11 +1,11 @@
-"""Peak memory and time of a ViT that gives maps, forward and backward.
+"""Peak memory and time of a ViT with feature maps, forward and backward.
 
-Memory is the peak during a step, less what the model and the images take
-before it: activations, gradients and working memory. On a CPU it is resident
-memory of the process (Linux); on a GPU what PyTorch has allocated. Time is the
-median of steps after one more. Both are measured in a process of their own for
-each case. Maps of four layers come out, without the final norm, and the drop
-path is on, as in detection.
+Memory is the peak during a step minus the memory of the model and the images:
+activations, gradients and workspace. On a CPU it is the resident memory of the
+process (Linux); on a GPU the memory allocated by PyTorch. Time is the median
+over steps after a warm-up step. Each is measured in a separate process per
+case. As in detection, the backbone returns maps of four layers without the
+final norm and uses drop path.
 
     python tools/benchmarks/backbone_memory.py --arch small --size 512
     python tools/benchmarks/backbone_memory.py --arch small base large \
@@ -25,8 +25,8 @@ from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 
 MIB = 2**20
-# glibc keeps freed memory or returns it as it likes; returning all of it makes
-# the peak that of live memory, keeping all of it is fastest.
+# glibc settings: returning all freed memory makes the peak that of live
+# memory, keeping all of it is fastest.
 ALLOCATOR = dict(
     memory=dict(MALLOC_MMAP_THRESHOLD_='65536'),
     time=dict(MALLOC_MMAP_MAX_='0', MALLOC_TRIM_THRESHOLD_='100000000000'))
@@ -34,37 +34,37 @@ CP = dict(off=False, on=True)
 
 
 def parse_args() -> argparse.Namespace:
-    """Command line."""
+    """Parse the command line."""
     parser = argparse.ArgumentParser(
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('--arch', nargs='+', default=['small'],
                         choices=['tiny', 'small', 'base', 'large'])
     parser.add_argument('--size', nargs='+', type=int, default=[512],
-                        help='sides of the square images')
+                        help='sizes of the square images')
     parser.add_argument('--with-cp', nargs='+', default=['off', 'on'],
                         choices=list(CP), help='activation checkpointing')
     parser.add_argument('--batch', type=int, default=1)
     parser.add_argument('--patch-size', type=int, default=16)
     parser.add_argument('--dtype', default='float32',
                         choices=['float32', 'bfloat16', 'float16'],
-                        help='of the forward pass')
-    parser.add_argument('--steps', type=int, default=3, help='steps timed')
+                        help='dtype of the forward pass')
+    parser.add_argument('--steps', type=int, default=3, help='timed steps')
     parser.add_argument('--threads', type=int, help='CPU threads')
     parser.add_argument('--device', choices=['cpu', 'cuda'])
     return parser.parse_args()
 
 
 def _status(key: str) -> float:
-    """A size of this process in MiB, as the Linux kernel counts it."""
+    """A size in MiB from the ``/proc`` status of this process."""
     for line in Path('/proc/self/status').read_text().splitlines():
         if line.startswith(f'{key}:'):
             return int(line.split()[1]) / 1024
-    raise RuntimeError(f'The kernel does not tell {key}.')
+    raise RuntimeError(f'/proc/self/status has no {key}.')
 
 
 class Memory:
-    """Memory in MiB, from now on.
+    """Peak memory in MiB relative to the time of construction.
 
     Args:
         device: 'cpu' or 'cuda'.
@@ -77,12 +77,12 @@ class Memory:
             torch.cuda.reset_peak_memory_stats()
             self.start = torch.cuda.memory_allocated() / MIB
         else:
-            # Sets the kernel's peak back to what is resident now.
+            # Resets the kernel's peak (VmHWM) to the resident memory.
             Path('/proc/self/clear_refs').write_text('5')
             self.start = _status('VmRSS')
 
     def added(self) -> float:
-        """Peak since the start, less the memory then."""
+        """Peak since the start minus the memory at the start."""
         if self.device == 'cuda':
             import torch
             return torch.cuda.max_memory_allocated() / MIB - self.start
@@ -90,7 +90,7 @@ class Memory:
 
 
 def build(arch: str, with_cp: bool, patch_size: int):
-    """A backbone that gives maps of four layers."""
+    """Build a backbone that returns maps of four layers."""
     from ibot_mm.models import IBOTViT
     layers = 24 if arch == 'large' else 12
     return IBOTViT(
@@ -104,12 +104,12 @@ def build(arch: str, with_cp: bool, patch_size: int):
 
 
 class Case:
-    """Model and images of one row.
+    """Model and images of a case.
 
     Args:
-        args: Command line.
-        arch: Size of the ViT.
-        size: Side of the images.
+        args: Command line arguments.
+        arch: Architecture of the ViT.
+        size: Size of the square images in pixels.
         with_cp: Whether to use activation checkpointing.
     """
 
@@ -125,14 +125,14 @@ class Case:
             args.batch, 3, size, size, device=args.device)
 
     def precision(self) -> AbstractContextManager:
-        """Autocast to the type asked for."""
+        """Autocast to the requested dtype."""
         if self.args.dtype == 'float32':
             return nullcontext()
         return self.torch.autocast(self.args.device,
                                    getattr(self.torch, self.args.dtype))
 
     def step(self) -> float:
-        """Seconds of forward and backward."""
+        """Time of forward and backward in seconds."""
         self.model.zero_grad(set_to_none=True)
         start = time.perf_counter()
         with self.precision():
@@ -144,7 +144,7 @@ class Case:
 
 
 def measure(what: str, args: argparse.Namespace, *case) -> float:
-    """MiB ('memory') or seconds ('time') of one case."""
+    """Peak MiB ('memory') or median seconds ('time') of a case."""
     case = Case(args, *case)
     if what == 'memory':
         memory = Memory(args.device)
@@ -155,7 +155,7 @@ def measure(what: str, args: argparse.Namespace, *case) -> float:
 
 
 def in_own_process(what: str, *arguments) -> float:
-    """:func:`measure` in a new process with the allocator set for it."""
+    """Run :func:`measure` in a new process with its allocator settings."""
     context = multiprocessing.get_context('spawn')
     before = dict(os.environ)
     os.environ.update(ALLOCATOR[what])
@@ -169,12 +169,12 @@ def in_own_process(what: str, *arguments) -> float:
 
 
 def run_case(*arguments) -> str:
-    """The two cells of the table."""
+    """The two table cells of a case."""
     try:
         mib = in_own_process('memory', *arguments)
         seconds = in_own_process('time', *arguments)
     except BrokenProcessPool:
-        return 'ended by the system | |'
+        return 'killed by the system | |'
     except RuntimeError as error:
         if 'out of memory' not in str(error):
             raise
@@ -183,7 +183,7 @@ def run_case(*arguments) -> str:
 
 
 def device_name(device: str) -> str:
-    """What the figures are measured on."""
+    """Name of the device that is measured."""
     if device == 'cuda':
         import torch
         return torch.cuda.get_device_name()
@@ -195,7 +195,7 @@ def device_name(device: str) -> str:
 
 
 def default_device() -> str:
-    """The GPU if there is one."""
+    """'cuda' if available, otherwise 'cpu'."""
     import torch
     return 'cuda' if torch.cuda.is_available() else 'cpu'
 
@@ -205,7 +205,7 @@ def main() -> None:
     args = parse_args()
     args.device = args.device or default_device()
     if args.device == 'cpu' and not Path('/proc/self/clear_refs').exists():
-        raise SystemExit('Memory of a CPU is measured on Linux only.')
+        raise SystemExit('Measuring memory on a CPU requires Linux.')
     threads = args.threads or os.environ.get('OMP_NUM_THREADS')
     print(f'{device_name(args.device)}'
           + (f', threads: {threads}' if threads else '')

@@ -1,8 +1,8 @@
-"""Time the data pipeline beside a torchvision / Pillow one.
+"""Compare the data pipeline with a torchvision / Pillow pipeline.
 
-Both make 2 x 224 + 10 x 96 crops with the published augmentations, and masks,
-of the same JPEG files on one core. The report is milliseconds an image for
-each operation and their ratio, and how many block masks are drawn a second.
+Both cut 2 x 224 + 10 x 96 crops with the published augmentations from the same
+JPEG files on one core; ours also draws the masks. Reports milliseconds per
+image for each operation, the ratio of the totals, and block masks per second.
 
     python tools/benchmarks/data.py
     python tools/benchmarks/data.py --images path/to/jpegs
@@ -42,7 +42,7 @@ MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
 
 class Clock:
-    """Seconds spent in each named operation."""
+    """Accumulates the time of named operations in seconds."""
 
     def __init__(self) -> None:
         self.seconds: dict[str, float] = defaultdict(float)
@@ -55,7 +55,7 @@ class Clock:
         self.seconds[name] += time.perf_counter() - start
 
     def wrap(self, name: str, function: Callable) -> Callable:
-        """The function, with its time added to ``name``."""
+        """Wrap a function to add its time to ``name``."""
 
         def timed(*args, **kwargs):
             with self.measure(name):
@@ -65,7 +65,7 @@ class Clock:
 
 
 def make_images(folder: Path, count: int) -> list[Path]:
-    """Photograph-like 500 x 375 JPEG files of about 83 kB (quality 90)."""
+    """Write photo-like 500 x 375 JPEG files of about 83 kB (quality 90)."""
     rng = np.random.default_rng(0)
     paths = []
     for i in range(count):
@@ -87,15 +87,15 @@ class TorchvisionPipeline:
     def __init__(self, clock: Clock) -> None:
         self.clock = clock
         jitter = transforms.ColorJitter(0.4, 0.4, 0.2, 0.1)
-        self.jitter = clock.wrap('colour jitter', jitter)
-        self.grey = clock.wrap(
-            'grey', lambda x: transforms.functional.rgb_to_grayscale(x, 3))
+        self.jitter = clock.wrap('color jitter', jitter)
+        self.gray = clock.wrap(
+            'gray', lambda x: transforms.functional.rgb_to_grayscale(x, 3))
         self.blur = clock.wrap(
             'blur', lambda x: x.filter(
                 ImageFilter.GaussianBlur(random.uniform(0.1, 2.0))))
         self.solarize = clock.wrap('solarize', ImageOps.solarize)
         self.tensor = clock.wrap(
-            'tensor and normalise',
+            'tensor and normalize',
             transforms.Compose([
                 transforms.ToTensor(),
                 transforms.Normalize(MEAN, STD),
@@ -111,14 +111,14 @@ class TorchvisionPipeline:
         }
 
     def view(self, image, kind: str, blur: float, solarize: float):
-        """One crop."""
+        """Cut and augment a crop."""
         crop = self.crops[kind](image)
         if random.random() < 0.5:
             crop = ImageOps.mirror(crop)
         if random.random() < 0.8:
             crop = self.jitter(crop)
         if random.random() < 0.2:
-            crop = self.grey(crop)
+            crop = self.gray(crop)
         if random.random() < blur:
             crop = self.blur(crop)
         if random.random() < solarize:
@@ -126,6 +126,7 @@ class TorchvisionPipeline:
         return self.tensor(crop)
 
     def __call__(self, path: Path):
+        """Load a file and cut its crops."""
         with self.clock.measure('decode'):
             image = Image.open(io.BytesIO(path.read_bytes())).convert('RGB')
         crops = [
@@ -138,7 +139,7 @@ class TorchvisionPipeline:
 
 
 class OurPipeline:
-    """The transforms of the package, as the published config sets them."""
+    """The transforms of this package with the published settings."""
 
     def __init__(self, clock: Clock) -> None:
         self.load = clock.wrap('decode', LoadImage().transform)
@@ -154,6 +155,7 @@ class OurPipeline:
             MaskGlobalCrops(MASKS, patch_size=16).transform)
 
     def __call__(self, path: Path):
+        """Load a file, cut its crops and draw the masks."""
         results = dict(
             img_path=str(path), rng=random.Random(random.random()))
         return self.mask(self.crop(self.load(results)))
@@ -161,10 +163,10 @@ class OurPipeline:
 
 @contextmanager
 def timed_operations(clock: Clock):
-    """Time the parts of ``MultiCrop`` while the block runs."""
+    """Time the operations of ``MultiCrop`` that run in the block."""
     resize = multi_crop_module.resize
     names = dict(
-        to_grey='grey', gaussian_blur='blur', solarize='solarize')
+        to_gray='gray', gaussian_blur='blur', solarize='solarize')
     saved = {name: getattr(multi_crop_module, name) for name in names}
     jitter = photometric.ColorJitter.__call__
 
@@ -176,7 +178,7 @@ def timed_operations(clock: Clock):
     multi_crop_module.resize = timed_resize
     for name, label in names.items():
         setattr(multi_crop_module, name, clock.wrap(label, saved[name]))
-    photometric.ColorJitter.__call__ = clock.wrap('colour jitter', jitter)
+    photometric.ColorJitter.__call__ = clock.wrap('color jitter', jitter)
     try:
         yield
     finally:
@@ -187,7 +189,7 @@ def timed_operations(clock: Clock):
 
 
 def block_masks_per_second(draws: int = 20000) -> float:
-    """Block masks of 14 x 14 patches drawn in a second; best of three runs."""
+    """Rate of drawing masks of 14 x 14 patches; best of three runs."""
     draw, rng = MASKS.draw, random.Random(0)
     seconds = []
     for _ in range(3):
@@ -199,12 +201,12 @@ def block_masks_per_second(draws: int = 20000) -> float:
 
 
 def main() -> None:
-    """Measure both in turns and print the table."""
+    """Measure both pipelines alternately and print the table."""
     parser = argparse.ArgumentParser(
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('--images', type=Path, help='folder of JPEG files')
-    parser.add_argument('--count', type=int, default=50, help='images used')
+    parser.add_argument('--count', type=int, default=50, help='images to use')
     parser.add_argument('--rounds', type=int, default=5, help='repetitions')
     args = parser.parse_args()
     torch.set_num_threads(1)
@@ -232,7 +234,7 @@ def main() -> None:
                     pipeline(path)
                 if turn:
                     totals[name].append(time.perf_counter() - start)
-        # Timing the parts costs a little, so it is a run of its own.
+        # Separately, because timing the operations has a small cost.
         with timed_operations(clocks['ibot_mm']):
             clocks['ibot_mm'].seconds.clear()
             for _ in range(args.rounds):
@@ -255,13 +257,13 @@ def main() -> None:
             f'{clocks[name].seconds[operation] / images * 1e3:{width}.2f}'
             for name, width in (('torchvision', 12), ('ibot_mm', 10)))
         print(f'{operation:28}{row}')
-    print(f'{"whole sample":28}{medians["torchvision"]:12.2f}'
+    print(f'{"complete sample":28}{medians["torchvision"]:12.2f}'
           f'{medians["ibot_mm"]:10.2f}')
     print(f'\nratio {medians["torchvision"] / medians["ibot_mm"]:.2f}x')
-    share = (
+    fraction = (
         clocks['ibot_mm'].seconds['masks'] / images * 1e3 / medians['ibot_mm'])
-    print(f'{block_masks_per_second():.0f} block masks a second; masks take '
-          f'{share:.1%} of the time of a sample')
+    print(f'{block_masks_per_second():.0f} block masks per second; masks '
+          f'take {fraction:.1%} of the time per sample')
 
 
 if __name__ == '__main__':

@@ -1,11 +1,10 @@
-"""The training step as the paper writes it, for comparisons of cost.
+"""Dense implementation of the training step, for comparisons of cost.
 
-The same weights and losses as ``IBOT.loss``, computed the way the official
-code does: one backbone pass for each size of crop, every token of every crop
-through the projection head and the prototypes in student and teacher, the
-centres from all those logits, and a log-softmax for each pair of views.
+Computes the losses of ``IBOT.loss`` from the same weights, in the way of the
+official code: one backbone pass per crop size, every token of every crop
+through the projection head and the prototypes of student and teacher, centers
+from all of these logits, and a log-softmax per pair of views.
 """
-
 
 import torch
 import torch.nn.functional as F
@@ -14,13 +13,13 @@ from torch import Tensor, nn
 
 @torch.no_grad()
 def teacher_outputs(model: nn.Module, crops: Tensor) -> tuple[Tensor, Tensor]:
-    """Logits of all tokens of the global views."""
+    """Teacher logits of all tokens of the global views."""
     teacher = model.teacher
     return teacher.neck(*teacher.backbone.extract_tokens(crops))
 
 
 def student_outputs(model: nn.Module, inputs: dict) -> tuple[Tensor, Tensor]:
-    """Logits of the CLS tokens of all views, and of all global patches."""
+    """Student logits of all CLS tokens and of all global patches."""
     cls, patch = model.neck(*model.backbone.extract_tokens(
         inputs['global_crops'], inputs['mask']))
     all_cls = [cls]
@@ -31,18 +30,18 @@ def student_outputs(model: nn.Module, inputs: dict) -> tuple[Tensor, Tensor]:
 
 @torch.no_grad()
 def move_centers(head: nn.Module, cls: Tensor, patch: Tensor) -> None:
-    """Moving averages of the teacher's logits."""
+    """Update the moving averages of the teacher's logits."""
     head.center.lerp_(cls.mean(0), 1 - head.center_momentum)
     head.patch_center.lerp_(patch.flatten(0, 1).mean(0),
                             1 - head.patch_center_momentum)
 
 
 def dense_loss(model: nn.Module, inputs: dict) -> dict[str, Tensor]:
-    """Losses of ``IBOT.loss``; moves the centres too.
+    """Losses of ``IBOT.loss``; also updates the centers.
 
     Args:
         model: An ``IBOT``.
-        inputs: What ``multi_crop_collate`` describes, normalised.
+        inputs: Batch of ``multi_crop_collate`` with normalized crops.
 
     Returns:
         ``loss_cls`` and ``loss_patch``.

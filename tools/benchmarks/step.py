@@ -1,10 +1,10 @@
-"""Cost of a training step: ours beside the dense one, in one run.
+"""Compare time and memory of our training step with a dense implementation.
 
-Each variant lives in a process of its own, which the other does not disturb:
-its peak memory is that of the step alone. Steps are timed in turns, on the
-same random crops and masks, with forward, backward, optimizer, teacher and
-centres. The dense step (``dense_step.py``) computes the same losses as the
-official code does; the two must agree before anything is timed.
+Each variant runs in a separate process, so its peak memory is that of its
+step alone. Steps are timed alternately on the same random crops and masks and
+include forward, backward, optimizer, teacher and centers. The dense step
+(``dense_step.py``) computes the losses as the official code does; the losses
+of both must agree before anything is timed.
 
     python tools/benchmarks/step.py                       # ViT-S/16, batch 8
     python tools/benchmarks/step.py CONFIG --batch 64 --dtype bfloat16
@@ -31,7 +31,7 @@ MIB = 2**20
 
 
 def parse_args() -> argparse.Namespace:
-    """Command line."""
+    """Parse the command line."""
     parser = argparse.ArgumentParser(
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -41,26 +41,26 @@ def parse_args() -> argparse.Namespace:
         '--dtype',
         default='float32',
         choices=['float32', 'bfloat16', 'float16'])
-    parser.add_argument('--steps', type=int, default=5, help='steps timed')
+    parser.add_argument('--steps', type=int, default=5, help='timed steps')
     parser.add_argument('--warmup', type=int, default=1)
     parser.add_argument('--variants', nargs='+', default=['dense', 'ours'],
                         choices=['dense', 'ours'])
     parser.add_argument('--compile', action='store_true',
-                        help='compile the transformer blocks of ours')
+                        help='compile the transformer blocks of "ours"')
     parser.add_argument('--threads', type=int, help='CPU threads')
     parser.add_argument('--device', choices=['cpu', 'cuda'])
     parser.add_argument(
         '--peak-tflops', type=float,
-        help='dense peak of the device in this precision (e.g. 989 for '
-        'bfloat16 on an H100 or H200), for the utilisation')
+        help='peak of the device in this precision without sparsity (e.g. '
+        '989 for bfloat16 on an H100 or H200), to report utilization')
     parser.add_argument(
         '--cfg-options', nargs='+', default=[], metavar='KEY=VALUE',
-        help='settings that replace those of the config')
+        help='override config settings')
     return parser.parse_args()
 
 
 class Step:
-    """One variant: model, optimizer and a batch."""
+    """Model, optimizer and batch of a variant."""
 
     def __init__(self, args: argparse.Namespace, variant: str) -> None:
         import torch
@@ -98,12 +98,12 @@ class Step:
                                       self.model)
 
     def synchronize(self) -> None:
-        """Wait for the device."""
+        """Wait for the device to finish."""
         if self.device == 'cuda':
             self.torch.cuda.synchronize()
 
     def losses(self) -> dict[str, float]:
-        """Losses of the batch without drop path."""
+        """Losses of the batch in eval mode."""
         with self.torch.no_grad(), self.wrapper.optim_context(self.model):
             data = self.model.data_preprocessor(self.batch)
             self.model.eval()
@@ -115,7 +115,7 @@ class Step:
         return {name: float(value) for name, value in losses.items()}
 
     def run(self) -> float:
-        """Seconds of one step."""
+        """Time of a step in seconds."""
         self.synchronize()
         start = time.perf_counter()
         self.model.train_step(self.batch, self.wrapper)
@@ -125,23 +125,23 @@ class Step:
         return time.perf_counter() - start
 
     def peak(self) -> float:
-        """Peak memory so far in MiB: of the device, or of the process."""
+        """Peak memory of the device (or the process, on CPUs) in MiB."""
         if self.device == 'cuda':
             return self.torch.cuda.max_memory_allocated() / MIB
         return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
     def parts(self) -> dict[str, float]:
-        """Seconds of the parts of one step, each with a wait at its end."""
+        """Seconds per part of a step, synchronized after each part."""
         with timed_parts(self) as seconds:
-            whole = self.run()
-        seconds['everything else'] = whole - sum(seconds.values())
+            total = self.run()
+        seconds['everything else'] = total - sum(seconds.values())
         return dict(seconds)
 
     def flops(self) -> float:
-        """Operations of a step's matrix products, counted by PyTorch.
+        """FLOPs of the matrix products of a step, counted by PyTorch.
 
-        Without compilation, and with attention written out: the counter sees
-        neither fused nor every kind of attention kernel.
+        Runs eagerly and with the math attention kernel: the counter supports
+        neither compiled code nor all fused attention kernels.
         """
         from torch.nn.attention import SDPBackend, sdpa_kernel
         from torch.utils.flop_counter import FlopCounterMode
@@ -153,7 +153,7 @@ class Step:
 
 
 def parse_options(action, options: list[str]) -> dict:
-    """KEY=VALUE pairs as MMEngine's command lines read them."""
+    """Parse KEY=VALUE pairs as MMEngine's command lines do."""
     parser = argparse.ArgumentParser()
     parser.add_argument('--cfg-options', nargs='+', action=action)
     arguments = ['--cfg-options', *options] if options else []
@@ -165,7 +165,7 @@ def _without_samples(function: Callable, model, inputs, data_samples=None):
 
 
 def make_batch(cfg, size: int) -> dict:
-    """Random crops and real masks in the shapes of the config's pipeline."""
+    """Random crops and drawn masks with the shapes of the config."""
     import random
 
     import numpy as np
@@ -190,7 +190,7 @@ def make_batch(cfg, size: int) -> dict:
 
 @contextmanager
 def timed_parts(step: Step) -> Iterator[dict[str, float]]:
-    """Time the parts of a step while the block runs."""
+    """Time the parts of the steps that run in the block."""
     from ibot_mm.models.algorithms.pass_accumulator import PassAccumulator
     seconds: dict[str, float] = defaultdict(float)
     model, wrapper = step.model, step.wrapper
@@ -222,7 +222,7 @@ def timed_parts(step: Step) -> Iterator[dict[str, float]]:
     for neck, who in ((model.neck, 'student'), (teacher.neck, 'teacher')):
         for method in ('project', 'cls_logits', 'logits'):
             wrap(neck, method, lambda *_, who=who: f'{who} neck')
-    for method in ('cls_loss', 'patch_loss'):  # the dense step has its own
+    for method in ('cls_loss', 'patch_loss'):  # not in the dense step
         wrap(model.head, method, lambda *_: 'loss')
     wrap(PassAccumulator, 'add', lambda *_: 'backward, first passes')
     wrap(wrapper, 'backward', lambda *_: 'backward')
@@ -236,7 +236,7 @@ def timed_parts(step: Step) -> Iterator[dict[str, float]]:
 
 
 def serve(args: argparse.Namespace, variant: str, pipe) -> None:
-    """Process of a variant: call what the pipe names, send the result."""
+    """Serve method calls on a variant over a pipe."""
     step = Step(args, variant)
     pipe.send(dict(device=step.device, peak=step.peak()))
     while True:
@@ -247,7 +247,7 @@ def serve(args: argparse.Namespace, variant: str, pipe) -> None:
 
 
 class Worker:
-    """A variant in a process of its own."""
+    """Proxy of a variant in a separate process."""
 
     def __init__(self, args: argparse.Namespace, variant: str) -> None:
         context = multiprocessing.get_context('spawn')
@@ -259,6 +259,7 @@ class Worker:
         self.start = self.pipe.recv()
 
     def __call__(self, name: str):
+        """Call a method of the variant and return its result."""
         self.pipe.send(name)
         return self.pipe.recv()
 
@@ -269,13 +270,13 @@ class Worker:
 
 
 def can_count_flops() -> bool:
-    """Whether this PyTorch counts operations without compilation."""
+    """Whether this PyTorch can force eager mode to count FLOPs."""
     import torch
     return hasattr(torch.compiler, 'set_stance')
 
 
 def device_name(device: str) -> str:
-    """What the figures were measured on."""
+    """Name of the device that is measured."""
     if device == 'cuda':
         import torch
         return torch.cuda.get_device_name()
@@ -294,30 +295,30 @@ def report(args: argparse.Namespace, results: dict[str, dict]) -> None:
     def row(label: str, values: list[str]) -> None:
         print(f'{label:28}' + ''.join(f'{v:>12}' for v in values))
 
-    row('seconds a step', [f'{r["seconds"]:.3f}' for r in results.values()])
+    row('seconds per step', [f'{r["seconds"]:.3f}' for r in results.values()])
     row('  fastest, slowest', [f'{min(r["all"]):.3f} {max(r["all"]):.3f}'
                                for r in results.values()])
-    row('images a second', [f'{args.batch / r["seconds"]:.2f}'
-                            for r in results.values()])
+    row('images per second', [f'{args.batch / r["seconds"]:.2f}'
+                              for r in results.values()])
     row('peak memory, MiB', [f'{r["peak"]:.0f}' for r in results.values()])
     row('  before the first step', [f'{r["idle"]:.0f}'
                                     for r in results.values()])
     if args.peak_tflops:
-        row('TFLOP a step', [f'{r["flops"] / 1e12:.2f}'
-                             for r in results.values()])
-        # Utilisation counts the operations our step needs, for both.
+        row('TFLOP per step', [f'{r["flops"] / 1e12:.2f}'
+                               for r in results.values()])
+        # For both variants, counts only the FLOPs that our step needs.
         useful = min(r['flops'] for r in results.values())
-        row('model FLOP utilisation', [
+        row('model FLOP utilization', [
             f'{useful / r["seconds"] / args.peak_tflops / 1e12:.1%}'
             for r in results.values()])
     parts = dict.fromkeys(p for r in results.values() for p in r['parts'])
-    print('\nparts of a step, seconds')
+    print('\nseconds per part of a step')
     for part in parts:
         row('  ' + part, [f'{r["parts"][part]:.3f}' if part in r['parts']
-                          else 'inside else' for r in results.values()])
+                          else 'in the rest' for r in results.values()])
     if {'dense', 'ours'} <= set(results):
         dense, ours = results['dense'], results['ours']
-        # Pairs of neighbouring steps: the machine's own pace drifts.
+        # Ratios of neighboring steps, because the machine's speed drifts.
         ratio = statistics.median(
             d / o for d, o in zip(dense['all'], ours['all']))
         print(f'\nours is {ratio:.2f}x as fast (median over pairs of steps) '
@@ -326,10 +327,10 @@ def report(args: argparse.Namespace, results: dict[str, dict]) -> None:
 
 def measure(args: argparse.Namespace, workers: dict[str, Worker]
             ) -> dict[str, dict]:
-    """Time all variants in turns.
+    """Time all variants alternately.
 
     Raises:
-        SystemExit: The variants disagree about the losses.
+        SystemExit: The losses of the variants differ.
     """
     losses = {name: worker('losses') for name, worker in workers.items()}
     print('losses: ' + '; '.join(
@@ -364,8 +365,8 @@ def main() -> None:
     args = parse_args()
     if args.peak_tflops and not can_count_flops():
         raise SystemExit('--peak-tflops needs PyTorch 2.6 or later.')
-    # glibc gives memory back and maps it anew at every step otherwise, which
-    # costs up to a third of the time and spreads it.
+    # Otherwise glibc returns and remaps memory at every step, which takes up
+    # to a third of the time and increases the variance.
     os.environ.setdefault('MALLOC_MMAP_MAX_', '0')
     os.environ.setdefault('MALLOC_TRIM_THRESHOLD_', '100000000000')
     workers = {name: Worker(args, name) for name in args.variants}

@@ -1,7 +1,7 @@
-"""Mean and standard deviation of each channel of a folder of images.
+"""Mean and standard deviation per channel of a folder of images.
 
-For ``model.data_preprocessor`` of images that are not photographs, in the
-units of the files:
+For ``model.data_preprocessor`` with images other than photos, in the units of
+the files:
 
     python tools/dataset_tools/channel_statistics.py FOLDER
 """
@@ -22,13 +22,13 @@ def channel_statistics(images: Iterable[np.ndarray]
     """Compute mean and standard deviation over all pixels of all images.
 
     Args:
-        images: (H, W, C) each, of any sizes.
+        images: Arrays (H, W, C) of any sizes.
 
     Returns:
         Mean (C,) and standard deviation (C,), float64.
 
     Raises:
-        ValueError: There are no images, or their channels differ in number.
+        ValueError: There are no images, or their numbers of channels differ.
     """
     count, sums = 0, np.zeros(0)
     for image in images:
@@ -39,7 +39,7 @@ def channel_statistics(images: Iterable[np.ndarray]
                              f'{sums.shape[1]} and {moments.shape[1]}.')
         count, sums = count + len(pixels), moments + (sums if count else 0)
     if not count:
-        raise ValueError('no image could be read.')
+        raise ValueError('no readable images.')
     mean, square = sums / count
     return mean, np.sqrt(square - mean**2)
 
@@ -50,7 +50,7 @@ def read(paths: Iterable[Path]) -> Iterator[np.ndarray]:
         try:
             yield decode_unchanged(path.read_bytes())
         except ImageDecodeError as error:
-            print(f'{path} {error}; left out')
+            print(f'{path} {error}; skipped')
 
 
 def main() -> None:
@@ -60,12 +60,12 @@ def main() -> None:
         formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('folder', type=Path)
     parser.add_argument(
-        '--count', type=int, default=500, help='files read, at random')
+        '--count', type=int, default=500, help='number of random files')
     args = parser.parse_args()
     paths = sorted(p for p in args.folder.rglob('*')
                    if p.suffix.lower() in IMAGE_EXTENSIONS)
     if not paths:
-        parser.error(f'there are no images in "{args.folder}".')
+        parser.error(f'"{args.folder}" contains no images.')
     random.Random(0).shuffle(paths)
     try:
         mean, std = channel_statistics(read(paths[:args.count]))

@@ -2,8 +2,8 @@ r"""Make the shapes data set: scenes of textured shapes as real JPEG files.
 
 Three layouts of the same scenes: ImageNet (class folders and lists), COCO
 (instances with polygons, boxes and crowds) and ADE20K (label maps, 0 =
-ignored). Every image depends on the seed, its split and its number alone, so a
-larger set begins with the smaller one, and any number of processes writes the
+ignored). Every image depends only on the seed, its split and its number, so a
+larger set starts with the smaller one, and any number of processes writes the
 same bytes.
 
     python tools/dataset_tools/make_shapes.py data/shapes \

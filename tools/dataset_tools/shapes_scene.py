@@ -155,24 +155,24 @@ def _background(rng: np.random.Generator, height: int,
     """Patches of any color: the same statistics everywhere."""
     canvas = np.full((height, width, 3), 128, np.uint8)
     for _ in range(CLUTTER_DENSITY * height * width // 10000):
-        centre = rng.integers(0, width), rng.integers(0, height)
+        center = rng.integers(0, width), rng.integers(0, height)
         axes = rng.integers(4, 30, 2)
         value = colorsys.hsv_to_rgb(rng.random(), rng.uniform(0.1, 0.9),
                                     rng.uniform(0.2, 1.0))
         color = [int(255 * c) for c in value]
         if rng.random() < 0.5:
-            cv2.ellipse(canvas, tuple(map(int, centre)),
+            cv2.ellipse(canvas, tuple(map(int, center)),
                         tuple(map(int, axes)), float(rng.uniform(0, 180)), 0,
                         360, color, -1, cv2.LINE_AA)
         else:
-            corners = rng.uniform(-1, 1, (4, 2)) * axes + centre
+            corners = rng.uniform(-1, 1, (4, 2)) * axes + center
             cv2.fillPoly(canvas, [corners.astype(np.int32)], color,
                          cv2.LINE_AA)
     return canvas.astype(np.float32) / 255
 
 
 def _draw_object(rng: np.random.Generator, canvas: ndarray, label: int,
-                 centre: ndarray, radius: float) -> ndarray:
+                 center: ndarray, radius: float) -> ndarray:
     """Draw an object on the canvas; returns its mask (H, W), bool."""
     height, width = canvas.shape[:2]
     angle, stretch = rng.uniform(0, 2 * np.pi), rng.uniform(0.85, 1.18)
@@ -180,7 +180,7 @@ def _draw_object(rng: np.random.Generator, canvas: ndarray, label: int,
     r = OUTLINES[label][1](t) * radius
     cos, sin = np.cos(angle), np.sin(angle)
     x, y = r * np.cos(t) * stretch, r * np.sin(t) / stretch
-    outline = np.stack([cos * x - sin * y, sin * x + cos * y], 1) + centre
+    outline = np.stack([cos * x - sin * y, sin * x + cos * y], 1) + center
     cover = np.zeros((height, width), np.uint8)
     cv2.fillPoly(cover, [np.round(outline * 8).astype(np.int32)], 255,
                  cv2.LINE_AA, 3)
@@ -190,8 +190,8 @@ def _draw_object(rng: np.random.Generator, canvas: ndarray, label: int,
     box = slice(top, top + h), slice(left, left + w)
     rows, columns = np.mgrid[box].astype(np.float32)
     period = rng.uniform(*PERIOD) * radius
-    u = (cos * (columns - centre[0]) + sin * (rows - centre[1])) / period
-    v = (cos * (rows - centre[1]) - sin * (columns - centre[0])) / period
+    u = (cos * (columns - center[0]) + sin * (rows - center[1])) / period
+    v = (cos * (rows - center[1]) - sin * (columns - center[0])) / period
     if TEXTURES[label][0] not in ('ringed', 'rayed', 'swirled'):
         u, v = u + rng.random(), v + rng.random()
     # Either color may be the ground, so that they mean gray over objects.
@@ -261,8 +261,8 @@ def draw_scene(seed: int, split: int, index: int, num_classes: int) -> Scene:
     canvas = _background(rng, height, width)
     plan = _plan(rng, label, num_classes, np.array([width, height]))
     groups = np.full((height, width), -1, np.int16)
-    for kind, centre, radius, group in plan:
-        groups[_draw_object(rng, canvas, kind, centre, radius)] = group
+    for kind, center, radius, group in plan:
+        groups[_draw_object(rng, canvas, kind, center, radius)] = group
     instances = []
     members = [group for *_, group in plan]
     for kind, _, _, group in {p[-1]: p for p in plan}.values():

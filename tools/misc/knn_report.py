@@ -1,8 +1,7 @@
-"""Compare a pre-trained teacher with what it started from.
+"""Compare a pre-trained teacher with the untrained network and raw pixels.
 
-k-NN accuracy of raw pixels, of the untrained network and of the teacher in a
-checkpoint, on the sets that the config validates with; and, with --plot, the
-curves of the training.
+Reports k-NN accuracies on the validation sets of the config; with --plot, also
+plots the training curves.
 
     python tools/misc/knn_report.py CONFIG CHECKPOINT --plot curves.png
 """
@@ -33,7 +32,7 @@ def accuracies(encode, preprocessor, loaders, ks: list[int],
 
 
 def report(cfg: Config, checkpoint: str) -> dict[str, list[float]]:
-    """Accuracies of pixels, the untrained network and the teacher."""
+    """Accuracies of raw pixels, the untrained network and the teacher."""
     init_default_scope(cfg.get('default_scope', 'mmpretrain'))
     logging.disable(logging.WARNING)
     seed = cfg.get('randomness', {}).get('seed', 0)
@@ -58,7 +57,7 @@ def report(cfg: Config, checkpoint: str) -> dict[str, list[float]]:
 
 def plot_curves(work_dir: Path, rows: dict[str, list[float]],
                 out: Path) -> None:
-    """Losses and k-NN accuracy over the iterations of the latest log."""
+    """Plot losses and k-NN accuracy over the iterations of all logs."""
     import matplotlib
     matplotlib.use('Agg')
     import matplotlib.pyplot as plt
@@ -68,7 +67,7 @@ def plot_curves(work_dir: Path, rows: dict[str, list[float]],
             entry = json.loads(line)
             (train if 'loss' in entry else val).append(entry)
     if not train:
-        raise FileNotFoundError(f'there is no log below {work_dir}.')
+        raise FileNotFoundError(f'"{work_dir}" contains no training logs.')
     figure, (left, right) = plt.subplots(1, 2, figsize=(11, 4))
     for key in ('loss_cls', 'loss_patch'):
         left.plot([e['step'] for e in train], [e[key] for e in train],
@@ -79,7 +78,7 @@ def plot_curves(work_dir: Path, rows: dict[str, list[float]],
               if 'knn/top1' in e]
     right.plot(*zip(*points), marker='.', label='teacher')
     for name, style in (('untrained network', '--'), ('raw pixels', ':')):
-        right.axhline(rows[name][0], linestyle=style, color='grey',
+        right.axhline(rows[name][0], linestyle=style, color='gray',
                       label=name)
     right.set(xlabel='iteration', ylabel='k-NN top-1 (%)')
     for axes in (left, right):
@@ -90,19 +89,19 @@ def plot_curves(work_dir: Path, rows: dict[str, list[float]],
 
 
 def main() -> None:
-    """Command line."""
+    """Print the report."""
     parser = argparse.ArgumentParser(
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('config', help='pre-training config')
     parser.add_argument('checkpoint', help='checkpoint of that training')
-    parser.add_argument('--plot', type=Path, help='picture of the curves')
+    parser.add_argument('--plot', type=Path, help='image file for the curves')
     parser.add_argument(
         '--cfg-options',
         nargs='+',
         action=DictAction,
         metavar='KEY=VALUE',
-        help='settings that replace those of the config')
+        help='override config settings')
     args = parser.parse_args()
     cfg = Config.fromfile(args.config)
     if args.cfg_options:

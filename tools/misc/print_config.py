@@ -1,4 +1,4 @@
-"""Print a whole config, with everything it inherits."""
+"""Print a complete config, including everything it inherits."""
 
 import argparse
 
@@ -8,7 +8,7 @@ import ibot_mm  # noqa: F401  (configs may use its helpers)
 
 
 def main() -> None:
-    """Command line."""
+    """Print the config."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument('config', help='config file')
     parser.add_argument(
@@ -16,7 +16,7 @@ def main() -> None:
         nargs='+',
         action=DictAction,
         metavar='KEY=VALUE',
-        help='settings that replace those of the config')
+        help='override config settings')
     args = parser.parse_args()
     cfg = Config.fromfile(args.config)
     if args.cfg_options:

@@ -1,6 +1,6 @@
-"""Draw the crops of some images with their masks, as the model sees them.
+"""Draw crops with their masks as the model sees them.
 
-One row an image: the whole image, then each crop. Masked patches are hatched.
+Each row shows an image and its crops. Masked patches are hatched.
 
     python tools/visualization/browse_crops.py CONFIG --out crops.png
 """
@@ -21,8 +21,8 @@ from ibot_mm.datasets.transforms import decode_image
 HEIGHT, GAP = 160, 6
 
 
-def unnormalise(images: torch.Tensor, preprocessor) -> np.ndarray:
-    """(B, 3, H, W) as the model gets them -> (B, H, W, 3) uint8 BGR."""
+def unnormalize(images: torch.Tensor, preprocessor) -> np.ndarray:
+    """Convert model inputs (B, C, H, W) to (B, H, W, 3) uint8 BGR."""
     if preprocessor.normalize:
         images = images * preprocessor.std + preprocessor.mean
     if preprocessor.to_rgb:
@@ -32,7 +32,7 @@ def unnormalise(images: torch.Tensor, preprocessor) -> np.ndarray:
 
 
 def shade_mask(image: np.ndarray, mask: np.ndarray) -> np.ndarray:
-    """Hatch the masked patches and draw the grid's lines around them."""
+    """Hatch the masked patches."""
     height, width = image.shape[:2]
     full = cv2.resize(
         mask.astype(np.uint8), (width, height),
@@ -46,7 +46,7 @@ def shade_mask(image: np.ndarray, mask: np.ndarray) -> np.ndarray:
 
 
 def enlarge(image: np.ndarray, height: int) -> np.ndarray:
-    """Scale to a height without smoothing, so that pixels show."""
+    """Scale to a height; enlarging does not interpolate."""
     width = max(1, round(image.shape[1] * height / image.shape[0]))
     shrinks = image.shape[0] > height
     return cv2.resize(
@@ -55,18 +55,18 @@ def enlarge(image: np.ndarray, height: int) -> np.ndarray:
 
 
 def draw_row(panels: list[np.ndarray]) -> np.ndarray:
-    """Panels side by side on white."""
+    """Place panels side by side on white."""
     gap = np.full((HEIGHT, GAP, 3), 255, np.uint8)
     return np.hstack([part for panel in panels for part in (panel, gap)])
 
 
 def draw_batch(cfg: Config, count: int, epoch: int = 0) -> np.ndarray:
-    """Picture of the crops of the first images of an epoch.
+    """Draw the crops of the first images of an epoch.
 
     Args:
         cfg: Pre-training config.
         count: Number of images.
-        epoch: Epoch they are drawn for.
+        epoch: Epoch for which crops and masks are drawn.
 
     Returns:
         uint8 (H, W, 3), BGR.
@@ -82,16 +82,16 @@ def draw_batch(cfg: Config, count: int, epoch: int = 0) -> np.ndarray:
     inputs = preprocessor(multi_crop_collate(samples))['inputs']
     masks = inputs['mask'].numpy()
     groups = [inputs['global_crops'], *inputs['local_crops']]
-    groups = [unnormalise(group, preprocessor) for group in groups]
+    groups = [unnormalize(group, preprocessor) for group in groups]
 
     rows = []
     for i, index in enumerate(indices):
-        whole = decode_image(
+        image = decode_image(
             Path(dataset.get_data_info(int(index))['img_path']).read_bytes())
-        panels = [enlarge(whole, HEIGHT)]
+        panels = [enlarge(image, HEIGHT)]
         for g, group in enumerate(groups):
             side = HEIGHT if g == 0 else HEIGHT * 5 // 8
-            # Crops are ordered crop by crop.
+            # Crops are ordered crop-major.
             for position in range(i, len(group), len(indices)):
                 crop = enlarge(group[position], side)
                 if g == 0:
@@ -121,7 +121,7 @@ def draw_batch(cfg: Config, count: int, epoch: int = 0) -> np.ndarray:
 
 
 def main() -> None:
-    """Command line."""
+    """Draw and save the picture."""
     parser = argparse.ArgumentParser(
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -134,7 +134,7 @@ def main() -> None:
         nargs='+',
         action=DictAction,
         metavar='KEY=VALUE',
-        help='settings that replace those of the config')
+        help='override config settings')
     args = parser.parse_args()
     cfg = Config.fromfile(args.config)
     if args.cfg_options:

@@ -1,16 +1,16 @@
-"""Draw what a detector or segmentor predicts, beside the ground truth.
+"""Draw the predictions of a detector or segmentor.
 
-One picture an image, drawn by the visualizer of the config, and all of them
-in OUT/predictions.png. Images of the test set: ground truth left, prediction
-right. Other images: the prediction.
+The visualizer of the config draws one picture per image; OUT/predictions.png
+contains all of them. Images of the test set show the ground truth on the left
+and the prediction on the right, other images only the prediction.
 
     python tools/visualization/draw_predictions.py CONFIG CHECKPOINT --out OUT
     python tools/visualization/draw_predictions.py CONFIG CHECKPOINT \
         --out OUT --images photo.jpg my_photos/
 
-On small images MMDetection's lines are thick; set their width with
-``--cfg-options visualizer.line_width=1``. MMSegmentation's colours hide the
-image less with ``--cfg-options visualizer.alpha=0.5``.
+MMDetection's lines are thick on small images: set
+``--cfg-options visualizer.line_width=1``. For more transparent segmentation
+maps set ``--cfg-options visualizer.alpha=0.5``.
 """
 
 import argparse
@@ -42,21 +42,21 @@ SHEET = 'predictions.png'
 
 
 def spaced(items: Sequence, count: int) -> list:
-    """At most so many items, evenly spaced from the first to the last."""
+    """At most ``count`` items, evenly spaced from the first to the last."""
     count = min(count, len(items))
     indices = np.linspace(0, len(items) - 1, count).round().astype(int)
     return [items[int(i)] for i in indices]
 
 
 def find_images(paths: Sequence[str], count: int) -> list[Path]:
-    """Files that are named, and some images of each folder that is named.
+    """Expand paths to image files.
 
     Args:
         paths: Files and folders.
-        count: Images of each folder.
+        count: Maximum number of images per folder.
 
     Raises:
-        ValueError: There is no such file, or no image in a folder.
+        ValueError: A file does not exist, or a folder contains no images.
     """
     files = []
     for path in map(Path, paths):
@@ -64,12 +64,12 @@ def find_images(paths: Sequence[str], count: int) -> list[Path]:
             found = sorted(p for p in path.iterdir()
                            if p.suffix.lower() in IMAGE_EXTENSIONS)
             if not found:
-                raise ValueError(f'there are no images in "{path}".')
+                raise ValueError(f'"{path}" contains no images.')
             files += spaced(found, count)
         elif path.is_file():
             files.append(path)
         else:
-            raise ValueError(f'there is no image "{path}".')
+            raise ValueError(f'"{path}" does not exist.')
     return files
 
 
@@ -79,7 +79,7 @@ def is_detector(model: nn.Module) -> bool:
     Raises:
         ValueError: It is neither.
     """
-    # By name, because only one of the two hosts may be installed.
+    # By name, because MMDetection or MMSegmentation may not be installed.
     bases = {cls.__name__ for cls in type(model).__mro__}
     if not bases & {'BaseDetector', 'BaseSegmentor'}:
         raise ValueError(
@@ -92,15 +92,15 @@ def load_model(cfg: Config, checkpoint: str, device: str) -> nn.Module:
     """Build the model of a config with all weights of a checkpoint.
 
     Args:
-        cfg: Config; what its ``init_cfg`` name is not loaded.
-        checkpoint: File with the weights of the whole model.
+        cfg: Config; checkpoints of ``init_cfg`` are not loaded.
+        checkpoint: File with the weights of the complete model.
         device: 'cuda' or 'cpu'.
 
     Raises:
-        ValueError: The model is neither detector nor segmentor, or the
-            checkpoint does not fit it.
+        ValueError: The model is neither a detector nor a segmentor, or the
+            checkpoint does not match it.
     """
-    # As in MMEngine's runner it may stand beside the model.
+    # MMEngine also accepts it at the top level of the config.
     settings = dict(data_preprocessor=cfg.get('data_preprocessor'))
     model = MODELS.build({**settings, **cfg.model})
     is_detector(model)
@@ -111,14 +111,15 @@ def load_model(cfg: Config, checkpoint: str, device: str) -> nn.Module:
 
 
 def build_dataset(cfg: Config, annotated: bool) -> BaseDataset:
-    """Test set of a config, or only its pipeline and classes.
+    """Build the test set of a config.
 
     Args:
         cfg: Config.
-        annotated: Whether its files and annotations are read.
+        annotated: Whether to load its annotations; otherwise only pipeline
+            and classes are available.
 
     Raises:
-        ValueError: It is for test-time augmentation.
+        ValueError: The pipeline uses test-time augmentation.
     """
     settings = cfg.test_dataloader.dataset.copy()
     steps, annotations = [], []
@@ -129,18 +130,18 @@ def build_dataset(cfg: Config, annotated: bool) -> BaseDataset:
         is_annotation = step['type'].endswith('Annotations')
         (annotations if is_annotation else steps).append(step)
     if annotated:
-        # Predictions are in pixels of the file. So is what is loaded after
-        # the image was resized, whatever the order in the config.
+        # Predictions are in pixels of the original image. Annotations that
+        # are loaded last are not resized, so they are too.
         steps[-1:-1] = annotations
     settings.update(pipeline=steps, lazy_init=not annotated)
     return DATASETS.build(settings)
 
 
-def distinct_colours(count: int) -> list[tuple[int, int, int]]:
-    """Colours (R, G, B) that are far apart, always the same ones.
+def distinct_colors(count: int) -> list[tuple[int, int, int]]:
+    """Deterministic, clearly distinct colors (R, G, B).
 
-    Each is the colour of a grid, without the dark and grey ones, that differs
-    most from those before it. After all 168 they begin again.
+    Each is the color of a grid, without dark and gray ones, that is farthest
+    in Lab space from those before it. After 168 colors they repeat.
     """
     levels = np.linspace(0, 255, 6).astype(int).tolist()
     grid = [c for c in product(levels[::-1], repeat=3)
@@ -156,26 +157,26 @@ def distinct_colours(count: int) -> list[tuple[int, int, int]]:
 
 
 def with_palette(dataset: BaseDataset, settings: dict) -> dict[str, Any]:
-    """Metainfo of a data set with a colour for each class.
+    """Metainfo of a data set with distinct colors of the classes.
 
-    The hosts make up colours where there are none, and keep those of COCO
-    when the classes are others; both can look the same.
+    Without a palette, MMDetection and MMSegmentation use random colors or
+    those of COCO, which can be alike.
 
     Args:
         dataset: Data set.
-        settings: Its config.
+        settings: Config of the data set.
     """
     meta, own = dataset.metainfo, type(dataset).METAINFO
     classes = meta.get('classes') or ()
     has_palette = 'palette' in (settings.get('metainfo') or {}) or (
         'palette' in own and set(classes) <= set(own.get('classes') or ()))
     if classes and not has_palette:
-        meta['palette'] = distinct_colours(len(classes))
+        meta['palette'] = distinct_colors(len(classes))
     return meta
 
 
 def build_visualizer(cfg: Config, dataset: BaseDataset) -> Visualizer:
-    """Visualizer of a config, without its backends."""
+    """Build the visualizer of a config without its backends."""
     visualizer = VISUALIZERS.build(dict(cfg.visualizer, vis_backends=None))
     visualizer.dataset_meta = with_palette(dataset,
                                            cfg.test_dataloader.dataset)
@@ -190,12 +191,12 @@ def draw_image(model: nn.Module, dataset: BaseDataset, info: dict,
 
     Args:
         model: Detector or segmentor in eval mode.
-        dataset: Its pipeline is used.
-        info: What the data set knows about the image.
-        visualizer: The host's.
-        score_thr: Least score of the detections that are drawn.
-        draw_gt: Whether there is a ground truth to draw.
-        out: Picture to write.
+        dataset: Data set whose pipeline is used.
+        info: Entry of the data set for the image.
+        visualizer: Visualizer of MMDetection or MMSegmentation.
+        score_thr: Minimum score of the detections to draw.
+        draw_gt: Whether to draw the ground truth.
+        out: File to write.
 
     Returns:
         The picture, uint8 (H, W, 3), BGR.
@@ -209,7 +210,7 @@ def draw_image(model: nn.Module, dataset: BaseDataset, info: dict,
         raise ValueError(f'"{info["img_path"]}" {error}.') from error
     sample = model.test_step(pseudo_collate([dataset.pipeline(info)]))[0]
     options = dict(pred_score_thr=score_thr) if is_detector(model) else {}
-    # Colours of instances are jittered at random.
+    # The visualizers jitter the colors of instances at random.
     np.random.seed(0)
     visualizer.add_datasample(
         out.stem, image[..., ::-1].copy(), sample, draw_gt=draw_gt,
@@ -218,7 +219,7 @@ def draw_image(model: nn.Module, dataset: BaseDataset, info: dict,
 
 
 def contact_sheet(pictures: Sequence[np.ndarray]) -> np.ndarray:
-    """Pictures of the same width below each other."""
+    """Stack pictures vertically, scaled to the same width."""
     rows = []
     for picture in pictures:
         height, width = picture.shape[:2]
@@ -234,14 +235,14 @@ def draw_predictions(cfg: Config, checkpoint: str, out: Path, num: int = 8,
                      score_thr: float = 0.3,
                      images: Sequence[str] | None = None,
                      device: str = 'cpu') -> int:
-    """Draw predictions on images of the test set, or on others.
+    """Draw predictions on images of the test set or on other images.
 
     Args:
         cfg: Config of MMDetection or MMSegmentation.
         checkpoint: File with the weights of its model.
-        out: Folder for the pictures.
-        num: Images of the test set, or of each folder among ``images``.
-        score_thr: Least score of the detections that are drawn.
+        out: Output folder.
+        num: Number of images of the test set, or per folder in ``images``.
+        score_thr: Minimum score of the detections to draw.
         images: Files and folders to predict on instead of the test set.
         device: 'cuda' or 'cpu'.
 
@@ -249,8 +250,7 @@ def draw_predictions(cfg: Config, checkpoint: str, out: Path, num: int = 8,
         Number of pictures.
 
     Raises:
-        ValueError: An image, the model or the checkpoint is not what it
-            should be.
+        ValueError: An image, the model or the checkpoint is invalid.
     """
     files = find_images(images or (), num)
     init_default_scope(cfg.get('default_scope', 'mmengine'))
@@ -276,24 +276,24 @@ def draw_predictions(cfg: Config, checkpoint: str, out: Path, num: int = 8,
 
 
 def parse_args() -> argparse.Namespace:
-    """Command line."""
+    """Parse the command line."""
     parser = argparse.ArgumentParser(
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('config', help='detection or segmentation config')
-    parser.add_argument('checkpoint', help='checkpoint of its whole model')
+    parser.add_argument('checkpoint', help='checkpoint of its model')
     parser.add_argument(
         '--out', type=Path, required=True, help='folder for the pictures')
     parser.add_argument(
         '--num',
         type=int,
         default=8,
-        help='images, evenly spaced, of the test set or of each folder')
+        help='number of evenly spaced images of the test set, or per folder')
     parser.add_argument(
         '--score-thr',
         type=float,
         default=0.3,
-        help='least score of the detections that are drawn')
+        help='minimum score of the detections to draw')
     parser.add_argument(
         '--images',
         nargs='+',
@@ -308,17 +308,17 @@ def parse_args() -> argparse.Namespace:
         nargs='+',
         action=DictAction,
         metavar='KEY=VALUE',
-        help='settings that replace those of the config')
+        help='override config settings')
     args = parser.parse_args()
     if args.num < 1:
         parser.error(f'--num must be at least 1, got {args.num}.')
     if args.device == 'cuda' and not torch.cuda.is_available():
-        parser.error('there is no GPU: use --device cpu.')
+        parser.error('no GPU is available: use --device cpu.')
     return args
 
 
 def main() -> int:
-    """Command line; returns the exit status."""
+    """Draw the pictures; returns the exit status."""
     args = parse_args()
     try:
         cfg = Config.fromfile(args.config)
@@ -329,7 +329,7 @@ def main() -> int:
     except (ValueError, OSError) as error:
         print(f'draw_predictions: {error}', file=sys.stderr)
         return 2
-    print(f'{args.out}: {count} pictures, and all of them in {SHEET}.')
+    print(f'{args.out}: {count} pictures, combined in {SHEET}.')
     return 0
 
 

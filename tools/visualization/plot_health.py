@@ -1,10 +1,10 @@
-"""Draw the curves that tell a healthy pre-training from a failing one.
+"""Plot the monitoring statistics of pre-training runs.
 
     python tools/visualization/plot_health.py WORK_DIR [WORK_DIR ...] \
         --out health.png
 
-Reads the scalars that training wrote to ``WORK_DIR/*/vis_data/scalars.json``
-(a resumed run has several) and draws one line for each work directory.
+Reads ``WORK_DIR/*/vis_data/scalars.json`` (resumed runs have several) and
+plots one line per work directory.
 """
 
 import argparse
@@ -15,27 +15,27 @@ PANELS = (
     ('loss_cls', 'CLS loss'),
     ('entropy_cls', 'entropy of the teacher, CLS (nats)'),
     ('kl_cls', 'KL(teacher || student), CLS (nats)'),
-    ('agreement_cls', 'same first choice, CLS'),
+    ('agreement_cls', 'same most likely prototype, CLS'),
     ('prototypes_cls', 'prototypes in use, CLS'),
     ('loss_patch', 'patch loss'),
     ('entropy_patch', 'entropy of the teacher, patches (nats)'),
     ('kl_patch', 'KL(teacher || student), patches (nats)'),
-    ('agreement_patch', 'same first choice, patches'),
+    ('agreement_patch', 'same most likely prototype, patches'),
     ('prototypes_patch', 'prototypes in use, patches'),
 )
 
 
 def read_scalars(work_dir: Path) -> dict[str, list[tuple[int, float]]]:
-    """Logged values by name: (iteration, value), the latest of each.
+    """Read (iteration, value) pairs by name; later files take precedence.
 
     Raises:
-        FileNotFoundError: The directory holds no training log.
+        FileNotFoundError: The directory contains no training logs.
     """
     files = sorted(work_dir.glob('*/vis_data/scalars.json'))
     if not files:
         raise FileNotFoundError(
-            f'"{work_dir}" holds no */vis_data/scalars.json: it is not the '
-            'work directory of a training.')
+            f'"{work_dir}" contains no */vis_data/scalars.json: it is not '
+            'the work directory of a training run.')
     values: dict[str, dict[int, float]] = {}
     for file in files:
         for line in file.read_text().splitlines():
@@ -47,11 +47,11 @@ def read_scalars(work_dir: Path) -> dict[str, list[tuple[int, float]]]:
 
 
 def plot(runs: dict[str, dict], out: Path) -> None:
-    """Draw all panels.
+    """Plot all panels.
 
     Args:
         runs: Scalars by label.
-        out: Picture to write.
+        out: Image file to write.
     """
     import matplotlib
     matplotlib.use('Agg')
@@ -72,17 +72,17 @@ def plot(runs: dict[str, dict], out: Path) -> None:
 
 
 def main() -> None:
-    """Read the logs and draw them."""
+    """Read the logs and plot them."""
     parser = argparse.ArgumentParser(
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('work_dirs', nargs='+', type=Path)
-    parser.add_argument('--labels', nargs='+', help='one for each')
+    parser.add_argument('--labels', nargs='+', help='one per work directory')
     parser.add_argument('--out', type=Path, default=Path('health.png'))
     args = parser.parse_args()
     labels = args.labels or [path.name for path in args.work_dirs]
     if len(labels) != len(args.work_dirs):
-        parser.error('--labels needs one label for each work directory.')
+        parser.error('--labels needs one label per work directory.')
     plot({label: read_scalars(path)
           for label, path in zip(labels, args.work_dirs)}, args.out)
     print(f'wrote {args.out}')

@@ -1,4 +1,4 @@
-# CIFAR-100, as CIFAR-10.
+# CIFAR-100, with the settings of CIFAR-10.
 _base_ = 'cifar10_finetune.py'
 
 data_root = 'data/cifar100/'

@@ -1,9 +1,9 @@
-# CIFAR-10, enlarged to 224; the host downloads it to data_root if it is not
-# there.
+# CIFAR-10, resized to 224. MMPretrain downloads it to data_root if it is
+# missing.
 _base_ = 'transfer_finetune.py'
 
 data_root = 'data/cifar10/'
-# The host gives RGB arrays, not files.
+# MMPretrain returns RGB arrays instead of file names.
 _base_.train_pipeline[0] = dict(type='ibot_mm.RGBToBGR')
 _base_.test_pipeline[0] = dict(type='ibot_mm.RGBToBGR')
 train_dataloader = dict(

@@ -1,5 +1,5 @@
-# Oxford Flowers-102: jpg/, imagelabels.mat and setid.mat in data_root; trained
-# on the training and validation sets.
+# Oxford Flowers-102: jpg/, imagelabels.mat and setid.mat in data_root;
+# training uses the training and validation sets.
 _base_ = 'transfer_finetune.py'
 
 data_root = 'data/flowers102/'

@@ -1,7 +1,7 @@
-# ImageNet-1K for fine-tuning: RandAugment m9-mstd0.5-inc1 and erasing of
-# patches of noise, as timm's training transforms. The release also passes
-# colour jitter 0.4, which timm does not apply beside RandAugment. Tests take
-# the central 224 of 256 (bilinear).
+# ImageNet-1K for fine-tuning: RandAugment m9-mstd0.5-inc1 and random erasing
+# with noise, as in timm's training transforms. The official code also sets
+# color jitter 0.4, which timm ignores with RandAugment. Test images are
+# resized to 256 (bilinear) and center-cropped to 224.
 _base_ = 'imagenet_linear.py'
 
 bgr_mean = [103.53, 116.28, 123.675]

@@ -1,6 +1,6 @@
-# ImageNet-1K as frozen features see it: whole images, resized to 256 (bicubic)
-# and cut to the central 224. Labels follow the class folders of the training
-# set.
+# ImageNet-1K for protocols on frozen features: images are resized to 256
+# (bicubic) and center-cropped to 224. The class folders of the training set
+# define the labels.
 data_root = 'data/imagenet/'
 
 test_pipeline = [
@@ -19,7 +19,7 @@ test_dataloader = dict(
     num_workers=10,
     sampler=dict(type='DefaultSampler', shuffle=False, round_up=False),
     dataset=dict(
-        type='ibot_mm.LabelledDataset',
+        type='ibot_mm.LabeledDataset',
         data_root=data_root,
         data_prefix='val',
         classes_prefix='train',
@@ -29,7 +29,7 @@ bank_dataloader = dict(
     num_workers=10,
     sampler=dict(type='DefaultSampler', shuffle=False, round_up=False),
     dataset=dict(
-        type='ibot_mm.LabelledDataset',
+        type='ibot_mm.LabeledDataset',
         data_root=data_root,
         data_prefix='train',
         pipeline=test_pipeline))
@@ -37,5 +37,5 @@ test_evaluator = []
 test_cfg = dict(
     type='ibot_mm.FeatureTestLoop',
     bank_dataloader=bank_dataloader,
-    # A folder here keeps the features, for all protocols that share them.
+    # Set a folder to cache the features, which all protocols share.
     cache_dir=None)

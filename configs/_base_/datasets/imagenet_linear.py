@@ -1,5 +1,6 @@
 # ImageNet-1K for the linear protocol: random resized crops (bilinear) and
-# flips to train on, the central 224 of 256 (bicubic) to test on.
+# flips for training; test images are resized to 256 (bicubic) and
+# center-cropped to 224.
 data_root = 'data/imagenet/'
 
 train_pipeline = [
@@ -20,7 +21,7 @@ train_dataloader = dict(
     pin_memory=True,
     sampler=dict(type='DefaultSampler', shuffle=True),
     dataset=dict(
-        type='ibot_mm.LabelledDataset',
+        type='ibot_mm.LabeledDataset',
         data_root=data_root,
         data_prefix='train',
         num_classes=1000,
@@ -44,7 +45,7 @@ val_dataloader = dict(
     pin_memory=True,
     sampler=dict(type='DefaultSampler', shuffle=False, round_up=False),
     dataset=dict(
-        type='ibot_mm.LabelledDataset',
+        type='ibot_mm.LabeledDataset',
         data_root=data_root,
         data_prefix='val',
         classes_prefix='train',

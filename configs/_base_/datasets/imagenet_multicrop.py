@@ -1,6 +1,6 @@
 # ImageNet-1K: 2 global crops of 224 and 10 local crops of 96 with the
 # augmentations of the paper (appendix B), block masks on the global crops, and
-# k-NN of the teacher on the labelled sets.
+# k-NN validation of the teacher.
 data_root = 'data/imagenet/'
 
 global_crop = dict(size=224, scale=(0.25, 1.0))
@@ -53,7 +53,7 @@ val_dataloader = dict(
     num_workers=10,
     sampler=dict(type='DefaultSampler', shuffle=False, round_up=False),
     dataset=dict(
-        type='ibot_mm.LabelledDataset',
+        type='ibot_mm.LabeledDataset',
         data_root=data_root,
         data_prefix='val',
         classes_prefix='train',
@@ -63,7 +63,7 @@ bank_dataloader = dict(
     num_workers=10,
     sampler=dict(type='DefaultSampler', shuffle=False, round_up=False),
     dataset=dict(
-        type='ibot_mm.LabelledDataset',
+        type='ibot_mm.LabeledDataset',
         data_root=data_root,
         data_prefix='train',
         pipeline=val_pipeline))

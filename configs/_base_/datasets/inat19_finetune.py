@@ -1,4 +1,5 @@
-# iNaturalist 2019: train2019.json, val2019.json and train_val2019/ in data_root.
+# iNaturalist 2019: train2019.json, val2019.json and train_val2019/ in
+# data_root.
 _base_ = 'inat18_finetune.py'
 
 data_root = 'data/inat19/'

@@ -1,7 +1,6 @@
-# Fine-tuning on other data sets (official release): as on ImageNet, but every
-# image three times in an epoch that sees a third of them (repeated
-# augmentation), and bicubic resizing in tests. Data sets inherit this and say
-# where their images are.
+# Fine-tuning on other data sets (official code): as on ImageNet, but with
+# repeated augmentation (an epoch has a third of the images, three times each)
+# and bicubic resizing of test images. The data sets inherit from this file.
 _base_ = 'imagenet_finetune.py'
 
 _base_.test_pipeline[1].interpolation = 'bicubic'

@@ -1,6 +1,6 @@
-# ViT-S/16 with a linear classifier on the CLS token, started at 0.001 of its
-# usual scale (0.02 x 0.001), label smoothing 0.1, mixup 0.8 or cutmix 1.0 on
-# every batch. --pretrained names the checkpoint of the backbone.
+# ViT-S/16 with a linear classifier on the CLS token (initialized with std 0.02
+# x 0.001), label smoothing 0.1, and mixup 0.8 or cutmix 1.0 on every batch.
+# --pretrained sets the checkpoint of the backbone.
 model = dict(
     type='ImageClassifier',
     data_preprocessor=dict(

@@ -1,5 +1,4 @@
-# The backbone as the frozen protocols use it; tools/test.py gives it the
-# checkpoint.
+# Frozen backbone for feature extraction; tools/test.py loads its checkpoint.
 model = dict(
     type='ibot_mm.FeatureExtractor',
     data_preprocessor=dict(

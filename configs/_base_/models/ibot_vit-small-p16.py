@@ -2,8 +2,8 @@
 # bottleneck 256, 8192 prototypes shared by CLS and patch tokens.
 model = dict(
     type='ibot_mm.IBOT',
-    # One global view, or half of the local ones, at a time: activations of a
-    # quarter of the tokens, at no cost in operations. None for all of a kind.
+    # One global view or half of the local views per pass: activations of a
+    # quarter of the tokens, without additional FLOPs. None: all of a kind.
     views_per_pass=(1, 5),
     data_preprocessor=dict(
         type='ibot_mm.MultiCropDataPreprocessor',

@@ -1,6 +1,6 @@
-# Linear head for segmentation: a frozen ViT, its four maps concatenated at
-# the size of the first, and one 1 x 1 convolution (the `conv_seg` of FCNHead;
-# with no other convolutions, no norm and no dropout).
+# Linear segmentation head on a frozen ViT: four maps are concatenated at the
+# size of the first and classified by a 1 x 1 convolution (`conv_seg` of
+# FCNHead, without other convolutions, norm or dropout).
 data_preprocessor = dict(
     type='SegDataPreProcessor',
     mean=[123.675, 116.28, 103.53],

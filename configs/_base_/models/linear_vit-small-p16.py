@@ -1,6 +1,6 @@
-# ViT-S/16, frozen, with the CLS tokens of its last 4 blocks (each after the
-# final norm) and one linear classifier for each of 45 learning rates.
-# --pretrained names the checkpoint of the backbone.
+# Frozen ViT-S/16: CLS tokens of the last 4 blocks (each after the final norm)
+# and one linear classifier per learning rate (45). --pretrained sets the
+# checkpoint of the backbone.
 model = dict(
     type='ibot_mm.LinearProbe',
     num_classes=1000,

@@ -1,6 +1,6 @@
-# The optimisation of the paper (section 4 and appendix D) for a total batch of
+# Optimization of the paper (section 4 and appendix D) for a total batch of
 # 1024: lr = 5e-4 x 1024 / 256 = 2e-3. `tools/train.py --auto-scale-lr` scales
-# it to the batch in use. Schedules end with the run (train_cfg.max_epochs).
+# it to the actual batch. Schedules end with the run (train_cfg.max_epochs).
 optim_wrapper = dict(
     type='ibot_mm.PretrainOptimWrapper',
     constructor='ibot_mm.PretrainOptimWrapperConstructor',

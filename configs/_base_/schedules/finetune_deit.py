@@ -1,6 +1,6 @@
-# Fine-tuning for transfer and semi-supervised learning (official release, a
-# DeiT recipe): AdamW without layer decay, rate x batch / 512, warm-up 5 epochs
-# from 1e-6, cosine to 1e-5 (or to the peak, where that is lower), by epoch.
+# Fine-tuning for transfer and semi-supervised learning (official code, a DeiT
+# recipe): AdamW without layer decay, lr x batch / 512, warm-up 5 epochs from
+# 1e-6, cosine to 1e-5 (or to the peak if that is lower), by epoch.
 optim_wrapper = dict(
     type='ibot_mm.PretrainOptimWrapper',
     constructor='ibot_mm.LayerDecayOptimWrapperConstructor',

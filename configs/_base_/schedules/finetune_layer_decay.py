@@ -1,7 +1,8 @@
-# Fine-tuning (paper, appendix; official release): AdamW with layer decay for
-# a total batch of 1024, warm-up 20 epochs from 0, cosine to 1e-3 of each
-# layer's peak (1e-6 for the head, as published), both by iteration. The release's default
-# rate is 4e-3, the paper sweeps {8e-4, 9e-4, 1e-3, 2e-3}: 1e-3 here.
+# Fine-tuning (paper, appendix; official code): AdamW with layer decay for a
+# total batch of 1024, warm-up 20 epochs from 0, cosine to 1e-3 of each layer's
+# peak (1e-6 for the head, as published), both by iteration. The official code
+# has a default lr of 4e-3, the paper sweeps {8e-4, 9e-4, 1e-3, 2e-3}; 1e-3
+# here.
 optim_wrapper = dict(
     type='ibot_mm.PretrainOptimWrapper',
     constructor='ibot_mm.LayerDecayOptimWrapperConstructor',

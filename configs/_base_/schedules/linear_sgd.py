@@ -1,9 +1,9 @@
-# The linear protocol: SGD with momentum 0.9 and no decay, 100 epochs at a
-# total batch of 1024, a cosine to 0 by epoch. The peak rate here is
-# batch / 256 = 4; each classifier's own rate multiplies it.
+# Linear protocol: SGD with momentum 0.9 and no weight decay, 100 epochs with a
+# total batch of 1024, cosine to 0 by epoch. The peak lr is batch / 256 = 4,
+# multiplied by the learning rate of each classifier.
 optim_wrapper = dict(
     type='ibot_mm.PretrainOptimWrapper',
-    # A classifier whose rate is too high does not stop the others.
+    # Classifiers that diverge must not stop the others.
     skip_nonfinite=False,
     optimizer=dict(type='SGD', lr=4.0, momentum=0.9, weight_decay=0.),
     dtype='float32')

@@ -1,4 +1,4 @@
-"""Turn the bytes of an image file into an array, or say why not."""
+"""Image decoding with strict checks for damaged files."""
 
 import io
 from collections.abc import Callable
@@ -14,22 +14,22 @@ _TIFF_STARTS = (b'II*\0', b'MM\0*', b'II+\0', b'MM\0+')
 
 
 class ImageDecodeError(ValueError):
-    """A file that is not a whole, readable image.
+    """Raised for files that are not complete, readable images.
 
     Args:
-        reason: What is wrong, without the name of the file.
-        path: The file, if it is known.
+        reason: Description of the problem without the file name.
+        path: Path of the file, if known.
     """
 
     def __init__(self, reason: str, path: str = '') -> None:
         super().__init__(
-            f'"{path}" {reason}; replace the file or take it out of the data '
+            f'"{path}" {reason}; replace the file or remove it from the data '
             'set.' if path else reason)
         self.reason = reason
 
 
 def _decode_strictly(data: bytes) -> np.ndarray:
-    """Decode with Pillow, which refuses truncated files."""
+    """Decode with Pillow, which raises on truncated files."""
     try:
         with Image.open(io.BytesIO(data)) as image:
             image = ImageOps.exif_transpose(image)
@@ -45,16 +45,16 @@ def _decode_strictly(data: bytes) -> np.ndarray:
 
 
 def _to_8_bit(values: np.ndarray) -> Image.Image:
-    """Scale 16-bit values (or floats in 0 to 1) to 8 bits."""
+    """Scale 16-bit values (or floats from 0 to 1) to 8 bits."""
     peak = 1.0 if values.max(initial=0.0) <= 1.0 else 65535.0
     values = np.clip(values / peak * 255, 0, 255)
     return Image.fromarray(values.round().astype(np.uint8))
 
 
 def decode_image(data: bytes) -> np.ndarray:
-    """Decode an image file of any usual kind.
+    """Decode an image file to 8-bit BGR.
 
-    Grey, palette, CMYK, RGBA and 16-bit images become 8-bit BGR; EXIF
+    Gray, palette, CMYK, RGBA and 16-bit images are converted; EXIF
     orientation is applied; an alpha channel is dropped.
 
     Args:
@@ -64,13 +64,12 @@ def decode_image(data: bytes) -> np.ndarray:
         Image (H, W, 3), uint8, BGR.
 
     Raises:
-        ImageDecodeError: The bytes are not a whole image.
+        ImageDecodeError: The bytes are not a complete image.
     """
     if not data:
         raise ImageDecodeError('is empty')
-    # OpenCV is the fast path, but it returns a truncated JPEG as if it were
-    # whole: only a file that ends as a JPEG should goes there. Its 4-channel
-    # JPEGs (CMYK) lose their inversion marker there too.
+    # OpenCV is the fast path, but it decodes truncated JPEGs without an error:
+    # use it only if the end marker is present.
     if data.startswith(_JPEG_START) and data.endswith(_JPEG_END):
         image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
         if image is not None:
@@ -79,11 +78,11 @@ def decode_image(data: bytes) -> np.ndarray:
 
 
 def _read_tiff(data: bytes) -> np.ndarray:
-    """First series of a TIFF file with its channels last."""
+    """Read the first series of a TIFF file, channels last."""
     with tifffile.TiffFile(io.BytesIO(data)) as file:
         series = file.series[0]
-        # Pages or planes of one size count as channels; axes of length 1 do
-        # not count at all.
+        # Pages or planes of equal size are channels; axes of length 1 are
+        # dropped.
         sizes = [(axis, size) for axis, size in zip(series.axes, series.shape)
                  if size > 1 or axis in 'YX']
         axes = ''.join(axis for axis, _ in sizes)
@@ -96,7 +95,7 @@ def _read_tiff(data: bytes) -> np.ndarray:
 
 
 def _read_png(data: bytes) -> np.ndarray:
-    """A PNG file with its channels in the order of the file."""
+    """Read a PNG file with the channel order of the file."""
     if not data.rstrip(b'\0').endswith(_PNG_END):
         raise ValueError('it is truncated')
     array = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
@@ -108,24 +107,24 @@ def _read_png(data: bytes) -> np.ndarray:
 
 
 def _read_other(data: bytes) -> np.ndarray:
-    """What Pillow reads; palettes as their colours."""
+    """Read a file with Pillow; palette images become RGB."""
     with Image.open(io.BytesIO(data)) as image:
         image = ImageOps.exif_transpose(image)
         if image.mode == 'P':
             image = image.convert('RGB')
         array = np.asarray(image)
-    # Pillow keeps the 16 bits of a PGM file in 32.
+    # Pillow reads 16-bit PGM files as 32-bit integers.
     fits = image.mode == 'I' and 0 <= array.min() <= array.max() < 2**16
     return array.astype(np.uint16) if fits else array
 
 
 def decode_unchanged(data: bytes) -> np.ndarray:
-    """Decode an image file and keep its depth and all its channels.
+    """Decode an image file without changing bit depth or channels.
 
-    Pages or planes of a TIFF file are its channels. Nothing is converted:
-    channels have the order of the file (so 3 of them are usually RGB, unlike
-    the BGR of :func:`decode_image`), 16-bit values keep their range. Only
-    palettes, and grey PNG files with alpha, become colours.
+    Pages or planes of a TIFF file are its channels. Channels keep the order
+    of the file (so 3 of them are usually RGB, unlike the BGR of
+    :func:`decode_image`) and 16-bit values their range. Only palette images,
+    and gray PNG files with alpha, are converted to color.
 
     Args:
         data: Contents of the file.
@@ -134,8 +133,8 @@ def decode_unchanged(data: bytes) -> np.ndarray:
         Image (H, W, C), uint8 or uint16.
 
     Raises:
-        ImageDecodeError: The bytes are not a whole image, or its values are
-            neither 8 nor 16-bit unsigned integers.
+        ImageDecodeError: The bytes are not a complete image, or the values
+            are neither 8-bit nor 16-bit unsigned integers.
     """
     if not data:
         raise ImageDecodeError('is empty')
@@ -151,8 +150,8 @@ def decode_unchanged(data: bytes) -> np.ndarray:
             f'cannot be decoded ({error or type(error).__name__})') from error
     if array.dtype not in (np.uint8, np.uint16):
         raise ImageDecodeError(
-            f'has values of type {array.dtype}; only unsigned 8 and 16-bit '
-            'integers can be used')
+            f'has values of type {array.dtype}; only 8-bit and 16-bit '
+            'unsigned integers are supported')
     if array.ndim == 2:
         array = array[..., None]
     return np.ascontiguousarray(array)

@@ -1,4 +1,4 @@
-"""Read and decode the image of a sample."""
+"""Image loading."""
 
 from pathlib import Path
 
@@ -12,24 +12,26 @@ from .decode import ImageDecodeError, decode_image, decode_unchanged
 
 @TRANSFORMS.register_module()
 class LoadImage(BaseTransform):
-    """Read an image file of any usual kind.
+    """Read and decode an image file.
 
     Required keys: ``img_path``. Added keys: ``img``, ``img_shape``,
     ``ori_shape``.
 
-    Unlike the host's ``LoadImageFromFile`` it treats a truncated file as
-    unreadable, and its error is one that ``PretrainDataset`` replaces the
-    sample for.
+    Unlike MMCV's ``LoadImageFromFile`` it rejects truncated files, and with
+    an error that makes ``PretrainDataset`` replace the sample.
 
     Args:
-        color: 'color' makes every image 8-bit BGR, (H, W, 3) uint8.
-            'unchanged' keeps depth and channels of the file: (H, W, C), uint8
-            or uint16, in the order of the file; only 3 channels are turned to
-            BGR, as everywhere in this stack.
-        channels: Channels that an unchanged image must have; any number if
-            None. A file with another number counts as unreadable.
-        to_float32: Whether to give float32 values, for transforms of the host
-            that do not know 16-bit integers. Values are not scaled.
+        color: 'color' converts every image to 8-bit BGR, (H, W, 3) uint8.
+            'unchanged' keeps bit depth and channels of the file: (H, W, C),
+            uint8 or uint16, in the order of the file, except that 3 channels
+            are reversed to BGR.
+        channels: Required number of channels of an unchanged image; None for
+            any. Files with another number count as unreadable.
+        to_float32: Whether to convert the values to float32 without scaling,
+            for transforms that do not support 16-bit integers.
+
+    Raises:
+        ValueError: ``color`` is unknown or contradicts ``channels``.
     """
 
     def __init__(self,
@@ -50,8 +52,8 @@ class LoadImage(BaseTransform):
         """Add the image to the sample.
 
         Raises:
-            ImageDecodeError: The file, which it names, is missing, not a
-                whole image, or has another number of channels than wanted.
+            ImageDecodeError: The file is missing, not a complete image, or
+                has the wrong number of channels.
         """
         path = results['img_path']
         try:
@@ -63,7 +65,7 @@ class LoadImage(BaseTransform):
         return results
 
     def _read(self, path: str) -> np.ndarray:
-        """The image of a file; complains without its name."""
+        """Read a file; the caller adds its name to the error."""
         try:
             data = Path(path).read_bytes()
         except OSError as error:
@@ -72,8 +74,8 @@ class LoadImage(BaseTransform):
         image = decode_unchanged(data) if self.unchanged else decode_image(
             data)
         if self.channels not in (None, image.shape[2]):
-            raise ImageDecodeError(f'has {image.shape[2]} channels where '
-                                   f'channels={self.channels} are expected')
+            raise ImageDecodeError(f'has {image.shape[2]} channels, expected '
+                                   f'channels={self.channels}')
         if self.unchanged and image.shape[2] == 3:
             image = np.ascontiguousarray(image[..., ::-1])
         if self.to_float32:

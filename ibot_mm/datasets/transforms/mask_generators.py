@@ -1,29 +1,28 @@
 """Masks over a grid of patches (paper, section 3.2 and appendix B).
 
-A mask is built as one Python integer whose bit ``row * W + column`` stands for
-a patch: a rectangle is then one multiplication and a count one instruction.
+A mask is built as a Python integer whose bit ``row * W + column`` stands for a
+patch, so drawing a rectangle is a shift and counting patches one instruction.
 """
 
 import math
 import random
 from collections.abc import Sequence
-from typing import Union
 
 import numpy as np
 
 from ibot_mm.registry import TRANSFORMS
 
-Ratio = Union[float, Sequence[float]]
+Ratio = float | Sequence[float]
 
 
 class RatioSampler:
-    """Draws the share of patches to mask.
+    """Draws the fraction of patches to mask.
 
-    Each entry of a list is drawn, then one of them is chosen.
+    An entry of the lists is chosen, then a value drawn from its range.
 
     Args:
-        ratio: Mean ratio, or a list of them.
-        ratio_var: Half width of the uniform distribution about each mean.
+        ratio: Mean fraction, or a list of them.
+        ratio_var: Half-width of the uniform distribution around each mean.
 
     Raises:
         ValueError: The lists differ in length or leave [0, 1].
@@ -39,11 +38,11 @@ class RatioSampler:
         for mean, width in zip(means, widths):
             if width < 0 or mean - width < 0 or mean + width > 1:
                 raise ValueError(
-                    f'mask ratio {mean} +- {width} leaves the range 0 to 1.')
+                    f'mask ratio {mean} +- {width} is not within [0, 1].')
         self.choices = list(zip(means, widths))
 
     def __call__(self, rng: random.Random) -> float:
-        """One ratio."""
+        """Draw a fraction."""
         mean, width = self.choices[int(rng.random() * len(self.choices))]
         return mean + width * (2 * rng.random() - 1) if width else mean
 
@@ -52,23 +51,27 @@ def _as_array(bits: int, height: int, width: int) -> np.ndarray:
     """Bits of an integer as a bool array (height, width)."""
     size = height * width
     packed = np.frombuffer(bits.to_bytes((size + 7) // 8, 'little'), 'u1')
-    # NumPy is slow at keyword arguments; these are axis, count and bitorder.
+    # Positional, because keywords are slow: axis, count and bitorder.
     unpacked = np.unpackbits(packed, None, size, 'little')
     return unpacked.view('?').reshape(height, width)
 
 
 @TRANSFORMS.register_module()
 class BlockMaskGenerator:
-    """Block-wise masks in the manner of BEiT, as the official iBOT draws them.
+    """Block-wise masks in the manner of BEiT, as in the official code.
 
-    Rectangles of a random area and aspect ratio are added until the budget
-    (ratio x H x W, not rounded) is reached; one that would exceed it, add
-    nothing or fill the grid in a direction is drawn again, ten times at most.
+    Rectangles of random area and aspect ratio are added until the budget
+    (ratio x H x W, not rounded) is reached. Rectangles that would exceed it,
+    add no patch or span the grid in one direction are drawn again, at most
+    ten times in a row.
 
     Args:
-        ratio: Share of patches to mask, or a list of which one is chosen.
-        ratio_var: Half width of the uniform range about each ratio.
+        ratio: Fraction of patches to mask, or a list to choose from.
+        ratio_var: Half-width of the uniform range around each ratio.
         aspect_ratio: Range of height / width of a rectangle; log-uniform.
+
+    Raises:
+        ValueError: A range is invalid.
     """
 
     def __init__(self,
@@ -83,7 +86,7 @@ class BlockMaskGenerator:
         self._tables = {}
 
     def _corner_blocks(self, height: int, width: int) -> list[list[int]]:
-        """Block [h][w] in the first corner, for h < height and w < width."""
+        """Top-left block of h x w patches as [h][w], h < height, w < width."""
         if (height, width) not in self._tables:
             rows = [(1 << w) - 1 for w in range(width)]
             # Bit 0 of each of the first h rows.
@@ -96,11 +99,11 @@ class BlockMaskGenerator:
         return self._tables[height, width]
 
     def draw(self, grid: tuple[int, int], rng: random.Random) -> np.ndarray:
-        """One mask.
+        """Draw a mask.
 
         Args:
             grid: Patches in height and width.
-            rng: Source of randomness.
+            rng: Random generator.
 
         Returns:
             bool (H, W), True where masked.
@@ -117,7 +120,7 @@ class BlockMaskGenerator:
         uniform, sqrt, exp = rng.random, math.sqrt, math.exp
         mask = count = tries = 0
         area_range = budget - smallest
-        # With less than a patch left over every try would fail.
+        # With less than one patch left, every try would fail.
         while tries < 10 and count < most:
             tries += 1
             side = sqrt(smallest + uniform() * area_range)
@@ -138,11 +141,11 @@ class BlockMaskGenerator:
 
 @TRANSFORMS.register_module()
 class RandomMaskGenerator:
-    """Masks of patches drawn independently of each other.
+    """Masks of patches drawn at random without replacement.
 
     Args:
-        ratio: Share of patches to mask, or a list of which one is chosen.
-        ratio_var: Half width of the uniform range about each ratio.
+        ratio: Fraction of patches to mask, or a list to choose from.
+        ratio_var: Half-width of the uniform range around each ratio.
     """
 
     def __init__(self,
@@ -151,7 +154,7 @@ class RandomMaskGenerator:
         self.ratio = RatioSampler(ratio, ratio_var)
 
     def draw(self, grid: tuple[int, int], rng: random.Random) -> np.ndarray:
-        """One mask of int(ratio x H x W) patches; see BlockMaskGenerator."""
+        """Draw int(ratio x H x W) patches; see BlockMaskGenerator.draw."""
         height, width = grid
         size = height * width
         mask = np.zeros(size, dtype=bool)

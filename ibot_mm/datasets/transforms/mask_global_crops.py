@@ -1,5 +1,4 @@
-"""Draw the masks of a sample's global crops."""
-
+"""Masks of the global crops."""
 
 import numpy as np
 from mmcv.transforms import BaseTransform
@@ -11,16 +10,16 @@ from .mask_generators import BlockMaskGenerator, RandomMaskGenerator
 
 @TRANSFORMS.register_module()
 class MaskGlobalCrops(BaseTransform):
-    """Draw one mask for each global crop.
+    """Draw one mask per global crop.
 
-    Required keys: ``global_crops`` and ``rng``, and ``epoch`` if the masks
-    start late. Added keys: ``masks``, bool (G, h, w).
+    Required keys: ``global_crops`` and ``rng``, and ``epoch`` if
+    ``start_epoch`` is set. Added keys: ``masks``, bool (G, h, w).
 
     Args:
         generator: Config of a mask generator.
-        patch_size: Side in pixels of what a mask entry covers: the patch for
-            a ViT, 32 for Swin (8 patches of 4).
-        start_epoch: Epoch of the first masks; before it they are empty.
+        patch_size: Size in pixels that a mask entry covers: the patch size
+            for a ViT, 32 for Swin (8 patches of 4 pixels).
+        start_epoch: First epoch with masks; before it they are empty.
     """
 
     def __init__(self,
@@ -41,13 +40,13 @@ class MaskGlobalCrops(BaseTransform):
         """Add the masks to the sample.
 
         Raises:
-            RuntimeError: The epoch is needed and not known.
+            RuntimeError: ``start_epoch`` is set and the epoch unknown.
         """
         grids = [self._grid(crop) for crop in results['global_crops']]
         if self.start_epoch and results.get('epoch') is None:
             raise RuntimeError(
-                'MaskGlobalCrops: start_epoch needs to know the epoch; use '
-                "sampler=dict(type='ibot_mm.PretrainSampler').")
+                'MaskGlobalCrops: start_epoch needs the epoch of the sample; '
+                "use sampler=dict(type='ibot_mm.PretrainSampler').")
         if self.start_epoch and results['epoch'] < self.start_epoch:
             masks = [np.zeros(grid, dtype=bool) for grid in grids]
         else:

@@ -13,20 +13,20 @@ from numpy import ndarray
 
 from ibot_mm.registry import TRANSFORMS
 
-from .photometric import ColorJitter, gaussian_blur, is_bgr, solarize, to_grey
+from .photometric import ColorJitter, gaussian_blur, is_bgr, solarize, to_gray
 
 
 def sample_box(height: int, width: int, scale: Sequence[float],
                ratio: Sequence[float],
                rng: random.Random) -> tuple[int, int, int, int]:
-    """Box of a random resized crop, drawn as torchvision does.
+    """Box of a random resized crop, drawn as in torchvision.
 
     Args:
         height: Height of the image in pixels.
         width: Width of the image in pixels.
-        scale: Range of the crop's share of the image's area.
+        scale: Range of crop area / image area.
         ratio: Range of the crop's width / height; log-uniform.
-        rng: Source of randomness.
+        rng: Random generator.
 
     Returns:
         top, left, height, width in pixels.
@@ -40,7 +40,7 @@ def sample_box(height: int, width: int, scale: Sequence[float],
         h = round(math.sqrt(target / aspect))
         if 0 < w <= width and 0 < h <= height:
             return rng.randint(0, height - h), rng.randint(0, width - w), h, w
-    # No box fits: the largest central one within the range of ratios.
+    # Fallback: the largest center crop within the range of ratios.
     if width / height < ratio[0]:
         h, w = min(height, round(width / ratio[0])), width
     elif width / height > ratio[1]:
@@ -52,20 +52,20 @@ def sample_box(height: int, width: int, scale: Sequence[float],
 
 
 def resize(image: ndarray, size: tuple[int, int]) -> ndarray:
-    """Bicubic resize with antialiasing, equal to Pillow's within 1 level.
+    """Bicubic resize with antialiasing, within 1 level of Pillow's.
 
     Args:
         image: (H, W, C), uint8 or uint16; may be a view.
-        size: Height and width wanted.
+        size: Height and width of the result.
 
     Returns:
-        (h, w, C), of the same type.
+        (h, w, C), same dtype.
     """
     if image.shape[:2] == tuple(size):
         return image.copy()
-    # Channels-last uint8 is torch's vectorised path; for torch to see that
-    # layout the batch dimension needs a stride, which [None] would not set.
-    # NumPy copies a view and moves axes faster than torch does.
+    # Channels-last uint8 is torch's vectorized path; to detect that layout it
+    # needs a stride of the batch dimension, which [None] would not set. NumPy
+    # copies views and permutes axes faster than torch.
     wide = image.dtype == np.uint16
     batch = np.ascontiguousarray(
         image, dtype=np.float32 if wide else None).reshape(1, *image.shape)
@@ -78,26 +78,30 @@ def resize(image: ndarray, size: tuple[int, int]) -> ndarray:
 
 
 class CropView:
-    """One kind of crop and its augmentations.
+    """A kind of crop and its augmentations.
 
     The order is that of the paper: random resized crop, horizontal flip,
-    colour jitter, grey, blur, solarisation. Saturation, hue and grey are
-    defined for 8-bit images of 3 channels alone; for others they have to be
-    switched off by ``jitter=(brightness, contrast, 0, 0)`` (or None) and
-    ``grey_prob=0``.
+    color jitter, grayscale, blur, solarization. Saturation, hue and grayscale
+    are only defined for 8-bit images with 3 channels; for others they must be
+    disabled by ``jitter=(brightness, contrast, 0, 0)`` (or None) and
+    ``gray_prob=0``.
 
     Args:
-        num: How many crops of this kind an image gets.
-        size: Side, or (height, width), in pixels.
-        scale: Range of the crop's share of the image's area.
+        num: Number of crops of this kind per image.
+        size: Size, or (height, width), in pixels.
+        scale: Range of crop area / image area.
         ratio: Range of the crop's width / height.
         flip: Probability of a horizontal flip.
-        jitter: Brightness, contrast, saturation and hue; None for none.
+        jitter: Strengths for brightness, contrast, saturation and hue (see
+            :class:`ColorJitter`); None for no jitter.
         jitter_prob: Probability of the jitter.
-        grey_prob: Probability of grey.
-        blur_prob: Probability of a blur.
+        gray_prob: Probability of conversion to grayscale.
+        blur_prob: Probability of a Gaussian blur.
         blur_sigma: Range of the blur's standard deviation in pixels.
-        solarize_prob: Probability of solarisation.
+        solarize_prob: Probability of solarization.
+
+    Raises:
+        ValueError: ``scale`` is not within (0, 1].
     """
 
     def __init__(self,
@@ -108,7 +112,7 @@ class CropView:
                  flip: float = 0.5,
                  jitter: Sequence[float] | None = (0.4, 0.4, 0.2, 0.1),
                  jitter_prob: float = 0.8,
-                 grey_prob: float = 0.2,
+                 gray_prob: float = 0.2,
                  blur_prob: float = 0.,
                  blur_sigma: tuple[float, float] = (0.1, 2.0),
                  solarize_prob: float = 0.) -> None:
@@ -122,25 +126,25 @@ class CropView:
         self.flip = flip
         self.jitter = ColorJitter(*jitter) if jitter else None
         self.jitter_prob = jitter_prob
-        self.grey_prob = grey_prob
+        self.gray_prob = gray_prob
         self.blur_prob = blur_prob
         self.blur_sigma = tuple(blur_sigma)
         self.solarize_prob = solarize_prob
         self.needs_bgr = (self.jitter is not None and self.jitter.needs_bgr
-                          and jitter_prob > 0) or grey_prob > 0
+                          and jitter_prob > 0) or gray_prob > 0
 
     def __call__(self, image: ndarray, rng: random.Random) -> ndarray:
-        """One crop (h, w, C) of an image (H, W, C), uint8 or uint16.
+        """Draw a crop (h, w, C) of an image (H, W, C), uint8 or uint16.
 
         Raises:
-            TypeError: A colour operation is on that the image does not allow.
+            TypeError: An enabled operation does not support the image.
         """
         if self.needs_bgr and not is_bgr(image):
             raise TypeError(
-                'MultiCrop: saturation, hue and grey need 8-bit images of 3 '
-                f'channels, got {image.shape[2]} channels of {image.dtype}; '
-                'set jitter=(brightness, contrast, 0, 0) or None, and '
-                'grey_prob=0, in every crop.')
+                'MultiCrop: saturation, hue and grayscale need 8-bit images '
+                f'with 3 channels, got {image.shape[2]} channels of '
+                f'{image.dtype}; set jitter=(brightness, contrast, 0, 0) or '
+                'None, and gray_prob=0, in every crop.')
         top, left, h, w = sample_box(*image.shape[:2], self.scale, self.ratio,
                                      rng)
         crop = resize(image[top:top + h, left:left + w], self.size)
@@ -148,8 +152,8 @@ class CropView:
             crop = cv2.flip(crop, 1).reshape(crop.shape)
         if self.jitter and rng.random() < self.jitter_prob:
             crop = self.jitter(crop, rng)
-        if rng.random() < self.grey_prob:
-            crop = to_grey(crop)
+        if rng.random() < self.gray_prob:
+            crop = to_gray(crop)
         if rng.random() < self.blur_prob:
             crop = gaussian_blur(crop, rng.uniform(*self.blur_sigma))
         if rng.random() < self.solarize_prob:
@@ -159,14 +163,14 @@ class CropView:
 
 @TRANSFORMS.register_module()
 class MultiCrop(BaseTransform):
-    """All crops of one image, cut from the same decoded array.
+    """Cut all crops of an image from one decoded array.
 
-    Required keys: ``img``. Used if there: ``rng``. Added keys:
-    ``global_crops`` and ``local_crops``, lists of (h, w, C) uint8 arrays. The
-    image itself is dropped.
+    Required keys: ``img``. Optional keys: ``rng``. Added keys:
+    ``global_crops`` and ``local_crops``, lists of (h, w, C) arrays. Removed
+    keys: ``img``.
 
     Args:
-        global_crops: Configs of :class:`CropView`, all of one size.
+        global_crops: Configs of :class:`CropView`, all of the same size.
         local_crops: Configs of :class:`CropView`; may be empty.
     """
 
@@ -186,7 +190,7 @@ class MultiCrop(BaseTransform):
         return [view(image, rng) for view in views for _ in range(view.num)]
 
     def transform(self, results: dict) -> dict:
-        """Replace the image of a sample by its crops."""
+        """Replace the image of a sample with its crops."""
         image = results.pop('img')
         rng = results.get('rng') or random.Random(random.getrandbits(64))
         results['global_crops'] = self._cut(image, self.global_crops, rng)

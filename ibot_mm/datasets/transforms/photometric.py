@@ -1,9 +1,9 @@
-"""Colour operations on BGR arrays, as torchvision does them on images.
+"""Photometric operations on BGR arrays.
 
-On 8-bit images of 3 channels each is the operation Pillow or torchvision
-defines, computed with lookup tables or OpenCV; results differ from Pillow's by
-rounding only. Brightness, contrast, solarisation and blur also take 16-bit
-images and any number of channels; saturation, hue and grey do not.
+On 8-bit images with 3 channels they equal the operations of Pillow and
+torchvision up to rounding, computed with lookup tables or OpenCV. Brightness,
+contrast, solarization and blur also accept 16-bit images and any number of
+channels; saturation, hue and grayscale do not.
 """
 
 import itertools
@@ -15,20 +15,20 @@ from numpy import ndarray
 
 _SOLARIZE = np.array([v if v < 128 else 255 - v for v in range(256)], np.uint8)
 _LUMA = (0.114, 0.587, 0.299)  # weights of blue, green and red
-_TO_GREY = np.array([_LUMA] * 3)
-_FROM_GREY = np.eye(3) - _TO_GREY
+_TO_GRAY = np.array([_LUMA] * 3)
+_FROM_GRAY = np.eye(3) - _TO_GRAY
 
 
 def is_bgr(image: ndarray) -> bool:
-    """Whether an image has the form that all operations here take."""
+    """Whether an image is 8-bit with 3 channels."""
     return image.dtype == np.uint8 and image.shape[2] == 3
 
 
 def _scaled_about(image: ndarray, factor: float, origin: float) -> ndarray:
-    """Origin + factor * (image - origin), clipped."""
-    # The second image has weight 0; this is OpenCV's fastest affine map.
+    """Compute origin + factor * (image - origin), clipped."""
+    # OpenCV's fastest affine map; the second image has weight 0.
     result = cv2.addWeighted(image, factor, image, 0., (1 - factor) * origin)
-    return result.reshape(image.shape)  # OpenCV drops a single channel
+    return result.reshape(image.shape)  # OpenCV drops an axis of length 1
 
 
 def adjust_brightness(image: ndarray, factor: float) -> ndarray:
@@ -40,7 +40,7 @@ def adjust_contrast(image: ndarray, factor: float) -> ndarray:
     """Blend with the mean luma; without 3 channels, with the mean value."""
     if image.shape[2] != 3:
         return _scaled_about(image, factor, int(image.mean() + 0.5))
-    # The luma of the mean colour is the mean luma, for less work.
+    # Cheaper than the mean of the luma, and equal to it.
     blue, green, red, _ = cv2.sumElems(image)
     mean = (_LUMA[0] * blue + _LUMA[1] * green +
             _LUMA[2] * red) / (image.shape[0] * image.shape[1])
@@ -49,15 +49,15 @@ def adjust_contrast(image: ndarray, factor: float) -> ndarray:
 
 def adjust_saturation(image: ndarray, factor: float) -> ndarray:
     """Blend with the luma of each pixel."""
-    return cv2.transform(image, _TO_GREY + factor * _FROM_GREY)
+    return cv2.transform(image, _TO_GRAY + factor * _FROM_GRAY)
 
 
 def adjust_hue(image: ndarray, shift: float) -> ndarray:
-    """Turn the hue.
+    """Rotate the hue.
 
     Args:
         image: (H, W, 3), BGR.
-        shift: Part of a full turn, -0.5 to 0.5.
+        shift: Fraction of a full turn, -0.5 to 0.5.
 
     Returns:
         (H, W, 3), BGR.
@@ -70,14 +70,14 @@ def adjust_hue(image: ndarray, shift: float) -> ndarray:
     return cv2.cvtColor(hsv, cv2.COLOR_HSV2BGR_FULL)
 
 
-def to_grey(image: ndarray) -> ndarray:
-    """Luma in all three channels."""
+def to_gray(image: ndarray) -> ndarray:
+    """Copy the luma to all three channels."""
     return cv2.cvtColor(
         cv2.cvtColor(image, cv2.COLOR_BGR2GRAY), cv2.COLOR_GRAY2BGR)
 
 
 def solarize(image: ndarray) -> ndarray:
-    """Invert values of half the range and above."""
+    """Invert values in the upper half of the range."""
     if image.dtype == np.uint16:
         return np.where(image < 2**15, image, ~image)
     return cv2.LUT(image, _SOLARIZE).reshape(image.shape)
@@ -91,10 +91,10 @@ def gaussian_blur(image: ndarray, sigma: float) -> ndarray:
         sigma: Standard deviation in pixels.
 
     Returns:
-        Like ``image``.
+        (H, W, C), same dtype.
     """
     size = 2 * max(1, int(np.ceil(2.5 * sigma))) + 1
-    # Half the time of cv2.GaussianBlur, whose 8-bit sums are fixed point.
+    # Twice as fast as cv2.GaussianBlur, which uses fixed point for 8 bits.
     kernel = cv2.getGaussianKernel(size, sigma, cv2.CV_32F)
     result = cv2.sepFilter2D(
         image, -1, kernel, kernel, borderType=cv2.BORDER_REPLICATE)
@@ -105,10 +105,13 @@ class ColorJitter:
     """Brightness, contrast, saturation and hue in a random order.
 
     Args:
-        brightness: Half width of the range of factors about 1.
-        contrast: The same for contrast.
-        saturation: The same for saturation.
-        hue: Half width of the range of shifts, in turns.
+        brightness: Half-width of the range of factors around 1.
+        contrast: Half-width of the range of factors around 1.
+        saturation: Half-width of the range of factors around 1.
+        hue: Half-width of the range of shifts in full turns, at most 0.5.
+
+    Raises:
+        ValueError: A value is out of range.
     """
 
     def __init__(self, brightness: float, contrast: float, saturation: float,
@@ -130,10 +133,9 @@ class ColorJitter:
 
     def __call__(self, image: ndarray, rng: random.Random) -> ndarray:
         """Jitter one image."""
-        # A table of orders is ten times as fast as rng.sample.
+        # Choosing from a table is ten times as fast as rng.sample.
         for i in self.orders[int(rng.random() * len(self.orders))]:
             operation, center, spread = self.operations[i]
             low = max(0., center - spread) if center else -spread
             image = operation(image, rng.uniform(low, center + spread))
         return image
-

@@ -1,4 +1,4 @@
-"""Channel order of data sets that hold arrays instead of files."""
+"""Channel order of data sets that return RGB arrays."""
 
 import numpy as np
 from mmcv.transforms import BaseTransform
@@ -8,10 +8,10 @@ from ibot_mm.registry import TRANSFORMS
 
 @TRANSFORMS.register_module()
 class RGBToBGR(BaseTransform):
-    """Turn RGB images to BGR, which the other transforms expect.
+    """Convert RGB to BGR, as the other transforms expect.
 
-    The host's CIFAR data sets give RGB arrays. Modified key: ``img``, (H, W,
-    3).
+    MMPretrain's CIFAR data sets return RGB arrays. Modified key: ``img``,
+    (H, W, 3).
     """
 
     def transform(self, results: dict) -> dict:

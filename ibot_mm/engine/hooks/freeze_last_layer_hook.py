@@ -1,4 +1,4 @@
-"""Keep the prototypes fixed at the start of the training."""
+"""Freezing of the prototypes at the start of training."""
 
 from mmengine.hooks import Hook
 
@@ -10,7 +10,7 @@ class FreezeLastLayerHook(Hook):
     """Drop the gradients of the last layer during the first epochs.
 
     Args:
-        epochs: Number of epochs.
+        epochs: Number of epochs without updates of the last layer.
     """
 
     def __init__(self, epochs: int = 1) -> None:
@@ -18,5 +18,5 @@ class FreezeLastLayerHook(Hook):
 
     def before_train_iter(self, runner, batch_idx: int,
                           data_batch=None) -> None:
-        """Tell the optimizer wrapper."""
+        """Set ``freeze_last_layer`` of the optimizer wrapper."""
         runner.optim_wrapper.freeze_last_layer = runner.epoch < self.epochs

@@ -1,4 +1,4 @@
-"""Move the teacher after each optimizer step."""
+"""Exponential moving average of the teacher."""
 
 import math
 
@@ -11,15 +11,17 @@ from ibot_mm.registry import HOOKS
 
 @HOOKS.register_module()
 class TeacherEMAHook(Hook):
-    """Exponential moving average and centres, once an optimizer step.
+    """Update the teacher and the centers after each optimizer step.
 
-    The momentum goes from ``momentum`` to ``end_momentum`` on a cosine over
-    all steps. A step that the loss scaler skipped moves neither the teacher
-    nor the centres.
+    The momentum follows a cosine from ``momentum`` to ``end_momentum`` over
+    all steps. Skipped steps update neither the teacher nor the centers.
 
     Args:
         momentum: Momentum at the start.
-        end_momentum: Momentum that the cosine runs to.
+        end_momentum: Momentum at the end.
+
+    Raises:
+        ValueError: The momentum falls or leaves [0, 1].
     """
 
     priority = 'ABOVE_NORMAL'
@@ -28,14 +30,15 @@ class TeacherEMAHook(Hook):
                  momentum: float = 0.996,
                  end_momentum: float = 1.0) -> None:
         if not 0 <= momentum <= end_momentum <= 1:
-            raise ValueError('TeacherEMAHook: momentum must rise within 0 to '
-                             f'1, got {momentum} to {end_momentum}.')
+            raise ValueError('TeacherEMAHook: need 0 <= momentum <= '
+                             f'end_momentum <= 1, got {momentum} and '
+                             f'{end_momentum}.')
         self.momentum = momentum
         self.end_momentum = end_momentum
 
     def momentum_at(self, iteration: int, max_iters: int,
                     accumulation: int = 1) -> float:
-        """Momentum of the optimizer step that an iteration belongs to."""
+        """Momentum of the optimizer step at an iteration."""
         return cosine_between(self.momentum, self.end_momentum,
                               iteration // accumulation,
                               math.ceil(max_iters / accumulation))
@@ -45,7 +48,7 @@ class TeacherEMAHook(Hook):
                          batch_idx: int,
                          data_batch=None,
                          outputs=None) -> None:
-        """Move teacher and centres if the weights moved."""
+        """Update teacher and centers if the optimizer made a step."""
         wrapper = runner.optim_wrapper
         model = unwrapped_model(runner)
         if wrapper.stepped:

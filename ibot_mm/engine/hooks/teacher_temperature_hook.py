@@ -1,5 +1,4 @@
-"""Warm up the teacher's temperatures."""
-
+"""Warm-up of the teacher's temperatures."""
 
 import numpy as np
 from mmengine.hooks import Hook
@@ -10,42 +9,42 @@ from ibot_mm.registry import HOOKS
 
 def warmup_values(start: float, end: float, warmup: int, epochs: int,
                   delay: int = 0) -> list[float]:
-    """Value for each epoch: ``start`` while delayed, linear, then ``end``.
+    """Values per epoch: ``start`` during the delay, linear, then ``end``.
 
     Args:
-        start: First value.
-        end: Last value.
-        warmup: Epochs of the linear part; its last value is ``end``.
-        epochs: Epochs of the run.
-        delay: Epochs before the linear part.
+        start: Initial value.
+        end: Final value.
+        warmup: Number of epochs of the linear part; its last value is
+            ``end``.
+        epochs: Number of epochs of the run.
+        delay: Number of epochs before the linear part.
 
     Returns:
         ``epochs`` values.
 
     Raises:
-        ValueError: The warm-up does not fit in the run.
+        ValueError: The warm-up is longer than the run.
     """
     if delay + warmup > epochs:
         raise ValueError(
-            f'the temperature warm-up ({delay} + {warmup} epochs) is longer '
-            f'than the run ({epochs} epochs): lower warmup_epochs of '
-            'TeacherTemperatureHook.')
+            f'TeacherTemperatureHook: the warm-up ({delay} + {warmup} epochs) '
+            f'is longer than the run ({epochs} epochs); lower warmup_epochs.')
     values = [start] * delay + list(np.linspace(start, end, warmup))
     return values + [end] * (epochs - len(values))
 
 
 @HOOKS.register_module()
 class TeacherTemperatureHook(Hook):
-    """Set the temperatures of ``IBOTHead`` at each epoch.
+    """Set the temperatures of ``IBOTHead`` before each epoch.
 
     Args:
-        warmup_teacher_temp: Temperature of CLS tokens at the start.
-        teacher_temp: The same after the warm-up.
-        warmup_teacher_patch_temp: Temperature of patch tokens at the start.
-        teacher_patch_temp: The same after the warm-up.
-        warmup_epochs: Epochs of both warm-ups.
-        patch_start_epoch: Epoch of the first masks; it delays the warm-up of
-            the patch temperature.
+        warmup_teacher_temp: Initial temperature for CLS tokens.
+        teacher_temp: Temperature for CLS tokens after the warm-up.
+        warmup_teacher_patch_temp: Initial temperature for patch tokens.
+        teacher_patch_temp: Temperature for patch tokens after the warm-up.
+        warmup_epochs: Number of epochs of both warm-ups.
+        patch_start_epoch: First epoch with masks; delays the warm-up of the
+            patch temperature.
     """
 
     def __init__(self,

@@ -1,5 +1,4 @@
-"""Protocols on frozen features, as validation and as test."""
-
+"""Test loop for protocols on frozen features."""
 
 import torch
 from mmengine.config import ConfigDict
@@ -13,21 +12,21 @@ from ibot_mm.registry import EVALUATORS, LOOPS
 
 @LOOPS.register_module()
 class FeatureTestLoop(BaseLoop):
-    """Extract features of labelled images and run a protocol on them.
+    """Extract features of labeled images and run a protocol on them.
 
     Args:
-        runner: The runner; its model has ``extract_feat``.
+        runner: The runner; its model must have ``extract_feat``.
         dataloader: Images to classify.
         protocol: Config of ``KNNClassification``, ``LogisticRegression`` or
             ``PrototypeClustering``.
-        bank_dataloader: Labelled images that the protocol learns from.
-        evaluator: Not used; MMEngine wants one, ``[]`` will do.
-        cache_dir: Folder for the features (see ``FeatureCache``); None to
-            extract them anew every time.
-        log_interval: Batches between lines about the progress.
+        bank_dataloader: Labeled images for fitting the protocol.
+        evaluator: Not used; MMEngine requires one, ``[]`` is enough.
+        cache_dir: Folder of cached features (see ``FeatureCache``); None
+            disables the cache.
+        log_interval: Number of batches between progress lines.
 
     Raises:
-        ValueError: The protocol needs a bank and there is none.
+        ValueError: The protocol needs ``bank_dataloader``.
     """
 
     stage = 'test'
@@ -57,7 +56,7 @@ class FeatureTestLoop(BaseLoop):
 
     @staticmethod
     def _recipe(dataloader) -> str | None:
-        """How a data loader's samples are made, as text, if it is known."""
+        """Config of a data loader's data set as text, if it has one."""
         if not isinstance(dataloader, dict):
             return None
         dataset = dataloader['dataset']
@@ -66,7 +65,7 @@ class FeatureTestLoop(BaseLoop):
 
     def extract(self, dataloader: DataLoader,
                 recipe: str | None) -> Features:
-        """Features of a data set, from the cache if it has them."""
+        """Features of a data set, from the cache if possible."""
         model = unwrapped_model(self.runner)
         path = None
         if self.cache is not None and recipe is not None:
@@ -76,8 +75,8 @@ class FeatureTestLoop(BaseLoop):
             features = self.cache.load(path)
             if features is not None:
                 return features
-        with unsharded_model(self.runner) as whole:
-            features = extract_features(whole.extract_feat,
+        with unsharded_model(self.runner) as unsharded:
+            features = extract_features(unsharded.extract_feat,
                                         model.data_preprocessor, dataloader,
                                         self.log_interval)
         if path is not None:
@@ -91,8 +90,8 @@ class FeatureTestLoop(BaseLoop):
             Its metrics.
 
         Raises:
-            ValueError: A label is missing or a feature is not finite; or what
-                the protocol raises.
+            ValueError: A label is missing, a feature is non-finite, or the
+                protocol cannot use the data.
         """
         runner, stage = self.runner, self.stage
         runner.call_hook(f'before_{stage}')

@@ -1,4 +1,4 @@
-"""k-NN classification with the teacher's features during pre-training."""
+"""k-NN validation of the teacher during pre-training."""
 
 from collections.abc import Sequence
 
@@ -11,16 +11,17 @@ from .feature_loop import FeatureTestLoop
 
 @LOOPS.register_module()
 class KNNValLoop(FeatureTestLoop):
-    """Weighted k-NN of a labelled set against a labelled bank.
+    """Weighted k-NN classification of a labeled set by a labeled bank.
 
     Args:
         runner: The runner.
-        dataloader: Queries.
-        bank_dataloader: Labelled images that vote.
-        evaluator: Not used; MMEngine wants one, ``[]`` will do.
-        k: Numbers of neighbours; one accuracy each.
-        temperature: Of the votes, exp(similarity / temperature).
-        topk: Which accuracies to report.
+        dataloader: Query images.
+        bank_dataloader: Labeled images of the bank.
+        evaluator: Not used; MMEngine requires one, ``[]`` is enough.
+        k: Numbers of neighbors; one accuracy each.
+        temperature: Temperature of the vote weights,
+            exp(similarity / temperature).
+        topk: Which top-n accuracies to report.
     """
 
     stage = 'val'

@@ -1,4 +1,4 @@
-"""Training by epochs that a restart does not change."""
+"""Epoch-based training loop with exact mid-epoch resume."""
 
 import logging
 from collections.abc import Sequence
@@ -11,14 +11,14 @@ from mmengine.runner import EpochBasedTrainLoop
 from ibot_mm.engine.dataloader_workers import explained_worker_death
 from ibot_mm.registry import LOOPS
 
-# Where checkpoints have the epoch, its first iteration and its length.
+# Message hub key of the epoch, its first iteration and its length.
 BEGIN = 'epoch_begin'
-# Odd factors of a hash: streams of neighbouring ranks and iterations differ.
+# Odd hash factors that decorrelate neighboring ranks and iterations.
 RANK_FACTOR, ITERATION_FACTOR = 0x9E3779B97F4A7C15, 0xBF58476D1CE4E5B9
 
 
 def iteration_seed(seed: int, rank: int, iteration: int) -> int:
-    """Seed of the random numbers of one iteration on one rank.
+    """Random seed of an iteration on a rank.
 
     Args:
         seed: Seed of the run.
@@ -26,7 +26,7 @@ def iteration_seed(seed: int, rank: int, iteration: int) -> int:
         iteration: Iteration, from 0.
 
     Returns:
-        From 0 to 2^63 - 1.
+        Integer from 0 to 2^63 - 1.
     """
     mixed = (seed + (rank + 1) * RANK_FACTOR +
              (iteration + 1) * ITERATION_FACTOR) % 2**64
@@ -36,33 +36,31 @@ def iteration_seed(seed: int, rank: int, iteration: int) -> int:
 
 @LOOPS.register_module()
 class PretrainLoop(EpochBasedTrainLoop):
-    """MMEngine's loop, exact when a run is resumed anywhere.
+    """MMEngine's epoch-based loop with exact resume at any iteration.
 
-    MMEngine begins the epoch anew when the checkpoint is from its middle, and
-    the random numbers of a resumed run are others. Here the epoch goes on
-    with the samples that are left, and PyTorch's random numbers (those of the
-    drop path) are seeded at every iteration from the seed of the run, the
-    rank and the iteration. Crops and masks depend on (seed, epoch, sample) as
-    they are, so no state of a generator has to be kept.
+    MMEngine restarts an epoch that a checkpoint interrupts, with other random
+    numbers. This loop continues the epoch with the remaining samples and
+    seeds PyTorch (drop path) at every iteration from the seed of the run, the
+    rank and the iteration. Crops and masks depend only on (seed, epoch,
+    sample), so no generator state has to be saved.
 
-    The sampler has to be :class:`PretrainSampler`, and ``randomness.seed``
-    set. Gradients that are being accumulated are not part of a checkpoint:
-    save at optimizer steps.
+    Requires :class:`PretrainSampler` and ``randomness.seed``. Accumulated
+    gradients are not part of a checkpoint: save at optimizer steps.
 
     Args:
         runner: The runner.
-        dataloader: Of the training set.
-        max_epochs: Epochs of the run.
-        **kwargs: As in MMEngine.
+        dataloader: Data loader of the training set.
+        max_epochs: Number of epochs.
+        **kwargs: Passed to MMEngine's EpochBasedTrainLoop.
     """
 
     def run(self) -> torch.nn.Module:
-        """Train from the start or from where a checkpoint is."""
+        """Train from the start or from the loaded checkpoint."""
         self._done = self._iterations_done()
         return super().run()
 
     def run_epoch(self) -> None:
-        """Iterate over what is left of the epoch.
+        """Iterate over the remaining samples of the epoch.
 
         Raises:
             DataWorkerError: A DataLoader worker died.
@@ -81,24 +79,24 @@ class PretrainLoop(EpochBasedTrainLoop):
         self._epoch += 1
 
     def _iterations_done(self) -> int:
-        """Iterations of the first epoch that a resumed run has behind it."""
+        """Finished iterations of the epoch that a resumed run starts in."""
         length = len(self.dataloader)
-        # A checkpoint without it is from the end of an epoch.
+        # Checkpoints without the entry are from the end of an epoch.
         epoch, begin, before = self.runner.message_hub.get_info(
             BEGIN, [self._epoch, self._iter, length])
         done = self._iter - begin if epoch == self._epoch else 0
         if done and before != length:
             print_log(
-                f'An epoch had {before} iterations when the checkpoint was '
-                f'saved and has {length} now: epoch {self._epoch + 1} begins '
-                'with its first sample.',
+                f'The checkpoint is from a run with {before} iterations per '
+                f'epoch, this run has {length}: epoch {self._epoch + 1} '
+                'restarts from its first sample.',
                 logger='current',
                 level=logging.WARNING)
             return 0
         return done
 
     def run_iter(self, idx: int, data_batch: Sequence[dict]) -> None:
-        """One iteration with random numbers of its own."""
+        """Seed PyTorch for the iteration, then run it."""
         torch.manual_seed(
             iteration_seed(self.runner.seed, get_rank(), self._iter))
         super().run_iter(idx, data_batch)

@@ -1,8 +1,9 @@
-"""Schedules over optimizer steps, in closed form.
+"""Closed-form schedules over optimizer steps.
 
-The official code computes each value from its step, so resuming cannot drift
-and the first value may be 0, which the host's recursive schedulers do not
-allow. A cosine of n values ends one short of its end value.
+As in the official code, each value is computed from its step: resuming cannot
+drift, and the first value may be 0, which MMEngine's recursive schedulers do
+not support. A cosine over n steps reaches its end value at step n, one step
+after the last.
 """
 
 import math
@@ -13,19 +14,19 @@ from ibot_mm.registry import PARAM_SCHEDULERS
 
 
 def cosine_between(start: float, end: float, step: int, total: int) -> float:
-    """Value of a half cosine from ``start`` (step 0) to ``end`` (total)."""
+    """Half cosine from ``start`` at step 0 to ``end`` at step ``total``."""
     return end + 0.5 * (start - end) * (1 + math.cos(math.pi * step / total))
 
 
 class StepScheduler(_ParamScheduler):
-    """Base: a value for each optimizer step from 0 to ``end``.
+    """Base class of schedules with one value per optimizer step.
 
-    With gradient accumulation the host counts iterations; the value then
-    changes once for each optimizer step, as it would with the larger batch.
+    MMEngine counts iterations; with gradient accumulation the value changes
+    once per optimizer step, as it would with the larger batch.
 
     Args:
         optimizer: Optimizer wrapper.
-        param_name: Entry of the parameter groups to set.
+        param_name: Key of the parameter groups to set.
         end: Number of iterations.
         **kwargs: As in MMEngine's base class.
     """
@@ -37,7 +38,7 @@ class StepScheduler(_ParamScheduler):
     @classmethod
     def build_iter_from_epoch(cls, *args, epoch_length: int, end: int,
                               **kwargs):
-        """Build with arguments in epochs (``convert_to_iter_based``)."""
+        """Build from arguments in epochs (``convert_to_iter_based``)."""
         for key in cls.EPOCH_KEYS:
             if key in kwargs:
                 kwargs[key] = kwargs[key] * epoch_length
@@ -48,29 +49,28 @@ class StepScheduler(_ParamScheduler):
 
     @property
     def num_steps(self) -> int:
-        """Optimizer steps in all."""
+        """Total number of optimizer steps."""
         return math.ceil(self.end / self.accumulation)
 
     @property
     def current_step(self) -> int:
-        """Optimizer step that the current iteration belongs to."""
+        """Optimizer step of the current iteration."""
         return self.last_step // self.accumulation
 
     def position(self, count: int) -> dict[str, int]:
-        """The part of the state that says where the schedule is.
+        """State entries that hold the position in the schedule.
 
         Args:
-            count: Iterations (epochs, if ``by_epoch``) that are done.
+            count: Number of finished iterations (epochs if ``by_epoch``).
         """
         last_step = min(count, self.end - 1) - self.begin
         return dict(_global_step=count, last_step=max(last_step, -1))
 
     def load_state_dict(self, state_dict: dict) -> None:
-        """Load a state, or a position only, and set the values it has.
+        """Load a full state or a position, then update the optimizer.
 
-        What a position does not hold, the values that a schedule starts from
-        among it, stays what config and batch in use made it; the values that
-        the optimizer holds may be others.
+        Entries that a position lacks, such as the base values, keep what the
+        current config and batch size give.
         """
         super().load_state_dict(state_dict)
         if self.last_step >= 0:
@@ -87,12 +87,12 @@ class WarmupCosineLR(StepScheduler):
 
     Args:
         optimizer: Optimizer wrapper.
-        end: Length of the run.
-        eta_min: Value the cosine runs to; not scaled with the batch size.
-        eta_min_ratio: If given, the cosine of each group runs to this share
-            of its peak instead: for layer decay, which scales whole
-            schedules.
-        warmup: Length of the warm-up.
+        end: Number of iterations of the run.
+        eta_min: Final value of the cosine; not scaled with the batch size.
+        eta_min_ratio: If given, the final value of each group is this
+            fraction of its peak instead: for layer decay, which scales
+            complete schedules.
+        warmup: Number of iterations of the warm-up.
         **kwargs: As in MMEngine's base class.
 
     Raises:
@@ -124,8 +124,8 @@ class WarmupCosineLR(StepScheduler):
         step = self.current_step
         warmup = self.warmup // self.accumulation
         if step < warmup:
-            share = step / (warmup - 1) if warmup > 1 else 0.
-            return [base * share for base in self.base_values]
+            factor = step / (warmup - 1) if warmup > 1 else 0.
+            return [base * factor for base in self.base_values]
         return [
             cosine_between(base, self._end_value(base), step - warmup,
                            self.num_steps - warmup)
@@ -135,18 +135,18 @@ class WarmupCosineLR(StepScheduler):
 
 @PARAM_SCHEDULERS.register_module()
 class EpochCosineLR(StepScheduler):
-    """Warm-up from a small rate, then cosine, as timm's recipes by epoch.
+    """Linear warm-up, then cosine, per epoch as in timm's recipes.
 
-    The rate of epoch t is start + (lr - start) t / warmup during the warm-up
-    and eta_min + (lr - eta_min) (1 + cos(pi t / end)) / 2 after it.
+    The learning rate of epoch t is start + (lr - start) t / warmup during the
+    warm-up and eta_min + (lr - eta_min) (1 + cos(pi t / end)) / 2 after it.
 
     Args:
         optimizer: Optimizer wrapper.
-        end: Epochs of the run.
-        eta_min: Rate that the cosine runs to, or the peak if that is lower,
-            so that a rate scaled to a small batch does not rise.
-        warmup: Epochs of the warm-up.
-        warmup_start: Rate that it starts from, or the peak if that is lower.
+        end: Number of epochs of the run.
+        eta_min: Final learning rate, or the peak if that is lower, so that a
+            learning rate scaled to a small batch does not rise.
+        warmup: Number of epochs of the warm-up.
+        warmup_start: Initial learning rate, or the peak if that is lower.
         **kwargs: As in MMEngine's base class; ``by_epoch`` must be True.
     """
 
@@ -175,12 +175,12 @@ class EpochCosineLR(StepScheduler):
 
 @PARAM_SCHEDULERS.register_module()
 class CosineWeightDecay(StepScheduler):
-    """Cosine of the weight decay; groups that start at 0 stay there.
+    """Cosine schedule of the weight decay; groups with 0 keep it.
 
     Args:
         optimizer: Optimizer wrapper.
-        end: Length of the run.
-        eta_end: Value the cosine runs to.
+        end: Number of iterations of the run.
+        eta_end: Final value of the cosine.
         **kwargs: As in MMEngine's base class.
     """
 

@@ -18,7 +18,7 @@ from .pass_accumulator import PassAccumulator
 
 
 class Teacher(BaseModule):
-    """The student's moving average; no gradient reaches it.
+    """Exponential moving average of the student, without gradients.
 
     Args:
         backbone: Config of the backbone.
@@ -37,30 +37,31 @@ class IBOT(BaseSelfSupervisor):
     """iBOT (arXiv 2111.07832).
 
     The student sees masked global views and local views, the teacher sees the
-    whole global views. The teacher moves in ``update_teacher``, which
-    ``TeacherEMAHook`` calls after each optimizer step.
+    unmasked global views. ``TeacherEMAHook`` calls ``update_teacher`` after
+    each optimizer step.
 
     Args:
         backbone: Config of the student's backbone (``IBOTViT`` or
             ``IBOTSwin`` with ``with_mask_token=True``).
         neck: Config of the student's ``IBOTNeck``.
         head: Config of ``IBOTHead``.
-        teacher_neck: What the teacher's neck has different from the
+        teacher_neck: Settings of the teacher's neck that differ from the
             student's, e.g. ``dict(shared_head=True)`` for the semi-shared
             heads of the official command line.
-        teacher_backbone: The same for the backbone, beyond no mask token and
-            no drop path.
-        koleo: Config of ``KoLeoLoss``, a regulariser on the student's CLS
-            tokens of the global views; None for none, as in the paper.
-        views_per_pass: Largest numbers of global and of local views that go
-            through the student at once; None for all of a kind. Every pass
-            but the last is differentiated before the next begins, so that
-            activations of one pass exist at a time. Losses and gradients do
-            not depend on it. Global views stay together when the neck has
-            batch statistics.
-        accumulate_passes: Whether to differentiate so. In float16 it is not
-            done, because the gradients would miss the loss scale;
-            ``ShardedStrategy`` needs False.
+        teacher_backbone: The same for the backbone; mask token and drop path
+            are always off.
+        koleo: Config of ``KoLeoLoss``, a regularizer on the student's CLS
+            tokens of the global views; None to disable it, as in the paper.
+        views_per_pass: Maximum numbers of global and of local views per
+            forward pass of the student; None for all of a kind. The backward
+            pass of each group runs before the next forward pass, so only one
+            group's activations are alive. Losses and gradients do not depend
+            on it. Global views are not split when the neck uses batch
+            statistics.
+        accumulate_passes: Whether to run the backward pass of each view group
+            before the next forward pass. Disabled in float16, where the
+            gradients would miss the loss scale; ``ShardedStrategy`` needs
+            False.
         compile_blocks: Arguments of ``torch.compile`` for the transformer
             blocks of student and teacher, e.g. ``dict(mode='default')``; None
             for no compilation. Checkpoints do not depend on it.
@@ -118,7 +119,7 @@ class IBOT(BaseSelfSupervisor):
                 block.compile(**compile_blocks)
 
     def init_weights(self) -> None:
-        """Initialise the student and copy it to the teacher."""
+        """Initialize the student and copy its weights to the teacher."""
         super().init_weights()
         self.reset_teacher()
 
@@ -126,9 +127,9 @@ class IBOT(BaseSelfSupervisor):
     def reset_teacher(self) -> None:
         """Copy the student's weights and buffers to the teacher.
 
-        With an unshared student and a shared teacher, the teacher's one
-        prototype layer starts as the student's patch layer, as in the
-        official code, whose loader writes both to the same place.
+        With separate prototypes in the student and shared ones in the
+        teacher, the teacher's prototype layer starts from the student's patch
+        layer, as in the official code, whose loader writes that layer last.
         """
         student = {
             **{f'backbone.{k}': v for k, v in
@@ -152,19 +153,19 @@ class IBOT(BaseSelfSupervisor):
     def ema_pairs(self) -> tuple[list[Tensor], list[Tensor]]:
         """Teacher parameters and the student parameters of the same names.
 
-        Names without a twin stay as they are: the student's mask token, and a
-        patch layer that only one of both has.
+        Parameters that only one network has are left out: the student's mask
+        token, and a patch layer in one neck only.
         """
         student = dict(self.named_parameters())
         pairs = [(parameter, student[name])
                  for name, parameter in self.teacher.named_parameters()
                  if name in student]
-        teacher_side, student_side = zip(*pairs)
-        return list(teacher_side), list(student_side)
+        teacher_parameters, student_parameters = zip(*pairs)
+        return list(teacher_parameters), list(student_parameters)
 
     @torch.no_grad()
     def update_teacher(self, momentum: float) -> None:
-        """Move the teacher: theta_t <- m theta_t + (1 - m) theta_s.
+        """Update the teacher: theta_t <- m theta_t + (1 - m) theta_s.
 
         Args:
             momentum: m.
@@ -174,37 +175,23 @@ class IBOT(BaseSelfSupervisor):
             to_local(teacher), to_local(student), 1 - momentum)
 
     def extract_feat(self, inputs: Tensor) -> Tensor:
-        """Features of whole images: the teacher's CLS tokens.
+        """CLS tokens of the teacher for full images.
 
         Args:
-            inputs: Normalised images, (B, C_in, H, W).
+            inputs: Normalized images, (B, C_in, H, W).
 
         Returns:
             (B, C).
         """
         return self.teacher.backbone.extract_cls(inputs)
 
-    def forward(self,
-                inputs: Tensor | dict,
-                data_samples: list[DataSample] | None = None,
-                mode: str = 'tensor'):
-        """Losses of a batch of crops, or features of a batch of images.
-
-        Args:
-            inputs: For ``mode='loss'`` what ``multi_crop_collate`` describes;
-                for ``mode='tensor'`` images (B, C_in, H, W).
-            data_samples: Not used.
-            mode: 'loss' or 'tensor'.
-
-        Returns:
-            A dict of scalars, or features (B, C).
-        """
-        return super().forward(inputs, data_samples, mode)
-
     @torch.no_grad()
     def _teacher_targets(self, crops: Tensor,
                          mask_index: Tensor) -> dict[str, Tensor]:
-        """Distributions of CLS tokens (M, K) and masked patches (P, K)."""
+        """Teacher distributions ``cls`` (M, K) and ``patch`` (P, K_patch).
+
+        Also collects the logits for the next update of the centers.
+        """
         neck = self.teacher.neck
         cls, patch = self.teacher.backbone.extract_tokens(crops)
         z = neck.project(torch.cat([cls, patch.flatten(0, 1)]))
@@ -219,7 +206,7 @@ class IBOT(BaseSelfSupervisor):
 
     def _local_losses(self, crops: Tensor, teacher_cls: Tensor,
                       num_views: int) -> dict[str, Tensor]:
-        """What some local views (W B, C_in, h, w) add to the CLS loss."""
+        """CLS loss terms of a group of local views (W B, C_in, h, w)."""
         cls = self.backbone.extract_cls(crops)
         logits = self.neck.cls_logits(self.neck.project(cls))
         return self.head.cls_loss(
@@ -228,7 +215,7 @@ class IBOT(BaseSelfSupervisor):
 
     def _global_losses(self, inputs: dict, target: dict[str, Tensor],
                        views: slice, num_views: int) -> dict[str, Tensor]:
-        """CLS loss of some global views, their patch loss and regulariser."""
+        """CLS, patch and KoLeo loss terms of a group of global views."""
         batch, grid = inputs['batch_size'], inputs['mask'].shape[1:].numel()
         images = slice(views.start * batch, views.stop * batch)
         counts = inputs['masked_per_view']
@@ -239,8 +226,8 @@ class IBOT(BaseSelfSupervisor):
             inputs['global_crops'][images], inputs['mask'][images])
         patch = patch.flatten(0, 1)
         if self.neck.uses_batch_statistics:
-            # The statistics are over all tokens of a call, and the official
-            # code calls its head once for each size of crop.
+            # Batch statistics cover all tokens of a call, and the official
+            # code calls its head once per crop size.
             z = self.neck.project(torch.cat([cls, patch]))
             z_cls, z_patch = z[:len(cls)], z[len(cls):][index]
         else:
@@ -254,14 +241,14 @@ class IBOT(BaseSelfSupervisor):
             self.head.patch_loss(patch_logits, target['patch'][masked],
                                  inputs['mask_weight'][masked]))
         if self.koleo is not None:
-            share = (views.stop - views.start) / len(counts)
-            losses['loss_koleo'] = share * self.koleo(
+            fraction = (views.stop - views.start) / len(counts)
+            losses['loss_koleo'] = fraction * self.koleo(
                 cls.unflatten(0, (-1, batch)))
         return losses
 
     def _passes(self, inputs: dict, target: dict[str, Tensor]
                 ) -> list[Callable[[], dict[str, Tensor]]]:
-        """Functions that compute what the student's passes add."""
+        """One function per student pass, each returning its loss terms."""
         batch, num_global = inputs['batch_size'], len(target['cls'])
         at_once, local_at_once = self.views_per_pass or (num_global, None)
         if self.neck.uses_batch_statistics:
@@ -271,8 +258,8 @@ class IBOT(BaseSelfSupervisor):
                 local_at_once * batch if local_at_once else len(crops))
         ]
         num_views = num_global + sum(map(len, inputs['local_crops'])) // batch
-        # The global views, which have the most activations, come last: the
-        # gradients of the others take little room.
+        # Global views, which have the most activations, come last: what the
+        # earlier passes leave behind is only gradients.
         passes: list[Callable] = [
             partial(self._local_losses, crops, target['cls'], num_views)
             for crops in local
@@ -288,41 +275,44 @@ class IBOT(BaseSelfSupervisor):
              inputs: dict,
              data_samples: list[DataSample] | None = None
              ) -> dict[str, Tensor]:
-        """One training step's losses.
+        """L_[CLS] + L_MIM (paper, equations 2 and 3) of one batch.
+
+        ``tests/dense.py`` writes out the same step without splitting views.
 
         Args:
-            inputs: What ``multi_crop_collate`` describes, normalised.
+            inputs: Batch of ``multi_crop_collate`` with normalized crops.
             data_samples: Not used.
 
         Returns:
-            ``loss_cls`` and ``loss_patch``, ``loss_koleo`` if asked for, and
+            ``loss_cls``, ``loss_patch``, ``loss_koleo`` if configured, and
             the statistics of ``IBOTHead.monitor``.
         """
         target = self._teacher_targets(inputs['global_crops'],
                                        inputs['mask_index'])
         target['cls'] = target['cls'].unflatten(0, (-1, inputs['batch_size']))
         device = inputs['global_crops'].device.type
-        early = None
+        accumulator = None
         if (self.accumulate_passes and torch.is_grad_enabled()
                 and autocast_dtype(device) != torch.float16):
-            early = PassAccumulator(
+            accumulator = PassAccumulator(
                 [*self.backbone.parameters(), *self.neck.parameters()])
         *first, last = self._passes(inputs, target)
         losses: dict[str, Tensor] = {}
         for student_pass in first:
             part = student_pass()
-            if early is not None:
-                early.add(sum(v for k, v in part.items() if 'loss' in k))
+            if accumulator is not None:
+                accumulator.add(
+                    sum(v for k, v in part.items() if 'loss' in k))
                 part = {name: value.detach() for name, value in part.items()}
             add_up(losses, part)
-        if early is not None and losses:
-            losses['loss_cls'] = early.attach(losses['loss_cls'])
+        if accumulator is not None and losses:
+            losses['loss_cls'] = accumulator.attach(losses['loss_cls'])
         add_up(losses, last())
         self.head.finish_statistics(losses)
         return losses
 
 
 def add_up(total: dict[str, Tensor], part: dict[str, Tensor]) -> None:
-    """Add values to those of the same names, in place."""
+    """Add the values of ``part`` to those of ``total``, in place."""
     for name, value in part.items():
         total[name] = total[name] + value if name in total else value

@@ -1,4 +1,4 @@
-"""Gradients taken during the forward pass, to let activations go."""
+"""Gradient accumulation over the forward passes of one step."""
 
 from collections.abc import Iterable
 
@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 
 class _AccumulatedPasses(torch.autograd.Function):
-    """A loss whose gradients are known already."""
+    """A loss whose gradients have already been computed."""
 
     @staticmethod
     def forward(ctx, loss: Tensor, num: int,
@@ -19,22 +19,23 @@ class _AccumulatedPasses(torch.autograd.Function):
     def backward(ctx, factor: Tensor) -> tuple:
         grads, ctx.grads = ctx.grads, None
         if grads is None:
-            raise RuntimeError('early gradients serve one backward pass.')
+            raise RuntimeError('PassAccumulator: the accumulated gradients '
+                               'support only one backward pass.')
         torch._foreach_mul_(grads, [factor] * len(grads))
         return (None, None, *[None] * len(grads), *grads)
 
 
 class PassAccumulator:
-    """Differentiate some of a sum's losses before the others are computed.
+    """Differentiate the terms of a loss one by one as they are computed.
 
-    A sum of losses with graphs of their own needs the activations of only one
-    graph at a time when all but the last are differentiated at once. The
-    gradients are kept, and take part in the one later backward pass, through
-    which they reach the parameters (and the hooks of a distributed wrapper)
-    as usual.
+    The terms have separate graphs, so only one graph's activations are alive
+    if each term is differentiated before the next is computed. The sum of
+    gradients is kept and enters the later backward pass of the last term,
+    through which it reaches the parameters (and the hooks of a distributed
+    wrapper) as usual.
 
     Args:
-        parameters: All parameters that the losses may depend on.
+        parameters: All parameters that the terms may depend on.
     """
 
     def __init__(self, parameters: Iterable[nn.Parameter]) -> None:
@@ -42,9 +43,9 @@ class PassAccumulator:
         self.gradients: dict[int, Tensor] = {}
 
     def add(self, loss: Tensor) -> None:
-        """Differentiate a scalar now; its graph is freed."""
-        # A backward pass must not run under autocast: products of the float32
-        # parts of the graph would be cast.
+        """Differentiate a scalar and free its graph."""
+        # Under autocast the backward pass would cast the float32 parts of the
+        # graph.
         with torch.autocast(loss.device.type, enabled=False):
             new = torch.autograd.grad(
                 loss, self.parameters, allow_unused=True)
@@ -59,10 +60,14 @@ class PassAccumulator:
                                 [new[i] for i in both])
 
     def attach(self, loss: Tensor) -> Tensor:
-        """A scalar like ``loss`` (without a graph) that has the gradients.
+        """Copy of ``loss`` whose backward pass yields the gradient sum.
 
-        The gradients are those of everything that was added; it serves one
-        backward pass.
+        Args:
+            loss: A scalar without a graph.
+
+        Returns:
+            A scalar that supports one backward pass; ``loss`` itself if
+            nothing was added.
         """
         if not self.gradients:
             return loss

@@ -20,36 +20,35 @@ from ibot_mm.registry import MODELS
 class IBOTSwin(SwinTransformer):
     """MMPretrain's SwinTransformer plus the mask token of iBOT.
 
-    All parameters but ``mask_token`` have the host backbone's names. As in
-    the official code, a stage whose map at ``img_size`` is not larger than
-    the window uses a window of the map's size and no shift, and maps of other
-    sizes are padded to a multiple of the window (the padding takes part in
-    attention).
+    All other parameters have MMPretrain's names. As in the official code, a
+    stage whose feature map at ``img_size`` is not larger than the window uses
+    a window of the map's size and no shift, and maps of other sizes are
+    padded to a multiple of the window (the padding takes part in attention).
 
     Args:
-        arch: 'tiny', 'small', 'base', 'large' or a dict of the host's kind.
-        img_size: Input size the windows are laid out for.
-        patch_size: Side of the patches of the first stage, in pixels.
-        window_size: Side of the attention windows, 7 or 14.
-        with_mask_token: Whether to hold a mask token. Only the student of a
-            pre-training needs one.
-        with_cp: Whether to recompute the blocks' activations in the backward
-            pass rather than keep them.
-        out_indices: Stages whose maps :meth:`forward` gives.
-        frozen_stages: k from 0 to the number of stages less one freezes the
-            patch embedding and the stages 0 to k, as the host counts, with
-            the norms of their outputs: no gradients, eval mode, no drop path,
-            also after ``train()``. -1 freezes nothing.
+        arch: 'tiny', 'small', 'base', 'large' or a dict as in MMPretrain.
+        img_size: Input size that determines the windows.
+        patch_size: Patch size of the first stage in pixels.
+        window_size: Size of the attention windows, 7 or 14.
+        with_mask_token: Whether to add a mask token, which only the student
+            of a pre-training needs.
+        with_cp: Whether to use activation checkpointing.
+        out_indices: Stages whose feature maps :meth:`forward` returns.
+        frozen_stages: Last stage k to freeze, from 0 to the number of stages
+            less one: the patch embedding, stages 0 to k and the norms of
+            their outputs have no gradients, eval mode and no drop path, also
+            after ``train()``. -1 freezes nothing.
         norm_cfg: Norm of the outputs.
-        init_cfg: As in the host; ``dict(type='Pretrained', checkpoint=...)``
-            takes any checkpoint and the arguments of
-            :func:`ibot_mm.checkpoints.pretrained.load_pretrained`. Without one,
-            weights are initialised as in the official code.
-        **kwargs: Passed to the host backbone.
+        init_cfg: As in MMPretrain; ``dict(type='Pretrained',
+            checkpoint=...)`` accepts every kind of checkpoint and the
+            arguments of
+            :func:`ibot_mm.checkpoints.pretrained.load_pretrained`. Without
+            it, weights are initialized as in the official code.
+        **kwargs: Passed to MMPretrain's SwinTransformer.
 
     Raises:
-        TypeError: An option is given that the published models fix.
-        ValueError: ``frozen_stages`` is none of the model's.
+        TypeError: An option is given that is fixed in the published models.
+        ValueError: ``frozen_stages`` is out of range.
     """
 
     def __init__(self,
@@ -70,8 +69,8 @@ class IBOTSwin(SwinTransformer):
         for key in ('stage_cfgs', 'pad_small_map', 'use_abs_pos_embed'):
             if key in kwargs:
                 raise TypeError(
-                    f'IBOTSwin does not take {key}: the published models fix '
-                    'it; remove it.')
+                    f'IBOTSwin does not accept {key}: it is fixed in the '
+                    'published models; remove it.')
         norm = norm_cfg or dict(type='LN', eps=1e-6)
         patch_cfg = dict(norm_cfg=norm, **kwargs.pop('patch_cfg', {}))
         resolution = min(to_2tuple(img_size)) // patch_size
@@ -79,7 +78,7 @@ class IBOTSwin(SwinTransformer):
             self._stage_cfg(resolution // 2**i, window_size, norm)
             for i in range(len(depths))
         ]
-        # The host passes downsample_cfg on only for stages that have one.
+        # SwinTransformer uses downsample_cfg only in stages that downsample.
         super().__init__(
             arch=arch,
             img_size=img_size,
@@ -100,8 +99,8 @@ class IBOTSwin(SwinTransformer):
             1, 1, self.embed_dims)) if with_mask_token else None
         check_frozen_stages('IBOTSwin', frozen_stages, len(depths) - 1)
         self.frozen_stages = frozen_stages
-        # The host waits for train(), which comes after the optimizer and DDP
-        # have taken the parameters.
+        # The base class freezes in train(), which is called after the
+        # optimizer and DDP have collected the parameters.
         self._freeze_stages()
 
     def _freeze_stages(self) -> None:
@@ -124,7 +123,7 @@ class IBOTSwin(SwinTransformer):
             downsample_cfg=dict(norm_cfg=norm))
 
     def init_weights(self) -> None:
-        """Initialise as the official code does, or from a checkpoint."""
+        """Initialize from ``init_cfg`` or as in the official code."""
         if init_from_checkpoint(self):
             return
         super().init_weights()
@@ -144,12 +143,12 @@ class IBOTSwin(SwinTransformer):
     def _prepare_relative_position_bias_table(
             self, state_dict: dict[str, Tensor], prefix: str, *args,
             **kwargs) -> None:
-        """Fit the windows when weights are loaded (hook of the host).
+        """Resize the bias tables on load (pre-hook of the base class).
 
-        The host's own needs a function that SciPy no longer has.
+        Overrides MMPretrain's, which needs a function removed from SciPy.
         """
-        # Constants that follow from the window: some files lack the index,
-        # some have masks that the host computes when it needs them.
+        # Constants of the window: some files lack the index, others contain
+        # masks that MMPretrain computes in the forward pass.
         for name in [n for n in state_dict if n.startswith(prefix)
                      and n.endswith('.attn_mask')]:
             del state_dict[name]
@@ -168,14 +167,14 @@ class IBOTSwin(SwinTransformer):
 
     def _embed(self, x: Tensor, mask: Tensor | None
                ) -> tuple[Tensor, tuple[int, int]]:
-        """Patch embedding and masking: tokens (B, N, C), grid."""
+        """Embed and mask images; returns tokens (B, N, C) and the grid."""
         x, grid = self.patch_embed(x)
         if mask is not None:
             if self.mask_token is None:
                 raise ValueError(
                     'IBOTSwin got a mask but has no mask token: build it with '
                     'with_mask_token=True.')
-            # The mask is drawn on the grid of the last stage.
+            # The mask is on the grid of the last stage.
             for dim, size in zip((1, 2), grid):
                 mask = mask.repeat_interleave(
                     size // mask.shape[dim], dim=dim)
@@ -185,9 +184,9 @@ class IBOTSwin(SwinTransformer):
 
     @property
     def newly_initialized(self) -> list[str]:
-        """Norms of the earlier stages' outputs, which start anew.
+        """Names of parameters that no pre-training checkpoint has.
 
-        Pre-training has the norm of the last stage only.
+        These are the output norms of all stages but the last.
         """
         return [
             f'norm{i}.{name}' for i in self.out_indices
@@ -197,27 +196,27 @@ class IBOTSwin(SwinTransformer):
 
     @property
     def blocks(self) -> Sequence[nn.Module]:
-        """The transformer blocks, which ``IBOT`` may compile."""
+        """The transformer blocks of all stages."""
         return [block for stage in self.stages for block in stage.blocks]
 
     @property
     def block_widths(self) -> list[int]:
-        """Width of the tokens after each block."""
+        """Token width after each block."""
         return [
             stage.embed_dims for stage in self.stages for _ in stage.blocks
         ]
 
     def extract_tokens(self, x: Tensor, mask: Tensor | None = None
                        ) -> tuple[Tensor, Tensor]:
-        """Tokens of the last stage after its norm.
+        """Mean token and tokens of the last stage after its norm.
 
         Args:
             x: Images, (B, C_in, H, W).
-            mask: Regions to replace by the mask token, bool (B, h, w) on the
-                grid of the last stage.
+            mask: Regions to replace with the mask token, bool (B, h, w) on
+                the grid of the last stage.
 
         Returns:
-            Mean tokens, which stand for CLS, (B, C) and the tokens themselves
+            Mean tokens (B, C), used as CLS tokens, and all tokens
             (B, h * w, C).
         """
         x, grid = self._embed(x, mask)
@@ -227,22 +226,23 @@ class IBOTSwin(SwinTransformer):
         return tokens.mean(dim=1), tokens
 
     def extract_cls(self, x: Tensor) -> Tensor:
-        """Mean tokens, (B, C), of images (B, C_in, H, W)."""
+        """Mean tokens (B, C) of images (B, C_in, H, W)."""
         return self.extract_tokens(x)[0]
 
     def extract_last_blocks(self, x: Tensor, num_blocks: int
                             ) -> list[tuple[Tensor, Tensor]]:
         """Tokens of the last blocks; those of the last stage normed.
 
-        Earlier stages have no norm of their own in pre-training, so their
-        tokens are taken as they are, as in the official evaluation.
+        Earlier stages have no output norm in pre-training, so their tokens
+        are not normed, as in the official evaluation.
 
         Args:
             x: Images, (B, C_in, H, W).
-            num_blocks: How many blocks.
+            num_blocks: Number of blocks.
 
         Returns:
-            Mean (B, C_i) and tokens (B, h_i * w_i, C_i) of each, in order.
+            Mean tokens (B, C_i) and tokens (B, h_i * w_i, C_i) per block, in
+            order.
         """
         x, grid = self._embed(x, None)
         last = len(self.stages) - 1
@@ -258,14 +258,14 @@ class IBOTSwin(SwinTransformer):
 
     def forward(self, x: Tensor, mask: Tensor | None = None
                 ) -> tuple[Tensor, ...]:
-        """Feature maps of ``out_indices``, as the host.
+        """Feature maps of the stages in ``out_indices``.
 
         Args:
             x: Images, (B, C_in, H, W).
             mask: See :meth:`extract_tokens`.
 
         Returns:
-            One map (B, C_i, h_i, w_i) for each of ``out_indices``.
+            One map (B, C_i, h_i, w_i) per entry of ``out_indices``.
         """
         x, grid = self._embed(x, mask)
         outs = []
@@ -280,6 +280,6 @@ class IBOTSwin(SwinTransformer):
         return tuple(outs)
 
     def train(self, mode: bool = True) -> 'IBOTSwin':
-        """Set the mode and, unlike the host, return the module."""
+        """Set the mode and, unlike the base class, return the module."""
         super().train(mode)
         return self

@@ -23,51 +23,57 @@ from ibot_mm.registry import MODELS
 class IBOTViT(VisionTransformer):
     """MMPretrain's VisionTransformer plus the mask token of iBOT.
 
-    All parameters but ``mask_token`` have the host backbone's names, so the
-    weights of a teacher (which has no mask token) load in
-    ``mmpretrain.VisionTransformer`` as they are.
+    All other parameters have MMPretrain's names, so the weights of a teacher
+    (which has no mask token) load in ``mmpretrain.VisionTransformer``
+    unchanged.
 
-    For detection and segmentation it gives maps (``out_type='featmap'``) of
-    several layers. Images of any size are taken: they are padded with zeros
-    at the right and the bottom to a multiple of the patch, and the positions
-    are resized to the grid.
+    For detection and segmentation it returns feature maps
+    (``out_type='featmap'``) of several layers. Images of any size are
+    accepted: they are zero-padded at the right and the bottom to a multiple
+    of the patch size, and the position embeddings are resized to the grid.
 
     Args:
-        arch: 'tiny', 'small', 'base', 'large' (the sizes of DeiT and of the
-            paper: note that the host's own 'small' is another network, its
-            'deit-small' is this one), any other name the host knows, or a
-            dict of the host's kind.
-        with_mask_token: Whether to hold a mask token. Only the student of a
-            pre-training needs one.
+        arch: 'tiny', 'small', 'base' or 'large' as in DeiT and the paper
+            (MMPretrain's own 'small' is another network; its 'deit-small' is
+            this one), any other name that MMPretrain knows, or a dict as in
+            MMPretrain.
+        with_mask_token: Whether to add a mask token, which only the student
+            of a pre-training needs.
         interpolate_offset: See :func:`interpolate_positions`.
-        drop_path_rate: Stochastic depth of the last layer; it rises linearly
+        drop_path_rate: Drop path rate of the last layer; it rises linearly
             from 0 at the first.
-        drop_path_type: 'image' draws for each image and computes all; 'batch'
-            computes the residuals of a part of the batch only
-            (:func:`add_subset_residual`), with the same expectation.
-        with_cp: Whether to recompute the layers' activations in the backward
-            pass rather than keep them.
-        out_indices: Layers whose outputs :meth:`forward` gives, ascending;
+        drop_path_type: 'image' drops residuals per image after computing all
+            of them; 'batch' computes the residuals of a random part of the
+            batch only (:func:`add_subset_residual`), with the same
+            expectation.
+        with_cp: Whether to use activation checkpointing.
+        out_indices: Layers whose outputs :meth:`forward` returns, ascending;
             -1 is the last.
-        out_with_norm: Whether the final norm acts on the outputs: one flag
-            for all or one for each of ``out_indices``. None norms the last
-            layer's output only, as the host. With no output normed there is
-            no final norm (``final_norm=False``): it would get no gradient,
-            which DDP refuses. That of a checkpoint is then left out.
-        frozen_stages: k from 0 to the number of layers freezes what comes
-            before the layers and the first k of them (with all, the norms
-            too): no gradients, eval mode, no drop path, also after
+        out_with_norm: Whether to apply the final norm to the outputs: one
+            flag for all or one per entry of ``out_indices``. None applies it
+            to the last layer's output only, as MMPretrain. If it applies to
+            no output, there is no final norm (``final_norm=False``), because
+            DDP rejects parameters without gradients; that of a checkpoint is
+            then dropped.
+        frozen_stages: Number k of leading layers to freeze together with the
+            embeddings, from 0 to the number of layers (all layers: the final
+            norm too): no gradients, eval mode, no drop path, also after
             ``train()``. -1 freezes nothing.
-        init_cfg: As in the host; ``dict(type='Pretrained', checkpoint=...)``
-            takes any checkpoint and the arguments of
-            :func:`ibot_mm.checkpoints.pretrained.load_pretrained`. Without one,
-            weights are initialised as in the official code: truncated normal
-            (std 0.02) for linear layers, position embedding and CLS token,
-            zero for biases and the mask token.
-        **kwargs: Passed to the host backbone.
+        init_cfg: As in MMPretrain; ``dict(type='Pretrained',
+            checkpoint=...)`` accepts every kind of checkpoint and the
+            arguments of
+            :func:`ibot_mm.checkpoints.pretrained.load_pretrained`. Without
+            it, weights are initialized as in the official code: truncated
+            normal (std 0.02) for linear layers, position embedding and CLS
+            token, zero for biases and the mask token.
+        **kwargs: Passed to MMPretrain's VisionTransformer.
+
+    Attributes:
+        cls_only_last_layer: Whether :meth:`extract_cls` may call the parts of
+            the last layer directly; not if its ``forward`` is wrapped.
 
     Raises:
-        ValueError: An option, or a combination of them, does not exist.
+        ValueError: An option or a combination of options is invalid.
     """
 
     arch_zoo = {
@@ -96,7 +102,7 @@ class IBOTViT(VisionTransformer):
             raise ValueError("IBOTViT: drop_path_type must be 'image' or "
                              f"'batch', got {drop_path_type!r}.")
         by_batch = drop_path_type == 'batch'
-        # The host resolves negative indices in place.
+        # A copy: the base class resolves negative indices in place.
         out_indices = ([out_indices] if isinstance(out_indices, int) else
                        list(out_indices))
         if isinstance(out_with_norm, bool):
@@ -122,6 +128,8 @@ class IBOTViT(VisionTransformer):
         if with_cp:
             for layer in self.layers:
                 use_checkpointing(layer)
+        self.cls_only_last_layer = not (with_cp or
+                                        (by_batch and drop_path_rate))
         self.interpolate_offset = interpolate_offset
         self.mask_token = nn.Parameter(torch.zeros(
             1, 1, self.embed_dims)) if with_mask_token else None
@@ -131,12 +139,12 @@ class IBOTViT(VisionTransformer):
 
     def _norms_of_outputs(
             self, flags: Sequence[bool] | None) -> dict[int, bool]:
-        """Whether the output of each layer in ``out_indices`` is normed."""
+        """Whether the output is normed, by layer in ``out_indices``."""
         last = self.num_layers - 1
         indices = list(self.out_indices)
         if indices != sorted(set(indices)) or max(indices) > last:
-            raise ValueError('IBOTViT: out_indices must ascend and name layers'
-                             f' from 0 to {last}, got {indices}.')
+            raise ValueError('IBOTViT: out_indices must be ascending layer '
+                             f'numbers from 0 to {last}, got {indices}.')
         if flags is None:
             flags = [self.final_norm and i == last for i in indices]
         if len(flags) != len(indices):
@@ -154,7 +162,7 @@ class IBOTViT(VisionTransformer):
             freeze(getattr(self, 'ln1', None), getattr(self, 'ln2', None))
 
     def init_weights(self) -> None:
-        """Initialise as the official code does, or from a checkpoint."""
+        """Initialize from ``init_cfg`` or as in the official code."""
         if init_from_checkpoint(self):
             return
         super().init_weights()
@@ -178,21 +186,22 @@ class IBOTViT(VisionTransformer):
                       pos_embed: Tensor,
                       img_size: int | tuple[int, int] | None = None
                       ) -> Tensor:
-        """Position embeddings of a checkpoint, for this model's grid.
+        """Resize the position embeddings of a checkpoint to this model's grid.
 
-        They become what :meth:`forward` would make of them for images of this
-        model's ``img_size``.
+        Uses the interpolation that :meth:`forward` applies to images of other
+        sizes.
 
         Args:
             pos_embed: (1, extra + N, C).
-            img_size: Size (H, W) in pixels that they are for. None takes as
-                many as this model has for its own, others for a square grid.
+            img_size: Image size (H, W) in pixels of the checkpoint's model.
+                None assumes this model's grid if N is equal, otherwise a
+                square grid.
 
         Returns:
             (1, extra + N', C).
 
         Raises:
-            CheckpointError: They do not cover a grid of that size.
+            CheckpointError: N does not match the grid of ``img_size``.
         """
         if pos_embed.ndim != 3 or (img_size is None and pos_embed.shape[1] ==
                                    self.pos_embed.shape[1]):
@@ -206,8 +215,8 @@ class IBOTViT(VisionTransformer):
                 s // p for s, p in zip(to_2tuple(img_size), patch))
         if source[0] * source[1] != count:
             raise CheckpointError(
-                f'the position embeddings of the checkpoint are for {count} '
-                'patches, which are no '
+                f'the checkpoint has position embeddings for {count} patches, '
+                'which do not form a '
                 + ('square grid: set init_cfg.img_size=(H, W) to the size it '
                    'was trained with.' if img_size is None else
                    f'grid of {source}: check init_cfg.img_size={img_size}.'))
@@ -219,21 +228,21 @@ class IBOTViT(VisionTransformer):
 
     def _prepare_pos_embed(self, state_dict: dict[str, Tensor], prefix: str,
                            *args, **kwargs) -> None:
-        """Resize positions when weights are loaded (hook of the host)."""
+        """Resize position embeddings on load (pre-hook of the base class)."""
         name = f'{prefix}pos_embed'
         if name in state_dict:
             state_dict[name] = self.fit_positions(state_dict[name])
 
     def _drop_absent_norm(self, state_dict: dict[str, Tensor], prefix: str,
                           *args, **kwargs) -> None:
-        """Leave out a final norm that this model does without (hook)."""
+        """Drop the final norm on load if this model has none (pre-hook)."""
         if not self.final_norm:
             for name in ('weight', 'bias'):
                 state_dict.pop(f'{prefix}ln1.{name}', None)
 
     def _embed(self, x: Tensor, mask: Tensor | None
                ) -> tuple[Tensor, tuple[int, int]]:
-        """Patch, CLS and position embedding: tokens (B, 1 + N, C), grid."""
+        """Embed images; returns tokens (B, 1 + N, C) and the grid (h, w)."""
         x, grid = self.patch_embed(x)
         if mask is not None:
             if self.mask_token is None:
@@ -252,21 +261,21 @@ class IBOTViT(VisionTransformer):
 
     @property
     def blocks(self) -> Sequence[nn.Module]:
-        """The transformer layers, which ``IBOT`` may compile."""
+        """The transformer layers."""
         return self.layers
 
     @property
     def block_widths(self) -> list[int]:
-        """Width of the tokens after each block."""
+        """Token width after each block."""
         return [self.embed_dims] * self.num_layers
 
     def extract_tokens(self, x: Tensor, mask: Tensor | None = None
                        ) -> tuple[Tensor, Tensor]:
-        """Tokens after the last norm, if there is one.
+        """CLS and patch tokens after the final norm, if there is one.
 
         Args:
             x: Images, (B, C_in, H, W).
-            mask: Patches to replace by the mask token, bool (B, h, w).
+            mask: Patches to replace with the mask token, bool (B, h, w).
 
         Returns:
             CLS tokens (B, C) and patch tokens (B, h * w, C).
@@ -279,10 +288,10 @@ class IBOTViT(VisionTransformer):
         return x[:, 0], x[:, self.num_extra_tokens:]
 
     def extract_cls(self, x: Tensor) -> Tensor:
-        """CLS tokens after the last norm, without the patch tokens.
+        """CLS tokens after the final norm, without the patch tokens.
 
-        The MLP of the last layer, and the norm, then see the CLS tokens
-        alone; the values are those of :meth:`extract_tokens`.
+        The values are those of :meth:`extract_tokens`, but the MLP of the
+        last layer and the final norm run on the CLS tokens only.
 
         Args:
             x: Images, (B, C_in, H, W).
@@ -290,10 +299,9 @@ class IBOTViT(VisionTransformer):
         Returns:
             (B, C).
         """
-        last = self.layers[-1]
-        # It drops residuals, recomputes itself, or gathers its weights first.
-        if 'forward' in vars(last) or last._forward_pre_hooks:
+        if not self.cls_only_last_layer:
             return self.extract_tokens(x)[0]
+        last = self.layers[-1]
         x, _ = self._embed(x, None)
         for layer in self.layers[:-1]:
             x = layer(x)
@@ -307,10 +315,10 @@ class IBOTViT(VisionTransformer):
 
         Args:
             x: Images, (B, C_in, H, W).
-            num_blocks: How many blocks.
+            num_blocks: Number of blocks.
 
         Returns:
-            CLS (B, C) and patch tokens (B, h * w, C) of each, in order.
+            CLS (B, C) and patch tokens (B, h * w, C) per block, in order.
         """
         x, _ = self._embed(x, None)
         outs = []
@@ -323,15 +331,15 @@ class IBOTViT(VisionTransformer):
 
     def forward(self, x: Tensor, mask: Tensor | None = None
                 ) -> tuple[Tensor, ...]:
-        """Outputs of ``out_indices`` in the form ``out_type``, as the host.
+        """Outputs of the layers in ``out_indices``, formatted by ``out_type``.
 
         Args:
             x: Images, (B, C_in, H, W).
-            mask: Patches to replace by the mask token, bool (B, h, w).
+            mask: Patches to replace with the mask token, bool (B, h, w).
 
         Returns:
-            One tensor for each of ``out_indices``; maps are contiguous
-            (B, C, h, w), h and w the numbers of patches begun.
+            One tensor per entry of ``out_indices``; feature maps are
+            contiguous, (B, C, ceil(H / p), ceil(W / p)) for patches of size p.
         """
         x, grid = self._embed(x, mask)
         outs = []
@@ -343,7 +351,7 @@ class IBOTViT(VisionTransformer):
         return tuple(outs)
 
     def train(self, mode: bool = True) -> 'IBOTViT':
-        """Set the mode of all but the frozen parts; return the module."""
+        """Set the mode of all parts that are not frozen."""
         super().train(mode)
         self._freeze_stages()
         return self

@@ -1,4 +1,4 @@
-"""A frozen backbone as the evaluation protocols use it."""
+"""Feature extraction for the evaluation protocols."""
 
 from typing import Any
 
@@ -16,14 +16,14 @@ POOLING = ('cls', 'avg', 'cls_avg')
 
 def pooled_tokens(backbone: nn.Module, images: Tensor, n_last_blocks: int,
                   pooling: str) -> Tensor:
-    """Features of images as the official evaluation takes them.
+    """Pooled features of images as in the official evaluation.
 
     Args:
         backbone: ``IBOTViT`` or ``IBOTSwin``.
-        images: Normalised, (B, C_in, H, W).
-        n_last_blocks: Blocks whose CLS tokens are concatenated.
+        images: Normalized, (B, C_in, H, W).
+        n_last_blocks: Number of blocks whose CLS tokens are concatenated.
         pooling: 'cls' for these CLS tokens, 'avg' for the mean patch token of
-            the last block, 'cls_avg' for both, one after the other.
+            the last block, 'cls_avg' for both concatenated.
 
     Returns:
         (B, C).
@@ -39,24 +39,25 @@ def pooled_tokens(backbone: nn.Module, images: Tensor, n_last_blocks: int,
 
 @MODELS.register_module()
 class FeatureExtractor(BaseModel):
-    """Features of a pre-trained backbone, or logits of its prototypes.
+    """Features of a pre-trained backbone, or its prototype logits.
 
-    A checkpoint that MMEngine loads in it (``load_from``, the argument of
-    ``tools/test.py``) may be of any kind that
-    :func:`ibot_mm.checkpoints.pretrained.select_network` knows.
+    MMEngine (``load_from``, the argument of ``tools/test.py``) can load every
+    kind of checkpoint that
+    :func:`ibot_mm.checkpoints.pretrained.select_network` supports.
 
     Args:
         backbone: Config of ``IBOTViT`` or ``IBOTSwin``.
         neck: Config of ``IBOTNeck``. With one, features are the logits (B, K)
             of the CLS token.
         n_last_blocks: See :func:`pooled_tokens`; not with a neck.
-        pooling: The same.
-        network: 'teacher' or 'student', for checkpoints that hold both.
-        data_preprocessor: Config of the host's ``ClsDataPreprocessor``.
+        pooling: See :func:`pooled_tokens`; not with a neck.
+        network: 'teacher' or 'student', for checkpoints that contain both.
+        data_preprocessor: Config of the data preprocessor; MMPretrain's
+            ``ClsDataPreprocessor`` by default.
         init_cfg: As in the base class.
 
     Raises:
-        ValueError: ``pooling`` is none of the three.
+        ValueError: ``pooling`` is unknown.
     """
 
     def __init__(self,
@@ -73,7 +74,7 @@ class FeatureExtractor(BaseModel):
         if pooling not in POOLING:
             raise ValueError(f'{type(self).__name__}: pooling must be one of '
                              f'{", ".join(POOLING)}, got {pooling!r}.')
-        # Not in the weights: numbers of heads, how positions are resized.
+        # Settings that the weights do not show, such as numbers of heads.
         self._architecture = str([
             {k: v for k, v in (part or {}).items() if k != 'init_cfg'}
             for part in (backbone, neck)
@@ -86,7 +87,7 @@ class FeatureExtractor(BaseModel):
 
     @property
     def feature_settings(self) -> str:
-        """What features depend on beside weights and images, in words."""
+        """Settings that determine the features, as text for a cache key."""
         buffers = {
             name: buffer.flatten().tolist()
             for name, buffer in self.data_preprocessor.named_buffers()
@@ -96,7 +97,7 @@ class FeatureExtractor(BaseModel):
                 f'{self._architecture}')
 
     def extract_feat(self, inputs: Tensor) -> Tensor:
-        """Features (B, C) of normalised images (B, C_in, H, W)."""
+        """Features (B, C) of normalized images (B, C_in, H, W)."""
         if self.neck is not None:
             cls = self.backbone.extract_cls(inputs)
             return self.neck.cls_logits(self.neck.project(cls))
@@ -104,14 +105,13 @@ class FeatureExtractor(BaseModel):
                              self.pooling)
 
     def adapt_checkpoint(self, checkpoint: dict[str, Any]) -> State:
-        """The weights of a checkpoint that this model holds.
+        """Convert a checkpoint to a state dict of this model.
 
         Args:
-            checkpoint: What the file holds.
+            checkpoint: Content of the file.
 
         Raises:
-            CheckpointError: The wanted network, or a neck that is needed, is
-                not there.
+            CheckpointError: It lacks the requested ``network`` or the neck.
         """
         state = select_network(checkpoint, self.network)
         if self.neck is not None:
@@ -128,14 +128,15 @@ class FeatureExtractor(BaseModel):
                 inputs: Tensor,
                 data_samples: list[DataSample] | None = None,
                 mode: str = 'tensor') -> Tensor:
-        """Features of images; there is no loss.
+        """Features of images; other modes than 'tensor' are not supported.
 
         Args:
-            inputs: Normalised images, (B, C_in, H, W).
+            inputs: Normalized images, (B, C_in, H, W).
             data_samples: Not used.
             mode: 'tensor'.
         """
         if mode != 'tensor':
-            raise RuntimeError(f'FeatureExtractor has no mode {mode!r}: it is '
-                               'for FeatureTestLoop.')
+            raise RuntimeError(
+                f"FeatureExtractor: mode must be 'tensor', got {mode!r}; use "
+                'FeatureTestLoop.')
         return self.extract_feat(inputs)

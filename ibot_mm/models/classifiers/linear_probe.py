@@ -1,4 +1,4 @@
-"""Linear classifiers on a frozen backbone, one for each learning rate."""
+"""Linear classifiers on a frozen backbone, one per learning rate."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -15,27 +15,27 @@ from ibot_mm.registry import MODELS
 
 from .feature_extractor import FeatureExtractor
 
-# {1..9} x 10^{-4..0}, for a batch of 256 (official release).
+# {1..9} x 10^{-4..0}, for a batch of 256 (official code).
 LEARNING_RATES = tuple(
     digit * 10.**power for power in range(-4, 1) for digit in range(1, 10))
 
 
 @MODELS.register_module()
 class LinearProbe(FeatureExtractor):
-    """All learning rates of the linear protocol in one training.
+    """Linear classifiers for all learning rates, trained in one run.
 
-    The classifiers are the rows of one weight, so one product serves all of
-    them. The loss of classifier i is multiplied by its learning rate: SGD
-    with momentum and without weight decay is linear in the gradient, so that
-    with a rate of s(t) in the optimizer classifier i trains exactly as with
-    lr_i s(t). The optimizer's rate is therefore total batch / 256 with a
-    cosine to 0.
+    The classifiers share one weight tensor, so one matrix product computes
+    all logits. The loss of classifier i is multiplied by its learning rate:
+    SGD with momentum and without weight decay is linear in the gradient, so
+    with a learning rate of s(t) in the optimizer, classifier i trains exactly
+    as with lr_i s(t). The optimizer's learning rate is therefore total batch
+    size / 256 with a cosine schedule to 0.
 
     Args:
         backbone: Config of ``IBOTViT`` or ``IBOTSwin``, whose ``init_cfg``
-            names the checkpoint. It is frozen and stays in evaluation mode.
+            names the checkpoint. It is frozen and stays in eval mode.
         num_classes: Number of classes.
-        learning_rates: Peak rates, for a batch of 256.
+        learning_rates: Peak learning rates for a batch of 256.
         **kwargs: As in :class:`FeatureExtractor`.
     """
 
@@ -60,13 +60,13 @@ class LinearProbe(FeatureExtractor):
         nn.init.normal_(self.weight, std=0.01)
 
     def train(self, mode: bool = True) -> 'LinearProbe':
-        """Set the mode of all but the backbone."""
+        """Set the mode of all parts except the backbone."""
         super().train(mode)
         self.backbone.eval()
         return self
 
     def adapt_checkpoint(self, checkpoint: dict[str, Any]) -> State:
-        """A checkpoint of this model; the backbone's comes by init_cfg."""
+        """State dict of a checkpoint of this model, backbone included."""
         return weights_of(checkpoint)
 
     def logits(self, inputs: Tensor) -> Tensor:
@@ -81,18 +81,18 @@ class LinearProbe(FeatureExtractor):
                 inputs: Tensor,
                 data_samples: list[DataSample] | None = None,
                 mode: str = 'tensor'):
-        """Loss or counts of a batch, or logits.
+        """Loss, correct predictions or logits of a batch.
 
         Args:
-            inputs: Normalised images, (B, C_in, H, W).
-            data_samples: Their labels; not for ``mode='tensor'``.
+            inputs: Normalized images, (B, C_in, H, W).
+            data_samples: Their labels; not used for ``mode='tensor'``.
             mode: 'loss', 'predict' or 'tensor'.
 
         Returns:
-            For 'loss' ``loss`` (see the class) and, of the classifier that
-            does best on the batch, ``cross_entropy`` and ``lr_best``; for
-            'predict' a list with one dict for ``LinearProbeMetric``; for
-            'tensor' logits (B, L, K).
+            For 'loss' a dict of ``loss`` (see the class) and the
+            ``cross_entropy`` and learning rate ``lr_best`` of the best
+            classifier on the batch; for 'predict' a list with one dict for
+            ``LinearProbeMetric``; for 'tensor' logits (B, L, K).
         """
         logits = self.logits(inputs)
         if mode == 'tensor':

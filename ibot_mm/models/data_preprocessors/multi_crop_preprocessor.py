@@ -1,4 +1,4 @@
-"""Normalisation on the device, for crops and for whole images."""
+"""Normalization on the device, for crops and for images."""
 
 from collections.abc import Sequence
 
@@ -11,15 +11,19 @@ from ibot_mm.registry import MODELS
 
 @MODELS.register_module()
 class MultiCropDataPreprocessor(BaseDataPreprocessor):
-    """Move a batch to the device, then flip channels and normalise there.
+    """Move a batch to the device, then flip channels and normalize there.
 
     Args:
-        mean: Mean of each channel, in pixel values, in the order after
-            ``to_rgb``; None leaves values as they are.
-        std: Standard deviation of each channel; None as for ``mean``.
-        to_rgb: Whether to reverse the order of 3 channels (images come as
-            BGR from the host's and our own loading transforms).
+        mean: Mean per channel in pixel values, in the order after ``to_rgb``;
+            None disables normalization.
+        std: Standard deviation per channel; None if ``mean`` is None.
+        to_rgb: Whether to reverse 3 channels (MMCV's and our loading
+            transforms return BGR).
         non_blocking: Whether the copy to the device is asynchronous.
+
+    Raises:
+        ValueError: ``mean`` and ``std`` differ in length, or only one is
+            given.
     """
 
     def __init__(self,
@@ -43,7 +47,7 @@ class MultiCropDataPreprocessor(BaseDataPreprocessor):
                 'std', torch.tensor(std).view(-1, 1, 1), False)
 
     def _prepare(self, images: Tensor) -> Tensor:
-        """(B, C, H, W) of any dtype -> float32, normalised."""
+        """Images (B, C, H, W) of any dtype as float32, normalized."""
         if self.to_rgb and images.shape[1] == 3:
             images = images.flip(1)
         images = images.to(torch.float32, copy=True)
@@ -56,11 +60,12 @@ class MultiCropDataPreprocessor(BaseDataPreprocessor):
         return images
 
     def forward(self, data: dict, training: bool = False) -> dict:
-        """Prepare a batch of crops or of images.
+        """Preprocess a batch of crops or of images.
 
         Args:
-            data: From ``multi_crop_collate``, or ``inputs`` (a list of (C, H,
-                W) tensors or one (B, C, H, W) tensor) and ``data_samples``.
+            data: Batch of ``multi_crop_collate``, or ``inputs`` (a list of
+                (C, H, W) tensors or a (B, C, H, W) tensor) and
+                ``data_samples``.
             training: Not used.
 
         Returns:

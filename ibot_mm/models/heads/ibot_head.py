@@ -1,5 +1,4 @@
-"""Losses of iBOT: centring, temperatures and both cross-entropies."""
-
+"""iBOT head: centering, temperatures and both cross-entropies."""
 
 import torch
 from mmengine.dist import all_reduce
@@ -21,29 +20,29 @@ class IBOTHead(BaseModule):
 
     The cross-entropy is linear in the teacher's distribution, so each student
     view needs one log-softmax against the sum of the distributions of the
-    other teacher views, in place of one for each pair of views.
+    other teacher views, instead of one per pair of views.
 
     Args:
         num_prototypes: Prototypes K of the CLS tokens.
         num_patch_prototypes: Prototypes of the patch tokens; K if None.
         student_temp: Temperature of the student.
         teacher_temp: Temperature of the teacher for CLS tokens at the start;
-            ``TeacherTemperatureHook`` moves it during training.
+            ``TeacherTemperatureHook`` changes it during training.
         teacher_patch_temp: The same for patch tokens.
-        center_momentum: Momentum of the centre of the CLS logits.
-        patch_center_momentum: Momentum of the centre of the patch logits.
+        center_momentum: Momentum of the center of the CLS logits.
+        patch_center_momentum: Momentum of the center of the patch logits.
         loss_weight_cls: Weight lambda_1 of the CLS loss.
         loss_weight_patch: Weight lambda_2 of the patch loss.
         centering: 'centering' as in the paper, or 'sinkhorn_knopp'
-            (:func:`sinkhorn_knopp`), which takes the place of both centres.
+            (:func:`sinkhorn_knopp`), which replaces both centers.
         init_cfg: As in :class:`mmengine.model.BaseModule`.
 
     Attributes:
-        monitor: Whether the losses add statistics for the log, which
-            ``TrainingHealthHook`` switches on for some iterations.
+        monitor: Whether the losses include statistics for the log;
+            ``TrainingHealthHook`` sets it in some iterations.
 
     Raises:
-        ValueError: ``centering`` is neither.
+        ValueError: ``centering`` is unknown.
     """
 
     def __init__(self,
@@ -74,8 +73,8 @@ class IBOTHead(BaseModule):
         self.register_buffer(
             'patch_center',
             torch.zeros(num_patch_prototypes or num_prototypes))
-        # Sums of the logits seen since the last commit, and their counts: not
-        # buffers, because a wrapper must neither save nor broadcast them.
+        # Sums and counts of logits since the last update. Not a buffer: it
+        # must be neither saved nor broadcast.
         self._pending: Tensor | None = None
         self.monitor = False
         self.usage = dict(
@@ -84,14 +83,14 @@ class IBOTHead(BaseModule):
 
     def teacher_distributions(self, cls_logits: Tensor,
                               patch_logits: Tensor) -> dict[str, Tensor]:
-        """Centred and sharpened distributions of the teacher.
+        """Centered and sharpened distributions of the teacher.
 
         Args:
             cls_logits: (M, K), float32; overwritten.
             patch_logits: (P, K_patch), float32; overwritten.
 
         Returns:
-            ``cls`` and ``patch``, of the same shapes; rows sum to 1.
+            ``cls`` (M, K) and ``patch`` (P, K_patch); rows sum to 1.
         """
         if self.centering == 'sinkhorn_knopp':
             cls = sinkhorn_knopp(cls_logits, self.teacher_temp)
@@ -111,21 +110,23 @@ class IBOTHead(BaseModule):
                  teacher: Tensor,
                  num_views: int,
                  views: slice | None = None) -> dict[str, Tensor]:
-        """What some of the student's views add to L_[CLS].
+        """Contribution of a group of student views to L_[CLS].
+
+        The contributions of disjoint groups add up to the loss.
 
         Args:
             student: Logits of the CLS tokens of W views, (W, B, K), float32.
             teacher: Distributions of the G global views, (G, B, K).
-            num_views: Views V of an image in all.
-            views: Which of the global views they are, which are not compared
-                with themselves; None for local ones.
+            num_views: Total number V of views per image.
+            views: Indices of the W views among the global ones, to exclude
+                pairs of a view with itself; None for local views.
 
         Returns:
-            ``loss_cls``, a scalar; with ``monitor`` also what
-            ``cls_statistics`` describes. Values of groups of views add up.
+            ``loss_cls``, a scalar; with ``monitor`` also the statistics of
+            ``cls_statistics``.
 
         Raises:
-            ValueError: There is one view only.
+            ValueError: There is only one view.
         """
         num_global, batch = teacher.shape[:2]
         if num_views < 2:
@@ -133,7 +134,7 @@ class IBOTHead(BaseModule):
                 'IBOTHead: the CLS loss compares views of an image, so it '
                 f'needs at least 2 crops, got {num_views}.')
         log_p = (student / self.student_temp).log_softmax(-1)
-        # All pairs (teacher view q, student view v), less those with q == v.
+        # All pairs (teacher view q, student view v) except q == v.
         total = -(log_p.sum(0) * teacher.sum(0)).sum()
         if views is not None:
             total = total + (log_p * teacher[views]).sum()
@@ -147,7 +148,7 @@ class IBOTHead(BaseModule):
 
     def patch_loss(self, student: Tensor, teacher: Tensor,
                    weight: Tensor) -> dict[str, Tensor]:
-        """L_MIM.
+        """L_MIM over a group of masked patches.
 
         Args:
             student: Logits of the masked patches of the global views, (P,
@@ -158,9 +159,8 @@ class IBOTHead(BaseModule):
                 without masks contributes 0 and is still counted.
 
         Returns:
-            ``loss_patch``, a scalar; with ``monitor`` also what
-            ``patch_statistics`` describes. Values of groups of patches add
-            up.
+            ``loss_patch``, a scalar; with ``monitor`` also the statistics of
+            ``patch_statistics``. Values of disjoint groups add up.
         """
         log_p = (student / self.student_temp).log_softmax(-1)
         loss = -((log_p * teacher).sum(-1) * weight).sum()
@@ -173,7 +173,7 @@ class IBOTHead(BaseModule):
 
     @staticmethod
     def finish_statistics(losses: dict[str, Tensor]) -> None:
-        """Turn the sums over masked patches into means, in place."""
+        """Divide the sums over masked patches by their weight, in place."""
         weight = losses.pop('weight_patch', None)
         if weight is not None:
             for name in ('entropy_patch', 'kl_patch', 'agreement_patch'):
@@ -182,13 +182,13 @@ class IBOTHead(BaseModule):
     @torch.no_grad()
     def collect_centers(self, cls_logits: Tensor, patch_mean: Tensor,
                         num_patches: int) -> None:
-        """Remember raw teacher logits for the next :meth:`update_centers`.
+        """Accumulate teacher logits for the next :meth:`update_centers`.
 
         Args:
             cls_logits: Logits of all CLS tokens of the step, (M, K).
             patch_mean: Mean logits of all patch tokens, masked or not,
                 (K_patch,).
-            num_patches: How many patch tokens that mean is over.
+            num_patches: Number of these patch tokens.
         """
         if self.centering != 'centering':
             return
@@ -202,10 +202,10 @@ class IBOTHead(BaseModule):
 
     @torch.no_grad()
     def update_centers(self) -> None:
-        """Move both centres by what was collected on all ranks.
+        """Update both centers from the logits collected on all ranks.
 
-        Called once an optimizer step, after it. Does nothing when nothing was
-        collected.
+        Called after each optimizer step; without collected logits it does
+        nothing.
         """
         if self._pending is None:
             return
@@ -218,5 +218,5 @@ class IBOTHead(BaseModule):
         self._pending = None
 
     def discard_centers(self) -> None:
-        """Forget what was collected, for a step that was skipped."""
+        """Drop the collected logits, after a skipped step."""
         self._pending = None

@@ -1,17 +1,16 @@
-"""Parts of a model that neither learn nor act at random."""
-
+"""Freezing of parts of a model."""
 
 from torch import nn
 
 
 def freeze(*parts: nn.Module | nn.Parameter | None) -> None:
-    """Stop the gradients of parts of a model and put them in eval mode.
+    """Disable the gradients of parts of a model and set them to eval mode.
 
-    ``train()`` of the model they belong to undoes the second half, so it has
-    to call this again.
+    ``train()`` of the parent undoes the eval mode, so it has to call this
+    again.
 
     Args:
-        *parts: Modules and parameters; None is passed over.
+        *parts: Modules and parameters; None is skipped.
     """
     for part in parts:
         if part is None:
@@ -22,10 +21,10 @@ def freeze(*parts: nn.Module | nn.Parameter | None) -> None:
 
 
 def check_frozen_stages(owner: str, frozen_stages: int, highest: int) -> None:
-    """Refuse a number of frozen stages that the backbone has not.
+    """Raise if ``frozen_stages`` is out of range.
 
     Raises:
-        ValueError: It is not within -1 and ``highest``.
+        ValueError: It is not from -1 to ``highest``.
     """
     if not -1 <= frozen_stages <= highest:
         raise ValueError(f'{owner}: frozen_stages must be from -1 (nothing '

@@ -1,19 +1,19 @@
-"""Patch embeddings for other input channels."""
+"""Patch embeddings for any number of input channels."""
 
 import torch
 from torch import Tensor
 
 
 def inflate_channels(weight: Tensor, channels: int) -> Tensor:
-    """Patch embedding for another number of input channels.
+    """Adapt the kernel of a patch embedding to another number of channels.
 
-    Channel c takes the weights of channel c mod C_in, divided by how many
-    take the same (with fewer channels: their sum), so that an image whose
-    channels are all equal is embedded as before.
+    Channel c takes the weights of channel c mod C_in, divided by the number
+    of channels that share them (with fewer channels: their sum), so the
+    embedding of an image with equal channels does not change.
 
     Args:
         weight: Kernel of the patch embedding, (D, C_in, p, p).
-        channels: Channels wanted.
+        channels: Number of input channels.
 
     Returns:
         (D, channels, p, p).

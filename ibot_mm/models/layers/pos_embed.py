@@ -1,4 +1,4 @@
-"""Resize position embeddings and relative position biases."""
+"""Interpolation of position embeddings and relative position biases."""
 
 import math
 
@@ -16,17 +16,17 @@ def interpolate_positions(pos_embed: Tensor,
     """Resize position embeddings to another grid.
 
     The official code passes ``scale_factor = (n + 0.1) / source`` to the
-    interpolation (the offset keeps the output from being one short); the
-    factor, not the output size, then sets the sampling positions.
+    interpolation (the offset guards against an output that is one short); the
+    factor, not the output size, then determines the sampling positions.
 
     Args:
         pos_embed: Embeddings, (1, extra + source_h * source_w, C).
-        source: Grid (h, w) that ``pos_embed`` covers.
-        target: Grid (h, w) wanted.
+        source: Grid (h, w) of ``pos_embed``.
+        target: Grid (h, w) of the result.
         num_extra_tokens: Leading tokens without a position on the grid.
         mode: Interpolation mode of ``torch.nn.functional.interpolate``.
         offset: Added to the target grid in the scale factor; 0 resizes by
-            ``size``, as the host backbone does.
+            ``size``, as MMPretrain does.
 
     Returns:
         Embeddings (1, extra + target_h * target_w, C), same dtype.
@@ -48,11 +48,11 @@ def interpolate_positions(pos_embed: Tensor,
 
 
 def resize_bias_table(table: Tensor, length: int) -> Tensor:
-    """Relative position biases for another window, by bicubic interpolation.
+    """Resize relative position biases to another window (bicubic).
 
     Args:
         table: Biases of a window of side w, ((2 w - 1) ** 2, heads).
-        length: Rows wanted, (2 w' - 1) ** 2.
+        length: Number of rows of the result, (2 w' - 1) ** 2.
 
     Returns:
         (length, heads), same dtype.

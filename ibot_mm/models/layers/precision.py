@@ -1,17 +1,16 @@
 """Numerical precision of single operations."""
 
-
 import torch
 from torch import Tensor
 
 
 def at_least_float32(x: Tensor) -> Tensor:
-    """Halves as float32; wider types as they are."""
+    """Cast float16 and bfloat16 to float32; keep other dtypes."""
     return x.float() if x.dtype in (torch.float16, torch.bfloat16) else x
 
 
 def autocast_dtype(device_type: str) -> torch.dtype | None:
-    """Type that autocast runs in now on a kind of device; None if it is off.
+    """Current autocast dtype of a device type; None if autocast is off.
 
     Args:
         device_type: 'cpu' or 'cuda'.

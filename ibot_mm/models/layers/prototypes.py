@@ -8,29 +8,29 @@ from .precision import at_least_float32
 
 
 class Prototypes(nn.Module):
-    """Weight-normalised linear layer without bias: one row a prototype.
+    """Weight-normalized linear layer without bias: one row per prototype.
 
-    It runs in float32 whatever the autocast state. The parameters have the
-    names of ``torch.nn.utils.weight_norm``, so official weights load in it.
+    Always runs in float32. The parameters have the names of
+    ``torch.nn.utils.weight_norm``, so official weights can be loaded.
 
     Args:
-        in_dim: Width of the input D.
+        in_dim: Input width D.
         num_prototypes: Number of outputs K.
         learn_gain: Whether the gain ``weight_g`` is trained
-            (``norm_last_layer=False``); it starts at 1 in any case.
+            (``norm_last_layer=False``); it is initialized to 1.
     """
 
     def __init__(self, in_dim: int, num_prototypes: int,
                  learn_gain: bool) -> None:
         super().__init__()
-        # The direction starts as nn.Linear's default, as in the official code.
+        # Default initialization of nn.Linear, as in the official code.
         self.weight_v = nn.Parameter(
             nn.Linear(in_dim, num_prototypes, bias=False).weight.detach())
         self.weight_g = nn.Parameter(
             torch.ones(num_prototypes, 1), requires_grad=learn_gain)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Logits (..., K), float32, of bottleneck vectors (..., D)."""
+        """Float32 logits (..., K) of bottleneck vectors (..., D)."""
         with torch.autocast(x.device.type, enabled=False):
             v, g = map(at_least_float32, (self.weight_v, self.weight_g))
             weight = v * (g / v.norm(dim=1, keepdim=True))

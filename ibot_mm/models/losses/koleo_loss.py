@@ -1,4 +1,4 @@
-"""KoLeo regulariser: features spread evenly over the sphere."""
+"""KoLeo regularizer, which spreads features evenly over the sphere."""
 
 import torch
 import torch.nn.functional as F
@@ -14,13 +14,13 @@ class KoLeoLoss(nn.Module):
 
     Sablayrolles et al., arXiv 1806.03198, equation 2 (Kozachenko-Leonenko
     estimator of the entropy); used on the student's CLS tokens of each global
-    view in DINOv2 (arXiv 2304.07193, section 4) with a weight of 0.1. Only
-    images of the same rank are neighbours. The nearest of few images says
-    little about the density: below ``min_batch`` images the loss is 0.
+    view in DINOv2 (arXiv 2304.07193, section 4) with a weight of 0.1.
+    Neighbors are sought among the images of the same rank. The estimate needs
+    enough images: below ``min_batch`` per rank the loss is 0.
 
     Args:
-        loss_weight: Weight in the sum of losses.
-        min_batch: Images a rank must have; 2 at least.
+        loss_weight: Weight of the loss.
+        min_batch: Minimum number of images per rank, at least 2.
         eps: Added to the distances, for duplicates.
     """
 
@@ -31,7 +31,7 @@ class KoLeoLoss(nn.Module):
         super().__init__()
         if min_batch < 2:
             raise ValueError('KoLeoLoss: min_batch must be 2 or more, got '
-                             f'{min_batch}: one image has no neighbour.')
+                             f'{min_batch}: one image has no neighbor.')
         self.loss_weight = loss_weight
         self.min_batch = min_batch
         self.eps = eps
@@ -40,7 +40,7 @@ class KoLeoLoss(nn.Module):
         """Loss of the CLS tokens of some views.
 
         Args:
-            features: (G, B, C); neighbours are sought within a view.
+            features: (G, B, C); neighbors are sought within a view.
 
         Returns:
             Mean over views and images times the weight, a scalar.
@@ -53,7 +53,7 @@ class KoLeoLoss(nn.Module):
                 similarity = x @ x.transpose(1, 2)
                 similarity.diagonal(dim1=1, dim2=2).fill_(-2)
                 nearest = similarity.argmax(-1, keepdim=True)
-            neighbour = x.gather(1, nearest.expand_as(x))
-            # Not a square root of 1 - cos, which is inexact for neighbours.
-            distance = (x - neighbour).norm(dim=-1)
+            neighbor = x.gather(1, nearest.expand_as(x))
+            # sqrt(2 - 2 cos) would be inexact for close neighbors.
+            distance = (x - neighbor).norm(dim=-1)
             return -self.loss_weight * (distance + self.eps).log().mean()

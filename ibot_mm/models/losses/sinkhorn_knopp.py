@@ -1,4 +1,4 @@
-"""Sinkhorn-Knopp centring of the teacher's distributions."""
+"""Sinkhorn-Knopp centering of the teacher's distributions."""
 
 import torch
 from mmengine.dist import all_reduce
@@ -9,24 +9,24 @@ from torch import Tensor
 def sinkhorn_knopp(logits: Tensor,
                    temperature: float,
                    num_iters: int = 3) -> Tensor:
-    """Distributions that use all prototypes equally.
+    """Distributions with equal total mass per prototype.
 
-    exp(logits / temperature) is scaled in turns so that the prototypes have
-    equal sums over all tokens, and the tokens sums of 1. In place of the
-    moving centre in SwAV (arXiv 2006.09882, section 3.1) and DINOv2
-    (arXiv 2304.07193, section 4).
+    Alternately scales exp(logits / temperature) so that all prototypes have
+    equal sums over the tokens, and each token a sum of 1. SwAV (arXiv
+    2006.09882, section 3.1) and DINOv2 (arXiv 2304.07193, section 4) use it
+    in place of a moving center.
 
     Args:
         logits: Logits of this rank's M tokens, (M, K), float32. Ranks may
             have different M; tokens of all ranks count.
-        temperature: Of the teacher.
-        num_iters: Turns.
+        temperature: Temperature of the teacher.
+        num_iters: Number of iterations.
 
     Returns:
         (M, K); rows sum to 1.
     """
-    # In logarithms: exponentials of tokens far from all others would vanish.
-    # Common factors (the numbers of tokens and of prototypes) cancel.
+    # In log space: exponentials of outlier tokens would underflow. Common
+    # factors (the numbers of tokens and of prototypes) cancel.
     log_q = logits / temperature
     for _ in range(num_iters):
         log_q = log_q - _logsumexp_of_all_ranks(log_q)

@@ -1,5 +1,4 @@
-"""What the log says about teacher and student (no part of the loss)."""
-
+"""Monitoring statistics of the teacher and student distributions."""
 
 import torch
 from mmengine.dist import all_reduce
@@ -7,7 +6,7 @@ from torch import Tensor
 
 
 class PrototypeUsage:
-    """Which prototypes were some token's first choice, since the last reset.
+    """Tracks which prototypes are the most likely one of some token.
 
     Args:
         num_prototypes: K.
@@ -17,7 +16,7 @@ class PrototypeUsage:
         self.used = torch.zeros(num_prototypes, dtype=torch.bool)
 
     def add(self, choices: Tensor) -> None:
-        """Count first choices.
+        """Mark prototypes as used.
 
         Args:
             choices: Indices of prototypes, of any shape.
@@ -42,23 +41,23 @@ class PrototypeUsage:
 def cls_statistics(log_p: Tensor, teacher: Tensor, cross_entropy: Tensor,
                    num_views: int,
                    views: slice | None) -> dict[str, Tensor]:
-    """Statistics of the CLS tokens of some of the student's views.
+    """Contribution of a group of student views to the CLS statistics.
 
-    Values over disjoint groups of views add up to those over all.
+    The contributions of disjoint groups add up.
 
     Args:
-        log_p: Log-probabilities of W of the student's views, (W, B, K).
+        log_p: Log-probabilities of W student views, (W, B, K).
         teacher: Distributions of the G global views, (G, B, K).
-        cross_entropy: What these views add to the mean over all pairs.
-        num_views: Views V of an image in all.
-        views: Which of the global views they are, which are not compared
-            with themselves; None for local ones.
+        cross_entropy: Contribution of these views to the unweighted loss.
+        num_views: Total number V of views per image.
+        views: Indices of the W views among the global ones, to exclude pairs
+            of a view with itself; None for local views.
 
     Returns:
-        In nats the mean entropy of the teacher, ``entropy_cls``, and the mean
-        Kullback-Leibler divergence, ``kl_cls``, over the pairs of the loss
-        (cross-entropy = entropy + divergence); and the share of those pairs
-        whose first choices agree, ``agreement_cls``.
+        Means over the pairs of the loss: ``entropy_cls``, the entropy of the
+        teacher in nats; ``kl_cls``, the Kullback-Leibler divergence in nats
+        (cross-entropy = entropy + divergence); and ``agreement_cls``, the
+        fraction of pairs with the same most likely prototype.
     """
     num_global, batch = teacher.shape[:2]
     agree = (log_p.argmax(-1).unsqueeze(0) == teacher.argmax(-1).unsqueeze(1)
@@ -78,18 +77,18 @@ def cls_statistics(log_p: Tensor, teacher: Tensor, cross_entropy: Tensor,
 @torch.no_grad()
 def patch_statistics(log_p: Tensor, teacher: Tensor, weight: Tensor,
                      cross_entropy: Tensor) -> dict[str, Tensor]:
-    """Statistics of masked patches; values of disjoint groups add up.
+    """Contribution of a group of masked patches to the patch statistics.
 
     Args:
         log_p: Log-probabilities of the student, (P, K).
         teacher: Distributions of the teacher, (P, K).
         weight: Weights of the patches in the loss, (P,).
-        cross_entropy: Their cross-entropy, weighted and summed.
+        cross_entropy: Weighted sum of their cross-entropies.
 
     Returns:
-        ``entropy_patch``, ``kl_patch`` and ``agreement_patch``, as for the
-        CLS tokens, as sums over the weights, and the sum of the weights,
-        ``weight_patch``; nothing when no patch is masked.
+        Weighted sums ``entropy_patch``, ``kl_patch`` and ``agreement_patch``
+        (see :func:`cls_statistics`), and the sum of the weights,
+        ``weight_patch``; an empty dict if no patch is masked.
     """
     if not len(teacher):
         return {}

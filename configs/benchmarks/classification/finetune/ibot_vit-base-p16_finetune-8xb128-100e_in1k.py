@@ -2,13 +2,11 @@
 #     configs/benchmarks/classification/finetune/ibot_vit-base-p16_finetune-8xb128-100e_in1k.py \
 #     8 --pretrained CHECKPOINT
 #
-# CHECKPOINT: of a pre-training, of the official code or from
-# extract_backbone.py; the teacher is taken.
-# Schedule: 8 GPUs x batch 128 x accumulation 1 = 1024 images a step; lr 1e-3
-# for the head, times 0.65 for each layer below; warm-up 20 epochs from 0,
-# cosine to 1e-3 of the peak of each layer; 1,281,167 // 1024 = 1251
-# iterations an epoch, 125,100 in all (125,100 steps).
-# Aim (published, official release): fine-tuning 84.0 (block mask) and 84.1
+# Schedule: 8 GPUs x batch 128 x accumulation 1 = 1024 images per step; lr 1e-3
+# for the head, times 0.65 per layer below; warm-up 20 epochs from 0, cosine to
+# 1e-3 of each layer's peak; 1,281,167 // 1024 = 1251 iterations per epoch,
+# 125,100 in all (125,100 steps).
+# Aim (published, official code): fine-tuning 84.0 (block mask) and 84.1
 # (random mask) top-1 on ImageNet-1K. Not reproduced here. With ImageNet-22K
 # pre-training: 84.4.
 _base_ = 'ibot_vit-small-p16_finetune-8xb128-200e_in1k.py'

@@ -2,13 +2,11 @@
 #     configs/benchmarks/classification/finetune/ibot_vit-large-p16_finetune-8xb64-acc2-50e_in1k.py \
 #     8 --pretrained CHECKPOINT
 #
-# CHECKPOINT: of a pre-training, of the official code or from
-# extract_backbone.py; the teacher is taken.
-# Schedule: 8 GPUs x batch 64 x accumulation 2 = 1024 images a step; lr 1e-3
-# for the head, times 0.75 for each layer below; warm-up 5 epochs from 0,
-# cosine to 1e-3 of the peak of each layer; 1,281,167 // 512 = 2502 iterations
-# an epoch, 125,100 in all (62,550 steps).
-# Aim (published, official release): fine-tuning 84.8 (block mask) and 85.0
+# Schedule: 8 GPUs x batch 64 x accumulation 2 = 1024 images per step; lr 1e-3
+# for the head, times 0.75 per layer below; warm-up 5 epochs from 0, cosine to
+# 1e-3 of each layer's peak; 1,281,167 // 512 = 2502 iterations per epoch,
+# 125,100 in all (62,550 steps).
+# Aim (published, official code): fine-tuning 84.8 (block mask) and 85.0
 # (random mask) top-1 on ImageNet-1K. Not reproduced here.
 _base_ = 'ibot_vit-small-p16_finetune-8xb128-200e_in1k.py'
 

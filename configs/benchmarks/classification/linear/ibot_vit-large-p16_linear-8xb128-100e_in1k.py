@@ -2,14 +2,12 @@
 #     configs/benchmarks/classification/linear/ibot_vit-large-p16_linear-8xb128-100e_in1k.py \
 #     8 --pretrained CHECKPOINT
 #
-# CHECKPOINT: of a pre-training, of the official code or from
-# extract_backbone.py; the teacher is taken. Features: the CLS token and the
-# mean patch token of the last block.
-# Schedule: 8 GPUs x batch 128 x accumulation 1 = 1024 images a step; each
-# learning rate of {1..9} x 10^{-4..0}, times 1024 / 256 = 4, is trained at
-# once, cosine to 0 by epoch; 1,281,167 / 1024 = 1252 steps an epoch, 125,200
-# in all. Best over the learning rates.
-# Aim (published, official release): linear probe 81.0 (block mask) and 81.3
+# Features: the CLS token and the mean patch token of the last block.
+# Schedule: 8 GPUs x batch 128 x accumulation 1 = 1024 images per step; all
+# learning rates of {1..9} x 10^{-4..0}, times 1024 / 256 = 4, are trained at
+# once, cosine to 0 by epoch; 1,281,167 / 1024 = 1252 steps per epoch, 125,200
+# in all. The best learning rate counts.
+# Aim (published, official code): linear probe 81.0 (block mask) and 81.3
 # (random mask) top-1 on ImageNet-1K. Not reproduced here. Pre-trained on
 # ImageNet-22K: 82.3.
 _base_ = 'ibot_vit-small-p16_linear-8xb128-100e_in1k.py'

@@ -2,14 +2,11 @@
 #     configs/benchmarks/classification/logistic/ibot_vit-small-p16_logistic_in1k.py \
 #     CHECKPOINT
 #
-# CHECKPOINT: of a pre-training, of the official code or from
-# extract_backbone.py; the teacher is taken. On several GPUs: bash
-# tools/dist_test.sh with the same, then their number.
-# No training of the network: scikit-learn fits W without bias to the
-# features, for lambda = 0.01, 0.1 and 1 (sum of cross-entropies + lambda / 2
-# ||W||^2); best over lambda. All of ImageNet-1K takes scikit-learn very long:
-# the published figures are for 1% and 10%.
-# Aim: none is published for all of ImageNet-1K.
+# No training of the network: scikit-learn fits W without bias to the features,
+# for lambda = 0.01, 0.1 and 1 (sum of cross-entropies + lambda / 2 ||W||^2);
+# the best lambda counts. scikit-learn is very slow on all of ImageNet-1K: the
+# published results are for 1% and 10%.
+# Aim: none published for all of ImageNet-1K.
 _base_ = [
     '../../../_base_/models/frozen_vit-small-p16.py',
     '../../../_base_/datasets/imagenet_frozen.py',

@@ -2,14 +2,13 @@
 #     configs/benchmarks/classification/semi/ibot_vit-small-p16_finetune-8xb128-1000e_in1k-1pct.py \
 #     8 --pretrained CHECKPOINT
 #
-# CHECKPOINT: of a pre-training, of the official code or from
-# extract_backbone.py; the teacher is taken. data/imagenet/1percent.txt: the
-# list file of SimCLRv2, one image name a line (another path: --cfg-options
-# train_dataloader.dataset.subset=PATH). The checkpoint must have its
-# projection head.
-# Schedule: 8 GPUs x batch 128 x accumulation 1 = 1024 images a step; lr =
-# 5e-6 x 1024 / 512 = 1e-5, warm-up 5 epochs, then 1e-5 (the release's cosine
-# ends there too); 12,811 // 1024 = 12 steps an epoch, 12,000 in all.
+# data/imagenet/1percent.txt: list file of SimCLRv2, one image name per line
+# (other paths: --cfg-options train_dataloader.dataset.subset=PATH). The
+# checkpoint must contain the projection head.
+# Schedule: 8 GPUs x batch 128 x accumulation 1 = 1024 images per step; lr =
+# 5e-6 x 1024 / 512 = 1e-5, warm-up 5 epochs, then 1e-5 (the end of the
+# official code's cosine, too); 12,811 // 1024 = 12 steps per epoch, 12,000 in
+# all.
 # Aim (published, paper): 61.9 top-1 with 1% of the labels, from the first
 # projection layer. Not reproduced here.
 _base_ = [

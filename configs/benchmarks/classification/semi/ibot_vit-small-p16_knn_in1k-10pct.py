@@ -2,12 +2,9 @@
 #     configs/benchmarks/classification/semi/ibot_vit-small-p16_knn_in1k-10pct.py \
 #     CHECKPOINT
 #
-# CHECKPOINT: of a pre-training, of the official code or from
-# extract_backbone.py; the teacher is taken. data/imagenet/10percent.txt: the
-# list file of SimCLRv2, one image name a line (another path: --cfg-options
-# test_cfg.bank_dataloader.dataset.subset=PATH). On several GPUs: bash
-# tools/dist_test.sh with the same, then their number.
-# No training: 128,116 images vote on 50,000.
+# data/imagenet/10percent.txt: list file of SimCLRv2, one image name per line
+# (other paths: --cfg-options test_cfg.bank_dataloader.dataset.subset=PATH).
+# No training: 128,116 images are the bank for 50,000 queries.
 # Aim (published, paper): k-NN 70.1 top-1 with 10% of the labels. Not
 # reproduced here.
 _base_ = '../knn/ibot_vit-small-p16_knn_in1k.py'

@@ -2,14 +2,11 @@
 #     configs/benchmarks/classification/semi/ibot_vit-small-p16_knn_in1k-1pct.py \
 #     CHECKPOINT
 #
-# CHECKPOINT: of a pre-training, of the official code or from
-# extract_backbone.py; the teacher is taken. data/imagenet/1percent.txt: the
-# list file of SimCLRv2, one image name a line (another path: --cfg-options
-# test_cfg.bank_dataloader.dataset.subset=PATH). On several GPUs: bash
-# tools/dist_test.sh with the same, then their number.
-# No training: 12,811 images vote on 50,000.
-# Aim (published, paper): k-NN 62.3 top-1 with 1% of the labels. Not
-# reproduced here.
+# data/imagenet/1percent.txt: list file of SimCLRv2, one image name per line
+# (other paths: --cfg-options test_cfg.bank_dataloader.dataset.subset=PATH).
+# No training: 12,811 images are the bank for 50,000 queries.
+# Aim (published, paper): k-NN 62.3 top-1 with 1% of the labels. Not reproduced
+# here.
 _base_ = '../knn/ibot_vit-small-p16_knn_in1k.py'
 
 test_cfg = dict(

@@ -2,13 +2,11 @@
 #     configs/benchmarks/classification/semi/ibot_vit-small-p16_linear-8xb128-100e_in1k-10pct.py \
 #     8 --pretrained CHECKPOINT
 #
-# CHECKPOINT: of a pre-training, of the official code or from
-# extract_backbone.py; the teacher is taken. data/imagenet/10percent.txt: the
-# list file of SimCLRv2, one image name a line (another path: --cfg-options
-# train_dataloader.dataset.subset=PATH).
-# Schedule: 8 GPUs x batch 128 x accumulation 1 = 1024 images a step; 45
-# learning rates at once, cosine to 0 by epoch; 128,116 / 1024 = 126 steps an
-# epoch, 12,600 in all. Best over the learning rates.
+# data/imagenet/10percent.txt: list file of SimCLRv2, one image name per line
+# (other paths: --cfg-options train_dataloader.dataset.subset=PATH).
+# Schedule: 8 GPUs x batch 128 x accumulation 1 = 1024 images per step; 45
+# learning rates at once, cosine to 0 by epoch; 128,116 / 1024 = 126 steps per
+# epoch, 12,600 in all. The best learning rate counts.
 # Aim (published, paper): linear probe 72.2 top-1 with 10% of the labels. Not
 # reproduced here.
 _base_ = '../linear/ibot_vit-small-p16_linear-8xb128-100e_in1k.py'

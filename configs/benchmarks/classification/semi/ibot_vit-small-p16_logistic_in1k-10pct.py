@@ -2,14 +2,11 @@
 #     configs/benchmarks/classification/semi/ibot_vit-small-p16_logistic_in1k-10pct.py \
 #     CHECKPOINT
 #
-# CHECKPOINT: of a pre-training, of the official code or from
-# extract_backbone.py; the teacher is taken. data/imagenet/10percent.txt: the
-# list file of SimCLRv2, one image name a line (another path: --cfg-options
-# test_cfg.bank_dataloader.dataset.subset=PATH). On several GPUs: bash
-# tools/dist_test.sh with the same, then their number.
-# No training of the network: scikit-learn fits W without bias to the
-# features, for lambda = 0.01, 0.1 and 1 (sum of cross-entropies + lambda / 2
-# ||W||^2); best over lambda.
+# data/imagenet/10percent.txt: list file of SimCLRv2, one image name per line
+# (other paths: --cfg-options test_cfg.bank_dataloader.dataset.subset=PATH).
+# No training of the network: scikit-learn fits W without bias to the features,
+# for lambda = 0.01, 0.1 and 1 (sum of cross-entropies + lambda / 2 ||W||^2);
+# the best lambda counts.
 # Aim (published, paper): logistic regression 73.4 top-1 with 10% of the
 # labels. Not reproduced here.
 _base_ = '../logistic/ibot_vit-small-p16_logistic_in1k.py'

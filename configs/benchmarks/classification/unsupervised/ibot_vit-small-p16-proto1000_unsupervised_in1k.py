@@ -2,11 +2,10 @@
 #     configs/benchmarks/classification/unsupervised/ibot_vit-small-p16-proto1000_unsupervised_in1k.py \
 #     CHECKPOINT
 #
-# CHECKPOINT: of the pre-training with 1000 prototypes, with its projection
-# head (extract_backbone.py --with-neck). On several GPUs: bash
-# tools/dist_test.sh with the same, then their number.
-# No training and no labels but to score: the likeliest of 1000 prototypes is
-# the cluster of each of the 50,000 validation images.
+# CHECKPOINT: from the pre-training with 1000 prototypes, with its projection
+# head (extract_backbone.py --with-neck).
+# No training; labels only for the scores: the cluster of each of the 50,000
+# validation images is its most likely prototype of 1000.
 # Aim (published, paper): ACC 43.4, ARI 32.8, NMI 78.6, FMI 35.6 on
 # ImageNet-1K. Not reproduced here.
 _base_ = [

@@ -1,4 +1,4 @@
-"""Labels of folders and lists, subsets, and what is refused."""
+"""Labels from folders and lists, subsets, and invalid input."""
 
 import os
 from pathlib import Path
@@ -11,7 +11,7 @@ from mmpretrain.datasets import CustomDataset
 from PIL import Image
 from torch.utils.data import DataLoader
 
-from ibot_mm.datasets import LabelledDataset
+from ibot_mm.datasets import LabeledDataset
 
 LOAD = [dict(type='ibot_mm.LoadImage')]
 PICTURE = np.arange(6 * 8 * 3, dtype=np.uint8).reshape(6, 8, 3)
@@ -35,7 +35,7 @@ def root(tmp_path):
 
 
 def dataset(root, prefix='train', **kwargs):
-    return LabelledDataset(data_root=str(root), data_prefix=prefix, **kwargs)
+    return LabeledDataset(data_root=str(root), data_prefix=prefix, **kwargs)
 
 
 def labels(data):
@@ -59,17 +59,17 @@ def test_labels_are_ranks_of_folders(root):
     }
 
 
-def test_healthy_folders_are_listed_as_by_the_host(root):
+def test_folders_are_listed_as_by_mmpretrain(root):
     add_images(root, 'train/bee/deep/deeper/x.JPEG', 'train/bee/B.PNG',
                'train/bee/.hidden.png')
     (root / 'train/bee/notes.txt').write_text('no image')
-    ours, host = (
+    ours, theirs = (
         kind(data_root=str(root), data_prefix='train', with_label=True)
-        for kind in (LabelledDataset, CustomDataset))
-    assert len(ours) == len(host) == 11
-    assert ours.metainfo == host.metainfo
+        for kind in (LabeledDataset, CustomDataset))
+    assert len(ours) == len(theirs) == 11
+    assert ours.metainfo == theirs.metainfo
     for i in range(11):
-        assert ours.get_data_info(i) == host.get_data_info(i)
+        assert ours.get_data_info(i) == theirs.get_data_info(i)
 
 
 def test_missing_class_does_not_shift_labels(root):
@@ -91,29 +91,28 @@ def test_hidden_folders_are_no_classes(root):
 
 def test_folder_that_is_no_class_is_named(root):
     add_images(root, 'val/dog/d.png')
-    with pytest.raises(ValueError, match='"dog".*change classes_prefix'):
+    with pytest.raises(ValueError, match='"dog".*classes_prefix'):
         dataset(root, 'val', classes_prefix='train')
 
 
 def test_empty_classes_are_named(root):
     (root / 'train' / 'dog').mkdir()
-    # Also where the classes are only defined there.
+    # Also if the folder only defines the classes.
     for kwargs in (dict(), dict(classes_prefix='train'),
                    dict(prefix='val', classes_prefix='train')):
-        with pytest.raises(ValueError,
-                           match='without images in ".*/train": "dog"; fill'):
+        with pytest.raises(ValueError, match='/train".*"dog"'):
             dataset(root, **kwargs)
     for i in range(6):
         (root / 'train' / f'e{i}').mkdir()
-    with pytest.raises(ValueError, match='"e3" and 2 more; fill'):
+    with pytest.raises(ValueError, match='"e3" and 2 more'):
         dataset(root)
 
 
-def test_names_of_the_config_stay_and_are_counted(root):
+def test_class_names_of_the_config_are_kept_and_counted(root):
     names = ('Formica', 'Apis', 'Bos')
     data = dataset(root, metainfo=dict(classes=names))
     assert data.metainfo['classes'] == names
-    with pytest.raises(ValueError, match='2 classes are named.*3 class fold'):
+    with pytest.raises(ValueError, match='LabeledDataset.* 2 .* 3 '):
         dataset(root, classes=names[:2])
 
 
@@ -131,18 +130,17 @@ def test_missing_paths_are_named(root, monkeypatch, change, path, setting):
     monkeypatch.chdir(root.parent)
     settings = dict(data_root='data', data_prefix='train')
     with pytest.raises(FileNotFoundError,
-                       match=f'"{path}"; change {setting} '):
-        LabelledDataset(**{**settings, **change})
+                       match=f'"{path}".*{setting}'):
+        LabeledDataset(**{**settings, **change})
 
 
 def test_images_without_class_folders(root):
     add_images(root, 'flat/a.png', 'flat/b.png')
     for kwargs in (dict(), dict(classes_prefix='train')):
-        with pytest.raises(ValueError, match='flat" holds 2 images without '
-                           'class folders; put .* each class, or .*ann_file'):
+        with pytest.raises(ValueError, match='flat" .* 2 .*ann_file'):
             dataset(root, 'flat', **kwargs)
     (root / 'hollow' / 'ant').mkdir(parents=True)
-    with pytest.raises(ValueError, match='hollow" hold no images'):
+    with pytest.raises(ValueError, match='hollow".*data_prefix'):
         dataset(root, 'hollow', classes_prefix='train')
 
 
@@ -155,23 +153,22 @@ def test_list_file(root):
     assert np.array_equal(data[1]['img'], PICTURE[..., ::-1])
 
 
-@pytest.mark.parametrize('line,reason', [
-    ('c.png one', "'one' is not an integer"),
-    ('c.png 1.0', "'1.0' is not an integer"),
-    ('c.png -1', '-1 is negative'),
-    ('c.png', "no label after 'c.png'"),
+@pytest.mark.parametrize('line,wrong', [
+    ('c.png one', "'one'"),
+    ('c.png 1.0', "'1.0'"),
+    ('c.png -1', '-1'),
+    ('c.png', "'c.png'"),
 ])
-def test_wrong_lines_are_numbered(root, line, reason):
+def test_wrong_lines_are_numbered(root, line, wrong):
     path = listing(root, f'a.png 0\n\n{line}\nb.png 1\n')
-    with pytest.raises(ValueError, match=f'{path}, line 3: .*{reason}'):
+    with pytest.raises(ValueError, match=f'{path}, line 3: .*{wrong}'):
         dataset(root, ann_file='list.txt')
 
 
 def test_list_file_with_classes(root):
     path = listing(root, 'ant/ant_0.png 2\nant/ant_1.png 3\n')
     for kwargs in (dict(classes_prefix='train'), dict(classes=list('abc'))):
-        with pytest.raises(ValueError, match=f'{path}, line 2: the label 3 is '
-                           'too large for 3 classes'):
+        with pytest.raises(ValueError, match=f'{path}, line 2: .* 3 .* 3 '):
             dataset(root, ann_file=path, **kwargs)
     path = listing(root, 'ant/ant_0.png 2\n')
     data = dataset(root, ann_file=path, classes_prefix='train')
@@ -181,14 +178,14 @@ def test_list_file_with_classes(root):
 
 def test_empty_list_file(root):
     listing(root, '\n')
-    with pytest.raises(ValueError, match='list.txt lists no image'):
+    with pytest.raises(ValueError, match='list.txt.*ann_file'):
         dataset(root, ann_file='list.txt')
 
 
 def test_labels_fit_the_model(root):
     assert len(dataset(root, num_classes=3)) == 9
     assert len(dataset(root, num_classes=1000)) == 9
-    wrong = 'the label 2, too large for num_classes=2; set model.head.num_clas'
+    wrong = 'label 2.*num_classes=2.*model.head.num_classes'
     with pytest.raises(ValueError, match=wrong):
         dataset(root, num_classes=2)
     listing(root, 'ant/ant_0.png 2\n')
@@ -206,7 +203,7 @@ def test_subset_with_and_without_folders(root, tmp_path, monkeypatch):
     assert len(data) == 3
     assert labels(data) == kept
     assert data.metainfo['classes'] == ('ant', 'bee', 'cow')
-    # Relative to the current folder, not to the data.
+    # Relative to the working directory, not to the data.
     monkeypatch.chdir(tmp_path)
     assert labels(dataset(root, subset='1percent.txt')) == kept
 
@@ -221,21 +218,21 @@ def test_subset_of_a_list_file(root, tmp_path):
 def test_subset_names_that_are_missing(root, tmp_path):
     missing = ''.join(f'gone_{i}.png\n' for i in range(4))
     path = listing(tmp_path, 'ant_0.png\n' + missing)
-    with pytest.raises(ValueError, match=f'4 of the 5 images in {path} .*'
+    with pytest.raises(ValueError, match=f'4 of the 5 .*{path} .*'
                        '"gone_0.png", "gone_1.png", "gone_2.png" ?[^,"]*;'):
         dataset(root, subset=path)
 
 
 def test_empty_subset(root, tmp_path):
     path = listing(tmp_path, ' \n')
-    with pytest.raises(ValueError, match=f'{path} lists no image'):
+    with pytest.raises(ValueError, match=f'{path}.*subset'):
         dataset(root, subset=path)
 
 
 def test_subset_name_of_two_images(root, tmp_path):
     add_images(root, 'train/ant/0.png', 'train/cow/0.png')
-    with pytest.raises(ValueError, match='"0.png" is the name of 2 images, '
-                       '"ant/0.png", "cow/0.png"; write it with its folder'):
+    with pytest.raises(ValueError,
+                       match='"0.png".* 2 .*"ant/0.png", "cow/0.png"'):
         dataset(root, subset=listing(tmp_path, '0.png\n'))
     data = dataset(root, subset=listing(tmp_path, 'cow/0.png\n'))
     assert labels(data) == {'0.png': 2}
@@ -272,15 +269,15 @@ def test_unreadable_image_is_named(root, test_mode):
     data = dataset(root, pipeline=LOAD, test_mode=test_mode)
     gone.unlink()
     assert data[0]['img'].shape == (6, 8, 3)
-    with pytest.raises(ValueError, match=f'"{bad}" cannot be decoded .*; rep'):
+    with pytest.raises(ValueError, match=f'"{bad}"'):
         data[1]
-    with pytest.raises(ValueError, match=f'"{gone}" cannot be read .*No such'):
+    with pytest.raises(ValueError, match=f'"{gone}"'):
         data[-1]
-    # The message of a worker holds it too.
+    # So does the message of a DataLoader worker.
     batches = iter(
         DataLoader(
             data, num_workers=1, sampler=[1], collate_fn=pseudo_collate))
-    with pytest.raises(ValueError, match=f'"{bad}" cannot be decoded'):
+    with pytest.raises(ValueError, match=f'"{bad}"'):
         next(batches)
     assert next(batches, None) is None
 
@@ -289,7 +286,7 @@ def test_built_from_a_config(root):
     with DefaultScope.overwrite_default_scope('mmpretrain'):
         data = DATASETS.build(
             dict(
-                type='ibot_mm.LabelledDataset',
+                type='ibot_mm.LabeledDataset',
                 data_root=str(root),
                 data_prefix='val',
                 classes_prefix='train',

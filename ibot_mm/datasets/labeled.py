@@ -1,4 +1,4 @@
-"""Labelled images for evaluation and supervised training."""
+"""Labeled images for evaluation and supervised training."""
 
 import os
 from collections.abc import Iterable, Iterator, Sequence
@@ -20,28 +20,28 @@ from .pretrain import IMAGE_EXTENSIONS
 
 
 @DATASETS.register_module()
-class LabelledDataset(CustomDataset):
-    """MMPretrain's CustomDataset with labels that cannot shift.
+class LabeledDataset(CustomDataset):
+    """MMPretrain's CustomDataset with consistent labels across splits.
 
-    Labels come from class folders or from a list file. The host numbers the
-    folders that it finds, so that a validation folder without one of the
-    classes would get other labels than the training folder: with
-    ``classes_prefix`` one folder numbers the classes of all. Folders must be
-    local.
+    Labels come from class folders or from a list file. CustomDataset numbers
+    the folders of each split, so labels shift if a validation folder lacks a
+    class; with ``classes_prefix``, one folder defines the classes of all
+    splits. Folders must be local.
 
     Args:
         data_root: Folder of the data.
-        data_prefix: Folder of the images, below ``data_root``.
-        ann_file: A list file with ``path label`` a line, below ``data_root``;
-            class folders if empty.
-        classes_prefix: Folder below ``data_root`` whose sorted sub-folders
-            are the classes; ``data_prefix`` if None.
-        subset: A list file of the images to keep, absolute or relative to the
-            current folder: a file name a line, with or without its folder.
-        num_classes: Number of classes of the model, which labels must be
-            below; not checked if None.
-        extensions: File name endings that count as images.
-        **kwargs: As in the host's dataset.
+        data_prefix: Folder of the images, relative to ``data_root``.
+        ann_file: List file with ``path label`` per line, relative to
+            ``data_root``; class folders are used if empty.
+        classes_prefix: Folder, relative to ``data_root``, whose sorted
+            subfolders are the classes; ``data_prefix`` if None.
+        subset: List file of the images to keep, absolute or relative to the
+            working directory: a file name per line, with or without its
+            folder.
+        num_classes: Number of classes of the model, an exclusive upper bound
+            of the labels; None for no check.
+        extensions: File name extensions of images.
+        **kwargs: Passed to CustomDataset.
     """
 
     def __init__(self,
@@ -65,7 +65,7 @@ class LabelledDataset(CustomDataset):
 
     @property
     def classes_folder(self) -> str:
-        """The folder whose sub-folders are the classes."""
+        """The folder whose subfolders are the classes."""
         if self.classes_prefix is None:
             return self.img_prefix
         return os.path.join(self.data_root,
@@ -75,21 +75,21 @@ class LabelledDataset(CustomDataset):
         """List the samples.
 
         Raises:
-            FileNotFoundError: A folder or a list is missing.
-            ValueError: Folders, lists, labels and classes do not fit.
+            FileNotFoundError: A folder or a list file is missing.
+            ValueError: Folders, lists, labels and classes are inconsistent.
         """
         self._require_paths()
         samples = self._read_list() if self.ann_file else self._find_samples()
         if self.subset:
             samples = keep_subset(samples, self.subset)
-        self._refuse_large_labels(samples)
+        self._check_labels(samples)
         return [
             dict(img_path=os.path.join(self.img_prefix, path), gt_label=label)
             for path, label in samples
         ]
 
     def _require_paths(self) -> None:
-        """Refuse settings that lead to no file or folder."""
+        """Raise if a configured file or folder does not exist."""
         require(self.img_prefix, 'folder', 'data_prefix', self.data_root)
         if self.ann_file:
             require(self.ann_file, 'file', 'ann_file', self.data_root)
@@ -115,12 +115,12 @@ class LabelledDataset(CustomDataset):
             self._define_classes({name: bool(images[name]) for name in images})
         else:
             self._define_classes(self._filled_folders())
-            self._refuse_strange_folders(images)
+            self._check_folders(images)
         samples = [(path, self.folder_to_idx[name]) for name in images
                    for path in images[name]]
         if not samples:
             raise ValueError(
-                f'LabelledDataset: the class folders in "{self.img_prefix}" '
+                f'LabeledDataset: the class folders in "{self.img_prefix}" '
                 'hold no images; check data_prefix and extensions.')
         return samples
 
@@ -130,7 +130,7 @@ class LabelledDataset(CustomDataset):
         if not folders:
             count = sum(1 for _ in list_images(root, self.extensions))
             raise ValueError(
-                f'LabelledDataset: "{root}" holds {count} images without '
+                f'LabeledDataset: "{root}" holds {count} images without '
                 'class folders; put them in a folder for each class, or give '
                 'their labels in a list, with ann_file.')
         return folders
@@ -141,7 +141,7 @@ class LabelledDataset(CustomDataset):
             os.path.join(root, name), self.extensions, f'{name}/')
 
     def _filled_folders(self) -> dict[str, bool]:
-        """Whether there is an image, by the folder that is a class."""
+        """Whether a class folder contains images, by its name."""
         root = self.classes_folder
         return {
             name: next(self._images(root, name), None) is not None
@@ -149,11 +149,11 @@ class LabelledDataset(CustomDataset):
         }
 
     def _define_classes(self, filled: dict[str, bool]) -> None:
-        """Number the classes; names that the config gives stay."""
+        """Number the classes; class names of the config take precedence."""
         empty = [name for name in filled if not filled[name]]
         if empty:
             raise ValueError(
-                'LabelledDataset: class folders without images in '
+                'LabeledDataset: class folders without images in '
                 f'"{self.classes_folder}": {quoted(empty)}; fill or remove '
                 'them, or change extensions.')
         self.folder_to_idx = {name: i for i, name in enumerate(filled)}
@@ -161,27 +161,27 @@ class LabelledDataset(CustomDataset):
             self._metainfo['classes'] = tuple(filled)
         elif len(self.CLASSES) != len(filled):
             raise ValueError(
-                f'LabelledDataset: {len(self.CLASSES)} classes are named in '
-                f'the config, but "{self.classes_folder}" has {len(filled)} '
+                f'LabeledDataset: the config names {len(self.CLASSES)} '
+                f'classes, but "{self.classes_folder}" has {len(filled)} '
                 'class folders; name as many, or none.')
 
-    def _refuse_strange_folders(self, folders: Iterable[str]) -> None:
-        """Folders that are no classes would have no label."""
-        strange = [name for name in folders if name not in self.folder_to_idx]
-        if strange:
+    def _check_folders(self, folders: Iterable[str]) -> None:
+        """Raise if a folder of images is not a class."""
+        unknown = [name for name in folders if name not in self.folder_to_idx]
+        if unknown:
             raise ValueError(
-                f'LabelledDataset: folders in "{self.img_prefix}" that are no '
-                f'classes in "{self.classes_folder}": {quoted(strange)}; '
+                f'LabeledDataset: folders in "{self.img_prefix}" that are '
+                f'not classes in "{self.classes_folder}": {quoted(unknown)}; '
                 'remove them, or change classes_prefix.')
 
-    def _refuse_large_labels(self, samples: Samples) -> None:
-        """A label beyond the outputs of the model ends in a device assert."""
+    def _check_labels(self, samples: Samples) -> None:
+        """Raise if a label exceeds ``num_classes``; CUDA would assert."""
         if self.num_classes is None:
             return
         path, label = max(samples, key=lambda sample: sample[1])
         if label >= self.num_classes:
             raise ValueError(
-                f'LabelledDataset: "{path}" has the label {label}, too large '
+                f'LabeledDataset: "{path}" has the label {label}, too large '
                 f'for num_classes={self.num_classes}; set '
                 'model.head.num_classes, and num_classes of the data set, to '
                 f'at least {label + 1}.')
