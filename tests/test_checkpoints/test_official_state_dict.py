@@ -1,15 +1,12 @@
 """Official-format files made of the reference weights, and back."""
 
-import os
 import subprocess
 import sys
 from argparse import Namespace
 from pathlib import Path
 
-import numpy as np
 import pytest
 import torch
-from mmengine.logging import HistoryBuffer
 
 from ibot_mm.checkpoints.load import CheckpointError, load_checkpoint
 from ibot_mm.checkpoints.official.state_dict import (

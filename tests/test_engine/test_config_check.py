@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 import torch
 from mmengine.config import Config
-from mmengine.hooks import EmptyCacheHook, Hook
-from mmengine.registry import RUNNERS
+from mmengine.hooks import Hook
+from mmengine.registry import HOOKS, MODELS, RUNNERS
 from torch import nn
 
 from ibot_mm.engine import config_check
@@ -145,8 +145,15 @@ def test_unknown_types(load, key, name, meant):
     assert_named(train, load(**{key: name}), key, meant)
 
 
-def test_mistakes_made_twice_with_a_class_as_type(load):
-    hook = dict(type=EmptyCacheHook, after_epoh=True)
+def test_classes_as_types():
+    cfg = Config(dict(model=dict(type=nn.Linear, in_feature=2)))
+    with pytest.raises(ConfigError, match='^model.in_feature: .*in_features"'):
+        with config_check.explained_config_errors(cfg):
+            MODELS.build(cfg.model)
+
+
+def test_a_mistake_in_two_places(load):
+    hook = dict(type='EmptyCacheHook', after_epoh=True)
     with pytest.raises(ConfigError) as raised:
         train(load(custom_hooks=[hook, hook]))
     assert isinstance(raised.value.__cause__, TypeError)
@@ -164,6 +171,7 @@ def wrong_name(*args, **kwargs):
     raise KeyError('AdamW is not in the optimizer registry')
 
 
+@HOOKS.register_module()
 class WrongInit(Hook):
     def __init__(self):
         nn.Linear(2, 2, cudnn_benchmark=1)
@@ -181,7 +189,7 @@ def test_errors_of_the_training_pass_unchanged(load, monkeypatch, step, error):
 
 def test_errors_within_a_class_pass_unchanged(load):
     with pytest.raises(TypeError, match='cudnn_benchmark'):
-        train(load(custom_hooks=[dict(type=WrongInit)]))
+        train(load(custom_hooks=[dict(type='WrongInit')]))
 
 
 @pytest.mark.parametrize('script', ['train.py', 'test.py'])

@@ -7,8 +7,7 @@ import math
 from typing import Any, NamedTuple
 
 from mmengine.config import Config
-from mmengine.optim import (OptimWrapper, _ParamScheduler,
-                            build_optim_wrapper)
+from mmengine.optim import OptimWrapper, _ParamScheduler, build_optim_wrapper
 from mmengine.registry import PARAM_SCHEDULERS, init_default_scope
 from torch import nn
 from torch.optim import Adam, AdamW
