@@ -148,7 +148,7 @@ def test_another_batch_begins_the_epoch_anew(data, tmp_path):
                 '--cfg-options', 'train_cfg.max_epochs=2',
                 'train_dataloader.batch_size=12',
                 'optim_wrapper.accumulative_counts=1')
-    assert 'An epoch had 6 iterations' in out and 'has 4 now' in out
+    assert '6 iterations per epoch' in out and 'this run has 4' in out
     assert sorted(losses(resumed)) == list(range(STOP + 1, STOP + 5))
 
 
