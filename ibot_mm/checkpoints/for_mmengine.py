@@ -1,8 +1,9 @@
 """Let MMEngine read checkpoints through :func:`load_checkpoint`.
 
-MMEngine falls back to unpickling whatever a file says. From the import of
-this module on, it reads files, http(s) addresses and object stores here:
-``load_from``, resumed checkpoints and the ``init_cfg`` of all packages.
+MMEngine falls back to unpickling whatever a file says. After
+:func:`use_restricted_loader` it reads files, http(s) addresses and object
+stores here: ``load_from``, resumed checkpoints and the ``init_cfg`` of all
+packages.
 """
 
 from typing import Any
@@ -17,11 +18,19 @@ from .load import load_checkpoint
 _read_ahead: dict[str, dict[str, Any]] = {}
 
 
+def use_restricted_loader() -> None:
+    """Register the loader of this module with MMEngine, for this process."""
+    CheckpointLoader.register_scheme(
+        ['', 'http://', 'https://', r'(\S+\:)?s3://', r'(\S+\:)?petrel://'],
+        load_from_weights_only, force=True)
+
+
 def read_ahead(path: str, mmap: bool = False) -> dict[str, Any]:
     """Read a checkpoint that a Runner will ask for; it is read once.
 
     Arguments and errors are those of :func:`load_checkpoint`.
     """
+    use_restricted_loader()
     _read_ahead.clear()
     _read_ahead[path] = load_checkpoint(path, mmap=mmap)
     return _read_ahead[path]
@@ -51,9 +60,6 @@ def _rebuild_log_buffers(checkpoint: dict[str, Any]) -> None:
     hub.update(log_scalars=buffers, resumed_keys=keys)
 
 
-@CheckpointLoader.register_scheme(
-    ['', 'http://', 'https://', r'(\S+\:)?s3://', r'(\S+\:)?petrel://'],
-    force=True)
 def load_from_weights_only(filename: str, map_location: Any = 'cpu',
                            mmap: bool = False) -> dict[str, Any]:
     """Read a checkpoint, or take the one that was read ahead.

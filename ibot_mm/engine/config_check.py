@@ -37,7 +37,8 @@ def check_config(cfg: Config) -> None:
         # Variables are `train_dataloader2` and what other settings contain.
         used = isinstance(cfg[name], (dict, list, tuple)) and any(
             value == cfg[name] for path, value, _ in settings if path[1:])
-        if near and near[0] not in name and not used:
+        if near and not used and (near[0] not in name
+                                  or '_' in name and name == f'{near[0]}s'):
             problems.append(_line([name], 'nothing reads it', near))
     for path, value, owner in [s for s in settings if isinstance(s[1], dict)]:
         if path[:-1] == ['default_hooks'] and 'type' not in value:
@@ -84,8 +85,9 @@ def _explain(error: Exception, cfg: Config) -> list[str]:
                 for path, value, _ in settings if value == found[1]]
     found = re.match(r"(?:(\w+)\.)?(\w+)\(\) got an unexpected keyword "
                      r"argument '(\w+)'", message)
-    builds = [f.f_locals for f in frames if f.f_code.co_name.startswith(
-        ('build_', 'from_cfg')) and f.f_globals['__name__'][:9] == 'mmengine.']
+    builds = [f.f_locals for f in frames
+              if f.f_globals['__name__'].startswith('mmengine.')
+              and f.f_code.co_name.startswith(('build_', 'from_cfg'))]
     # Building passes the keyword on, as in `function(**given)`.
     given = [[v for v in variables.values() if isinstance(v, dict)
               and found and found[3] in v] for variables in (caller, *builds)]

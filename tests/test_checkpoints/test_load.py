@@ -22,6 +22,7 @@ from mmengine.runner.checkpoint import CheckpointLoader
 from mmpretrain.models.backbones import ResNet
 
 from ibot_mm.checkpoints import old_pytorch
+from ibot_mm.checkpoints.for_mmengine import use_restricted_loader
 from ibot_mm.checkpoints.load import TRUST, CheckpointError, load_checkpoint
 from ibot_mm.engine import StrictLoadHook
 from ibot_mm.models import IBOTViT
@@ -217,6 +218,7 @@ def test_one_bit_is_noticed(tmp_path, monkeypatch, reader):
     state = vit().state_dict()
     torch.save(state, path)
     flip(path)
+    use_restricted_loader()
     for read in (lambda: vit(checkpoint=str(path)),
                  lambda: reader(str(path), mmap=True),
                  lambda: CheckpointLoader.load_checkpoint(str(path))):

@@ -48,7 +48,7 @@ class Gradients(Hook):
         self.steps = []
 
     def before_train(self, runner):
-        def keep(*args):
+        def keep_and_step(*args, **kwargs):
             grads = {
                 name: parameter.grad.clone()
                 for name, parameter in runner.model.named_parameters()
@@ -57,10 +57,14 @@ class Gradients(Hook):
             self.steps.append({
                 **add_prefix(to_official(strip_prefix(grads, 'backbone.')),
                              'backbone.'),
-                **add_prefix(to_official(strip_prefix(grads, 'neck.')), 'head.')
+                **add_prefix(to_official(strip_prefix(grads, 'neck.')),
+                             'head.')
             })
+            return step(*args, **kwargs)
 
-        runner.optim_wrapper.optimizer.register_step_pre_hook(keep)
+        # PyTorch 2.1 calls no step hooks in a process that has compiled.
+        optimizer = runner.optim_wrapper.optimizer
+        step, optimizer.step = optimizer.step, keep_and_step
 
 
 def plain_adam(case, steps, fused):

@@ -75,6 +75,7 @@ def test_shipped_configs_pass(config):
     ('load_form', 'load_from'),
     ('resum', 'resume'),
     ('runner_typ', 'runner_type'),
+    ('param_schedulers', 'param_scheduler'),
 ])
 def test_keys_at_the_top(load, name, meant):
     assert_named(check_config, load(**{name: 'x'}), name, meant)

@@ -320,9 +320,8 @@ def test_weights_must_fit(segmentor, draw, capsys, tmp_path):
     path = tmp_path / 'partial.pth'
     torch.save(dict(state_dict=state), path)
     assert not draw((config, path), status=2)
-    assert capsys.readouterr().err == (
-        f'draw_predictions: "{path}" does not fit the model; missing (1): '
-        'decode_head.conv_seg.bias.\n')
+    error, = capsys.readouterr().err.splitlines()
+    assert str(path) in error and 'decode_head.conv_seg.bias' in error
 
 
 @pytest.mark.parametrize('args, message', [

@@ -35,7 +35,8 @@ def parse_args() -> argparse.Namespace:
         formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('source', help='official checkpoint')
     parser.add_argument('target', help='file to write')
-    parser.add_argument('--networks', nargs='+', choices=['student', 'teacher'],
+    parser.add_argument('--networks', nargs='+',
+                        choices=['student', 'teacher'],
                         help='weights to take (default: both)')
     parser.add_argument('--config', help='pre-training that shall continue')
     parser.add_argument('--cfg-options', nargs='+', action=DictAction,

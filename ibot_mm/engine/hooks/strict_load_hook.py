@@ -6,7 +6,7 @@ from typing import Any
 from mmengine.hooks import Hook
 from mmengine.model import BaseTTAModel, is_model_wrapper
 
-import ibot_mm.checkpoints.for_mmengine  # noqa: F401  (reads the files)
+from ibot_mm.checkpoints.for_mmengine import use_restricted_loader
 from ibot_mm.checkpoints.load import CheckpointError
 from ibot_mm.checkpoints.pretrained import weights_of
 from ibot_mm.checkpoints.strict import load_strict
@@ -20,6 +20,7 @@ class StrictLoadHook(Hook):
 
     MMEngine loads ``load_from`` and resumed checkpoints with warnings only. A
     model with a method ``adapt_checkpoint`` may select weights of the file.
+    Files are read by :func:`~ibot_mm.checkpoints.load.load_checkpoint`.
 
     Args:
         skip_prefixes: Prefixes of weights that are not taken from
@@ -29,6 +30,7 @@ class StrictLoadHook(Hook):
 
     def __init__(self, skip_prefixes: Sequence[str] = ()) -> None:
         self.skip_prefixes = tuple(skip_prefixes)
+        use_restricted_loader()
 
     def after_load_checkpoint(self, runner,
                               checkpoint: dict[str, Any]) -> None:
