@@ -19,7 +19,7 @@ _SMALL = dict(
     knn='knn/ibot_vit-small-p16_knn_in1k.py',
     logistic='logistic/ibot_vit-small-p16_logistic_in1k.py',
     unsupervised='unsupervised/'
-    'ibot_vit-small-p16-proto1000_unsupervised_in1k.py',
+    'ibot_vit-small-p16-1000protos_unsupervised_in1k.py',
     linear='linear/ibot_vit-small-p16_linear-8xb128-100e_in1k.py',
     finetune='finetune/ibot_vit-small-p16_finetune-8xb128-200e_in1k.py',
     transfer='transfer/ibot_vit-small-p16_finetune-8xb96-360e_inat18.py',

@@ -48,7 +48,7 @@ AIMS = {
     'semi/ibot_vit-small-p16_linear-8xb128-100e_in1k-10pct': '72.2',
     'semi/ibot_vit-small-p16_logistic_in1k-1pct': '65.9',
     'semi/ibot_vit-small-p16_logistic_in1k-10pct': '73.4',
-    'unsupervised/ibot_vit-small-p16-proto1000_unsupervised_in1k': '43.4',
+    'unsupervised/ibot_vit-small-p16-1000protos_unsupervised_in1k': '43.4',
     **{f'transfer/ibot_vit-{arch}-p16_finetune-8xb96-{name}': aim
        for arch, aims in (('small', '99.1 90.7 98.6 94.0 73.7 78.5'),
                           ('base', '99.2 92.2 98.9 94.3 74.6 79.6'))
@@ -224,7 +224,7 @@ def test_k_nn_and_its_data():
 def test_logistic_regression_and_clusters():
     cfg = load('logistic/ibot_vit-small-p16_logistic_in1k')
     assert cfg.test_cfg.protocol.lambdas == [0.01, 0.1, 1.0]
-    cfg = load('unsupervised/ibot_vit-small-p16-proto1000_unsupervised_in1k')
+    cfg = load('unsupervised/ibot_vit-small-p16-1000protos_unsupervised_in1k')
     assert cfg.model.neck.num_prototypes == 1000
 
 

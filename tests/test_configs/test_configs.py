@@ -60,7 +60,7 @@ PUBLISHED = {
     dict(VIT_B, epochs=80, data='data/imagenet22k/'),
     'ibot_vit-large-p16_16xb64-multicrop-50e_in22k':
     dict(VIT_L, epochs=50, data='data/imagenet22k/'),
-    'ibot_vit-small-p16_16xb64-multicrop-proto1000-800e_in1k':
+    'ibot_vit-small-p16_16xb64-multicrop-1000protos-800e_in1k':
     dict(VIT_S, prototypes=1000),
     # The published ViT-L, sharded, and a larger network that is not published.
     'ibot_vit-large-p16_16xb64-multicrop-sharded-250e_in1k':

@@ -1,6 +1,6 @@
 # Launch: torchrun --nnodes 2 --nproc_per_node 8 --node_rank RANK \
 #     --master_addr HOST tools/train.py \
-#     configs/ibot/ibot_vit-small-p16_16xb64-multicrop-proto1000-800e_in1k.py \
+#   configs/ibot/ibot_vit-small-p16_16xb64-multicrop-1000protos-800e_in1k.py \
 #     --launcher pytorch
 # on each of 2 nodes, or on any number of GPUs with --auto-scale-lr.
 #

@@ -1,5 +1,5 @@
 # Launch: python tools/test.py \
-#     configs/benchmarks/classification/unsupervised/ibot_vit-small-p16-proto1000_unsupervised_in1k.py \
+#     configs/benchmarks/classification/unsupervised/ibot_vit-small-p16-1000protos_unsupervised_in1k.py \
 #     CHECKPOINT
 #
 # CHECKPOINT: from the pre-training with 1000 prototypes, with its projection
