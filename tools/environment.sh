@@ -1,7 +1,7 @@
 # Sourced by quickstart.sh and run_tests.sh: find or make the environment.
 #
 # PYTHON          interpreter that makes the environment (default python3)
-# VENV            where it is made (default .venv beside this project)
+# VENV            where it is made (default .venv in this project)
 # USE_CURRENT_ENV=1   use the active environment as it is, install nothing
 # STACK           onedl (default: the maintained forks) or openmmlab (the last
 #                 OpenMMLab releases, PyTorch 2.1; Python 3.11, .venv-openmmlab)

@@ -16,7 +16,7 @@ from ibot_mm.engine.config_check import check_config, explained_config_errors
 
 
 def parse_args() -> argparse.Namespace:
-    """Command line of ``tools/test.py``, as in the host packages."""
+    """Command line of ``tools/test.py``, as in MMPretrain."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument('config', help='config file')
     parser.add_argument('checkpoint', help='checkpoint file')

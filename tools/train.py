@@ -25,7 +25,7 @@ from ibot_mm.engine.work_dir import archive_run, require_unused
 
 
 def parse_args() -> argparse.Namespace:
-    """Command line of ``tools/train.py``, as in the host packages."""
+    """Command line of ``tools/train.py``, as in MMPretrain."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument('config', help='config file')
     parser.add_argument('--work-dir', help='where logs and checkpoints go')

@@ -1,4 +1,4 @@
-"""Keep runs apart that would share a work directory."""
+"""Protect work directories that hold another run."""
 
 from pathlib import Path
 
@@ -10,7 +10,7 @@ class WorkDirError(ValueError):
 
 
 def _last_checkpoint(work_dir: str) -> Path | None:
-    """The last checkpoint that a run left there, if any did."""
+    """The newest checkpoint in the directory, if there is one."""
     paths = [path for pattern in ('epoch_*.pth', 'iter_*.pth')
              for path in Path(work_dir).glob(pattern) if path.is_file()]
     return saved_last(work_dir) or max(
@@ -18,13 +18,13 @@ def _last_checkpoint(work_dir: str) -> Path | None:
 
 
 def require_unused(work_dir: str) -> None:
-    """Refuse a directory with checkpoints of a run that is not continued.
+    """Raise if a directory holds checkpoints of another run.
 
-    A new run would write over some of them, and a restart might go on from
-    another's.
+    A new run would overwrite some of them, and a restart might resume from
+    the wrong one.
 
     Raises:
-        WorkDirError: There are some.
+        WorkDirError: It does.
     """
     last = _last_checkpoint(work_dir)
     if last is not None:
@@ -36,12 +36,11 @@ def require_unused(work_dir: str) -> None:
 
 
 def archive_run(work_dir: str, name: str) -> None:
-    """Move what the restart of a run would look at to a folder in it.
+    """Move checkpoints and reports of a run to a folder in its work dir.
 
     Args:
         work_dir: The directory.
-        name: Name of the new folder; it is made if there is something to
-            move.
+        name: Name of the new folder, created if there is something to move.
     """
     source, target = Path(work_dir), Path(work_dir) / name
     for path in (*source.glob('*.pth'), source / 'last_checkpoint',

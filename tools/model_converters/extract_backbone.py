@@ -5,8 +5,8 @@
 Takes checkpoints of this package and of the official code. Writes
 ``backbone.*`` (and with ``--with-neck`` ``neck.*``) of the teacher, or with
 ``--network student`` of the student without its mask token, to
-``ibot-<first 8 digits of the file's SHA-256>.pth``. Any host backbone of the
-same architecture loads it:
+``ibot-<first 8 digits of the file's SHA-256>.pth``. Backbones of the same
+architecture in MMPretrain, MMDetection and MMSegmentation load it:
 
     init_cfg=dict(type='Pretrained', checkpoint=..., prefix='backbone.')
 """

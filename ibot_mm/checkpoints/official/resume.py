@@ -108,7 +108,7 @@ class Continuation(NamedTuple):
 
 
 def _check(checkpoint: dict[str, Any], cfg: Config) -> None:
-    """Refuse what cannot be continued."""
+    """Raise if no run can continue from the file with this config."""
     for key in ('student', 'teacher', 'optimizer', 'epoch', 'ibot_loss'):
         if not checkpoint.get(key):
             raise CheckpointError(
