@@ -47,9 +47,9 @@ def load_strict(module: nn.Module, state: State, source: str,
             raise CheckpointError(
                 f'"{source}" holds a {theirs}, but the config builds a {ours}:'
                 ' use the config of that architecture.') from error
-        # PyTorch lists all names, one kind of fault per line.
+        # PyTorch has a title, and then all names, a kind of fault per line.
         lines = str(error).splitlines()
-        faults = ' '.join(shorten(line, 300) for line in lines[-5:])
+        faults = ' '.join(shorten(line, 300) for line in lines[1:6] or lines)
         raise CheckpointError(
             f'"{source}" does not fit the model: {faults}') from error
 
