@@ -15,13 +15,13 @@ say() { printf '\n==> %s\n' "$*"; }
 die() { printf '\nerror: %s\n' "$*" >&2; exit 1; }
 
 # Names of the distributions; those of mmengine, mmcv, mmpretrain and mim
-# differ by a prefix.
+# differ by a prefix. mmcv_lite: the one that is mmcv without operators.
 case $stack in
   onedl)
-    prefix=onedl- mmdet=onedl-mmdetection mmseg=onedl-mmsegmentation mim=onedl-mim
+    prefix=onedl- mmcv_lite=onedl-mmcv mmdet=onedl-mmdetection mmseg=onedl-mmsegmentation mim=onedl-mim
     reference=$root/requirements/reference.txt venv=${VENV:-$root/.venv} ;;
   openmmlab)
-    prefix= mmdet=mmdet mmseg=mmsegmentation mim=openmim
+    prefix= mmcv_lite=mmcv-lite mmdet=mmdet mmseg=mmsegmentation mim=openmim
     reference=$root/requirements/reference_openmmlab.txt venv=${VENV:-$root/.venv-openmmlab} ;;
   *) die "STACK is '$stack': it must be onedl or openmmlab." ;;
 esac
@@ -94,12 +94,13 @@ make_environment() {
       # pip caches a wheel without operators under the same key.
       mmcv_wheel_has_ops || build_mmcv --no-cache-dir
       mmcv_wheel_has_ops || die "mmcv was built without operators: see pip's messages above."
+      [ $mmcv_lite = ${prefix}mmcv ] || "$python" -m pip uninstall --quiet --yes $mmcv_lite
       install "mmcv" -c "$reference" --force-reinstall --no-deps "$venv"/wheels/*mmcv-*.whl
       has_mmcv_ops || die "mmcv was built, but its operators cannot be imported: run $python -c 'import mmcv._ext'"
     fi
-  elif ! has ${prefix}mmcv; then
+  elif ! has ${prefix}mmcv && ! has $mmcv_lite; then
     # Kept out of pip's cache, which would hand it back where operators are wanted.
-    MMCV_WITH_OPS=0 install "mmcv without operators" -c "$reference" --no-cache-dir ${prefix}mmcv
+    MMCV_WITH_OPS=0 install "mmcv without operators" -c "$reference" --no-cache-dir $mmcv_lite
   fi
   local wanted=(${prefix}mmengine ${prefix}mmpretrain tifffile tensorboard matplotlib)
   local tests=(pytest pytest-xdist hypothesis pycocotools scikit-learn timm ruff import-linter)
