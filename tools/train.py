@@ -127,7 +127,6 @@ def set_resume(cfg: Config, args: argparse.Namespace) -> ResumePoint:
         CheckpointError: It is damaged, or all of them are.
         WorkDirError: The work dir holds a run that is not continued.
     """
-    mmap = 'runner_type' in cfg  # each process reads its rows of the weights
     if not args.resume:
         if not (args.fresh_start or cfg.get('resume')):
             require_unused(cfg.work_dir)
@@ -136,12 +135,12 @@ def set_resume(cfg: Config, args: argparse.Namespace) -> ResumePoint:
         raise ValueError('--resume and --fresh-start contradict each other: '
                          'give one of them.')
     if args.resume == 'auto':
-        found = latest_checkpoint(cfg.work_dir, mmap)
+        found = latest_checkpoint(cfg.work_dir)
     else:
         if not Path(args.resume).resolve().is_relative_to(
                 Path(cfg.work_dir).resolve()):
             require_unused(cfg.work_dir)
-        verify_checkpoint(args.resume, mmap)
+        verify_checkpoint(args.resume)
         found = ResumePoint(args.resume)
     if found.path:
         cfg.resume, cfg.load_from = True, found.path

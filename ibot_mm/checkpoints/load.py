@@ -28,9 +28,16 @@ def _unpickle(path: str, map_location: Any, mmap: bool) -> Any:
     if digit_version(torch.__version__) < digit_version('2.6'):
         from .old_pytorch import restricted_load
         return restricted_load(path, map_location, mmap)
-    with torch.serialization.safe_globals(
-            [(stand_in, name) for name, stand_in in ALLOWED.items()]):
+    # Classes that other packages allow could take the place of stand-ins.
+    others = torch.serialization.get_safe_globals()
+    torch.serialization.clear_safe_globals()
+    torch.serialization.add_safe_globals(
+        [(stand_in, name) for name, stand_in in ALLOWED.items()])
+    try:
         return torch.load(path, map_location, weights_only=True, mmap=mmap)
+    finally:
+        torch.serialization.clear_safe_globals()
+        torch.serialization.add_safe_globals(others)
 
 
 def _check_sums(path: str) -> None:
@@ -50,6 +57,8 @@ def _reason(error: Exception) -> str:
                 'may run code: save its weights as plain tensors or, if you '
                 f'trust the file, set {TRUST}=1 (--trust-checkpoint).')
     text = str(error).strip() or type(error).__name__
+    if isinstance(error, (OSError, ValueError, ImportError)):
+        return f'cannot be read ({text.splitlines()[0]}).'
     return ('cannot be read as a PyTorch checkpoint '
             f'({text.splitlines()[0]}): is it complete, and not a web page?')
 

@@ -42,7 +42,7 @@ def saved_last(work_dir: str) -> Path | None:
     return Path(path) if path and Path(path).is_file() else None
 
 
-def latest_checkpoint(work_dir: str, mmap: bool = False) -> ResumePoint:
+def latest_checkpoint(work_dir: str) -> ResumePoint:
     """The newest undamaged checkpoint of a work directory.
 
     That is the one of ``last_checkpoint``, or else, of all ``*.pth`` files
@@ -55,7 +55,7 @@ def latest_checkpoint(work_dir: str, mmap: bool = False) -> ResumePoint:
     damaged: dict[str, str] = {}
     for path in _candidates(work_dir, recorded, damaged):
         try:
-            verify_checkpoint(path, mmap)
+            verify_checkpoint(path)
             return ResumePoint(path, damaged)
         except CheckpointError as error:
             damaged[path] = str(error)
@@ -65,13 +65,13 @@ def latest_checkpoint(work_dir: str, mmap: bool = False) -> ResumePoint:
     return ResumePoint(None)
 
 
-def verify_checkpoint(path: str, mmap: bool = False) -> None:
+def verify_checkpoint(path: str) -> None:
     """Read a checkpoint for the Runner that resumes it (:func:`read_ahead`).
 
     Raises:
         CheckpointError: It is missing, damaged or not of a training run.
     """
-    if _iteration(read_ahead(path, mmap)) is None:
+    if _iteration(read_ahead(path)) is None:
         raise CheckpointError(f'"{path}" is not the state of a training run, '
                               'and cannot be resumed.')
 
@@ -100,8 +100,9 @@ def _candidates(work_dir: str, recorded: str | None,
         yield recorded
         folders.add(Path(recorded).parent)  # out_dir of CheckpointHook
     iterations = {}
+    passed = [Path(path).resolve() for path in damaged]
     for path in sorted({str(p) for f in folders for p in f.glob('*.pth')}):
-        if path in damaged:
+        if Path(path).resolve() in passed:
             continue
         try:
             state = load_checkpoint(path, mmap=True, checksums=False)

@@ -1,6 +1,5 @@
 """Load weights strictly."""
 
-from copy import deepcopy
 from textwrap import shorten
 
 from torch import nn
@@ -37,7 +36,11 @@ def load_strict(module: nn.Module, state: State, source: str,
             or those of another architecture.
     """
     before = module.state_dict()
-    before = before if assign else deepcopy(before)
+    if not assign:
+        before = {k: v.to('cpu', copy=True) for k, v in before.items()}
+        for name in before:  # files of PyTorch 0.4 and slimmed ones lack it
+            if name.endswith('num_batches_tracked'):
+                state.setdefault(name, before[name])
     try:
         module.load_state_dict(state, assign=assign)
     except (RuntimeError, CheckpointError) as error:

@@ -36,7 +36,8 @@ def check_config(cfg: Config) -> None:
             key for key in known if sorted(key) == sorted(name)]
         # Variables are `train_dataloader2` and what other settings contain.
         used = isinstance(cfg[name], (dict, list, tuple)) and any(
-            value == cfg[name] for path, value, _ in settings if path[1:])
+            type(value) is type(cfg[name]) and value == cfg[name]
+            for path, value, _ in settings if path[1:])
         if near and not used and (near[0] not in name
                                   or '_' in name and name == f'{near[0]}s'):
             problems.append(_line([name], 'nothing reads it', near))
@@ -82,7 +83,8 @@ def _explain(error: Exception, cfg: Config) -> list[str]:
         near = [name for name in names if name.endswith(f'.{found[1]}')] or (
             get_close_matches(found[1], names, 1))
         return [_line(path, found[0] if near else message, near)
-                for path, value, _ in settings if value == found[1]]
+                for path, value, _ in settings
+                if isinstance(value, str) and value == found[1]]
     found = re.match(r"(?:(\w+)\.)?(\w+)\(\) got an unexpected keyword "
                      r"argument '(\w+)'", message)
     builds = [f.f_locals for f in frames

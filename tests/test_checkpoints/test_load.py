@@ -22,8 +22,13 @@ from mmengine.runner.checkpoint import CheckpointLoader
 from mmpretrain.models.backbones import ResNet
 
 from ibot_mm.checkpoints import old_pytorch
-from ibot_mm.checkpoints.for_mmengine import use_restricted_loader
+from ibot_mm.checkpoints.for_mmengine import (
+    load_from_weights_only,
+    read_ahead,
+    use_restricted_loader,
+)
 from ibot_mm.checkpoints.load import TRUST, CheckpointError, load_checkpoint
+from ibot_mm.checkpoints.strict import load_strict
 from ibot_mm.engine import StrictLoadHook
 from ibot_mm.models import IBOTViT
 from tests.builders import ARCH
@@ -336,6 +341,61 @@ def test_another_hash(server):
     wrong = digest[:-1] + ('0' if digest[-1] != '0' else '1')
     with pytest.raises(CheckpointError, match=f'{wrong}.*{digest}'):
         vit(checkpoint=f'{address}#sha256={wrong}')
-    # Removed, and so asked for again: the server has another file by now.
-    with pytest.raises(CheckpointError, match='SHA-256'):
-        vit(checkpoint=f'{address}#sha256={digest}')
+    # Kept, and not asked for again: the server has another file by now.
+    vit(checkpoint=f'{address}#sha256={digest}')
+    for fragment in ('sha256=', f'SHA256={digest}', f'sha256:{digest}'):
+        with pytest.raises(CheckpointError, match=f'#{fragment}'):
+            vit(checkpoint=f'{address}#{fragment}')
+
+
+def test_model_zoos_are_read_alike(tmp_path, monkeypatch):
+    trace = tmp_path / 'trace'
+    monkeypatch.setenv('MMENGINE_HOME', str(tmp_path))
+    (tmp_path / 'open_mmlab.json').write_text(
+        '{"good": "good.pth", "evil": "evil.pth"}')
+    torch.save(dict(x=torch.ones(2)), tmp_path / 'good.pth')
+    torch.save(dict(x=Call(os.system, f'touch {trace}')),
+               tmp_path / 'evil.pth')
+    use_restricted_loader()
+    loaded = CheckpointLoader.load_checkpoint('open-mmlab://good')
+    assert loaded['x'].tolist() == [1, 1]
+    for scheme in ('open-mmlab', 'openmmlab'):
+        with pytest.raises(CheckpointError, match='evil.pth.*posix.system'):
+            CheckpointLoader.load_checkpoint(f'{scheme}://evil')
+    assert not trace.exists()
+
+
+@pytest.mark.skipif(not hasattr(torch.serialization, 'safe_globals'),
+                    reason='PyTorch before 2.6')
+def test_what_other_packages_allow_is_not_allowed_here(tmp_path):
+    path = tmp_path / 'x.pth'
+    torch.save(dict(x=Call(os.getcwd)), path)
+    before = torch.serialization.get_safe_globals()
+    torch.serialization.add_safe_globals([os.getcwd])
+    try:
+        with pytest.raises(CheckpointError, match='getcwd'):
+            load_checkpoint(str(path))
+        assert set(torch.serialization.get_safe_globals()) == {
+            *before, os.getcwd}
+    finally:
+        torch.serialization.clear_safe_globals()
+        torch.serialization.add_safe_globals(before)
+
+
+def test_a_resumed_run_does_not_depend_on_its_file(tmp_path):
+    path = tmp_path / 'x.pth'
+    torch.save(dict(state_dict=dict(w=torch.arange(3.)),
+                    optimizer=dict(state={0: dict(step=torch.ones(1))})), path)
+    read_ahead(str(path))
+    checkpoint = load_from_weights_only(str(path))
+    path.write_bytes(bytes(path.stat().st_size))  # in place: same pages
+    assert checkpoint['state_dict']['w'].tolist() == [0, 1, 2]
+    assert checkpoint['optimizer']['state'][0]['step'].tolist() == [1]
+
+
+def test_a_missing_count_of_batches_is_no_error():
+    source, target = torch.nn.BatchNorm1d(2), torch.nn.BatchNorm1d(2)
+    state = source.state_dict()
+    del state['num_batches_tracked']
+    load_strict(target, state, 'x.pth')
+    assert int(target.num_batches_tracked) == 0

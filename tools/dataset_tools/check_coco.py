@@ -110,6 +110,8 @@ def _entry_problem(entry: Any, keys: Sequence[str]) -> str | None:
             return f'no "{key}"'
         if key in IDS and not isinstance(value, (int, str)):
             return f'{key} is {value!r}, not an integer'
+        if key in ('file_name', 'name') and not isinstance(value, str):
+            return f'{key} is {value!r}, not a text'
         if key in NUMBERS and not _is_number(value):
             return f'{key} is {value!r}, not a number'
         if key == 'bbox' and not (isinstance(value, list) and len(value) == 4
