@@ -2,7 +2,7 @@
 # From nothing to a trained network: environment, data, training, result.
 # About 10 minutes on 2 cores; no GPU and no compiled mmcv needed.
 #
-#   SEED=1 bash tools/quickstart.sh    another seed, in a work dir of its own
+#   SEED=1 bash tools/quickstart.sh    another seed, in another work dir
 source "$(dirname "${BASH_SOURCE[0]}")/environment.sh"
 make_environment lite
 

@@ -34,8 +34,8 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument(
         '--no-check',
         action='store_true',
-        help='neither look for misspelt settings nor explain the errors they '
-        'cause')
+        help='neither look for misspelled settings nor explain the errors '
+        'that they cause')
     parser.add_argument(
         '--launcher',
         choices=['none', 'pytorch', 'slurm', 'mpi'],
@@ -50,7 +50,7 @@ def parse_args() -> argparse.Namespace:
 def main() -> None:
     """Build the runner and evaluate.
 
-    A pre-training config has no test set of its own: its validation, k-NN of
+    A pre-training config has no test set: its validation, k-NN of
     the teacher, is what is run.
     """
     args = parse_args()

@@ -75,8 +75,8 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument(
         '--no-check',
         action='store_true',
-        help='neither look for misspelt settings nor explain the errors they '
-        'cause')
+        help='neither look for misspelled settings nor explain the errors '
+        'that they cause')
     parser.add_argument(
         '--launcher',
         choices=['none', 'pytorch', 'slurm', 'mpi'],
@@ -177,7 +177,7 @@ def merge_args(cfg: Config, args: argparse.Namespace) -> ResumePoint:
         The checkpoint to resume from.
 
     Raises:
-        ConfigError: Settings are misspelt.
+        ConfigError: Settings are misspelled.
     """
     if args.cfg_options:
         cfg.merge_from_dict(args.cfg_options)

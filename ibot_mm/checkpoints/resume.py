@@ -95,15 +95,14 @@ def require_same_on_all_ranks(path: str | None) -> None:
 def _candidates(work_dir: str, recorded: str | None,
                 damaged: dict[str, str]) -> Iterator[str]:
     """Checkpoints, the best choice first; adds to ``damaged``."""
-    folders = {Path(work_dir)}
+    folders = {Path(work_dir).resolve()}
     if recorded:
         yield recorded
-        folders.add(Path(recorded).parent)  # out_dir of CheckpointHook
+        folders.add(Path(recorded).parent.resolve())  # CheckpointHook.out_dir
     iterations = {}
-    passed = [Path(path).resolve() for path in damaged]
-    for path in sorted({str(p) for f in folders for p in f.glob('*.pth')}):
-        if Path(path).resolve() in passed:
-            continue
+    passed = {str(Path(path).resolve()) for path in damaged}
+    found = {str(p) for folder in folders for p in folder.glob('*.pth')}
+    for path in sorted(found - passed):
         try:
             state = load_checkpoint(path, mmap=True, checksums=False)
         except CheckpointError as error:

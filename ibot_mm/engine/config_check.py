@@ -28,7 +28,7 @@ class ConfigError(ValueError):
 
 
 def check_config(cfg: Config) -> None:
-    """Raise ConfigError on misspelt settings that MMEngine would ignore."""
+    """Raise ConfigError on misspelled settings that MMEngine would ignore."""
     known = READ_AT_TOP | _keywords(*RUNNERS.module_dict.values())
     settings, problems = list(_walk(cfg)), []
     for name in sorted(set(cfg) - known):

@@ -7,7 +7,7 @@
         --config CONFIG
     python tools/train.py CONFIG --resume resume.pth
 
-Full checkpoints become the state of ``IBOT`` (student, teacher, centres), for
+Full checkpoints become the state of ``IBOT`` (student, teacher, centers), for
 ``tools/test.py`` or ``load_from``; backbone-only ones become ``backbone.*``.
 
 With the config of the pre-training that shall continue the file also gets
