@@ -236,7 +236,7 @@ def main() -> None:
           f'  that left an incomplete file   {count["left_incomplete"]}\n'
           f'restarts                         {count["restarts"]}\n'
           f'iterations lost                  {count["lost"]} (at most '
-          f'{count["lost_at_most"]} a kill, checkpoints every '
+          f'{count["lost_at_most"]} per kill, checkpoints every '
           f'{args.interval})\n'
           f'checkpoints damaged              {count["damaged"]}\n'
           'end equals an undisturbed run    '
