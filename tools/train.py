@@ -11,6 +11,7 @@ from mmengine.runner import Runner
 from torch.distributed.elastic.multiprocessing.errors import record
 
 import ibot_mm  # noqa: F401  (checks the installation first)
+from ibot_mm.checkpoints.for_mmengine import use_restricted_loader
 from ibot_mm.checkpoints.load import TRUST
 from ibot_mm.checkpoints.pretrained import require_checkpoint
 from ibot_mm.checkpoints.resume import (
@@ -157,6 +158,7 @@ def set_pretrained(cfg: Config, args: argparse.Namespace) -> None:
         ValueError: No part of the model takes one.
         CheckpointError: There is no such file.
     """
+    use_restricted_loader()  # for parts of other packages
     parts = pretrained_parts(cfg.model)
     if args.pretrained and not parts:
         raise ValueError(f'--pretrained: no part of the model in {args.config}'

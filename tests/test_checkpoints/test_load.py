@@ -7,6 +7,7 @@ import importlib
 import io
 import os
 import pickle
+import runpy
 import subprocess
 import sys
 import threading
@@ -17,8 +18,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from mmengine.config import Config
 from mmengine.logging import HistoryBuffer, MessageHub
-from mmengine.runner.checkpoint import CheckpointLoader
+from mmengine.runner.checkpoint import CheckpointLoader, load_from_local
 from mmpretrain.models.backbones import ResNet
 
 from ibot_mm.checkpoints import old_pytorch
@@ -28,6 +30,7 @@ from ibot_mm.checkpoints.for_mmengine import (
     use_restricted_loader,
 )
 from ibot_mm.checkpoints.load import TRUST, CheckpointError, load_checkpoint
+from ibot_mm.checkpoints.resume import latest_checkpoint
 from ibot_mm.checkpoints.strict import load_strict
 from ibot_mm.engine import StrictLoadHook
 from ibot_mm.models import IBOTViT
@@ -252,23 +255,46 @@ def test_runs_do_not_start_from_it(tmp_path, monkeypatch, way):
     assert trace.exists()
 
 
+def test_a_resumed_checkpoint_is_read_once(tmp_path, monkeypatch):
+    path, reads = str(trained(tmp_path)), []
+    load = torch.load
+
+    def counted(file, *args, **kwargs):
+        reads.append(file)
+        return load(file, *args, **kwargs)
+
+    monkeypatch.setattr(torch, 'load', counted)
+    assert latest_checkpoint(str(tmp_path / 'good')).path == path
+    build_runner(tmp_path / 'good', StrictLoadHook(), epochs=2, resume=True,
+                 load_from=path).train()
+    assert reads == [path]
+    assert (tmp_path / 'good' / 'epoch_2.pth').is_file()
+
+
 def test_the_config_in_a_checkpoint_is_not_executed(tmp_path):
     """MMEngine does so when it resumes."""
     path, trace = trained(tmp_path), tmp_path / 'trace'
     state = torch.load(path, weights_only=True)
     state['meta']['config'] = f'open({str(trace)!r}, "w")'
     torch.save(state, path)
-    build_runner(tmp_path / 'run', resume=True, load_from=path).train()
+    build_runner(tmp_path / 'run', StrictLoadHook(), resume=True,
+                 load_from=path).train()
     assert not trace.exists()
 
 
-def test_other_backbones_do_not_start_from_it(tmp_path):
-    """MMEngine's PretrainedInit reads their file."""
+def test_other_backbones_do_not_start_from_it(tmp_path, monkeypatch):
+    """tools/train.py replaces the loader of MMEngine, which runs code."""
+    CheckpointLoader.register_scheme('', load_from_local, force=True)
     path, trace = tmp_path / 'x.pth', tmp_path / 'trace'
     torch.save(dict(state_dict={}, extra=Call(os.system, f'touch {trace}')),
                path)
-    backbone = ResNet(18, init_cfg=dict(type='Pretrained',
-                                        checkpoint=str(path)))
+    init_cfg = dict(type='Pretrained', checkpoint='')
+    cfg = Config(dict(model=dict(type='ResNet', init_cfg=init_cfg)))
+    monkeypatch.setattr(sys, 'argv', ['train.py', '', '--pretrained',
+                                      str(path)])
+    script = runpy.run_path(str(ROOT / 'tools' / 'train.py'))
+    script['set_pretrained'](cfg, script['parse_args']())
+    backbone = ResNet(18, init_cfg=cfg.model.init_cfg)
     with pytest.raises(CheckpointError, match='posix.system'):
         backbone.init_weights()
     assert not trace.exists()
@@ -324,6 +350,7 @@ def test_an_address_is_downloaded_once(server, reader):
     address, digest, trace = server
     vit(checkpoint=f'{address}#sha256={digest}')
     vit(checkpoint=address)
+    use_restricted_loader()
     assert CheckpointLoader.load_checkpoint(address)
     assert not trace.exists()
     other = address.replace('/a/', '/b/')

@@ -1,4 +1,4 @@
-"""Backbones from checkpoints of every kind, and what is refused."""
+"""Backbones from checkpoints of every kind, and what is rejected."""
 
 import math
 
@@ -255,7 +255,7 @@ def test_missing_unexpected_and_misshapen_entries_are_listed(save):
     assert '\n' not in message
 
 
-def test_nothing_is_changed_by_a_refused_checkpoint(save):
+def test_nothing_is_changed_by_a_rejected_checkpoint(save):
     state = {k: v + 1 for k, v in vit().state_dict().items()}
     state['extra'] = torch.zeros(1)
     model = vit()
@@ -349,7 +349,7 @@ def runner(tmp_path, load_from):
     return Runner.from_cfg(cfg)
 
 
-def test_the_runner_refuses_what_does_not_fit(tmp_path, model, save):
+def test_the_runner_rejects_what_does_not_fit(tmp_path, model, save):
     path = save(dict(state_dict=model.state_dict()))
     run = runner(tmp_path, path)
     run.load_or_resume()
@@ -399,7 +399,7 @@ def test_official_files_are_to_be_converted_before_they_train():
 
 
 @pytest.mark.parametrize('resume', [False, True])
-def test_a_head_for_other_classes_starts_anew(resume):
+def test_a_head_for_other_classes_is_skipped(resume):
     from types import SimpleNamespace
 
     from torch import nn

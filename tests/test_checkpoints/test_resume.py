@@ -1,4 +1,4 @@
-"""Which checkpoint a run goes on from when some are damaged."""
+"""Which checkpoint a run resumes from when some are damaged."""
 
 import importlib.util
 import os
@@ -150,7 +150,7 @@ def test_there_are_none_at_all(tmp_path):
 
 
 @pytest.mark.parametrize('damage', DAMAGES)
-def test_a_damaged_file_is_refused(work_dir, damage):
+def test_a_damaged_file_is_rejected(work_dir, damage):
     path = work_dir / 'epoch_10.pth'
     verify_checkpoint(str(path))
     damage(path)

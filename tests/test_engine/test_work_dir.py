@@ -35,7 +35,7 @@ def test_checkpoints_of_a_run_are_named(tmp_path):
         require_unused(str(tmp_path))
 
 
-def test_nothing_is_lost_when_a_run_is_set_aside(tmp_path):
+def test_nothing_is_lost_when_a_run_is_archived(tmp_path):
     names = ['epoch_1.pth', 'last_checkpoint', 'bad_files.txt',
              'last_good.pth']
     fill(tmp_path, *names, 'tiny.py')
@@ -52,7 +52,7 @@ def test_nothing_is_lost_when_a_run_is_set_aside(tmp_path):
     assert not (tmp_path / 'earlier_2').exists()
 
 
-def test_the_hook_refuses_it_whoever_starts_the_run(tmp_path):
+def test_the_hook_rejects_it_in_any_run(tmp_path):
     build_runner(tmp_path, epochs=1).train()
     before = Path(tmp_path, 'epoch_1.pth').read_bytes()
     with pytest.raises(WorkDirError, match='already holds a run'):

@@ -100,15 +100,15 @@ def same(a, b, path='', tensors=bit_by_bit):
 def test_resuming_in_the_middle_of_an_epoch(data, tmp_path, processes):
     """Drop path, samples, crops, optimizer, schedules: bit by bit."""
     config = write_config(tmp_path, data, processes)
-    whole, resumed = tmp_path / 'whole', tmp_path / 'resumed'
-    start(config, whole, processes)
-    start(config, resumed, processes, '--resume', whole / f'iter_{STOP}.pth')
-    expected, found = losses(whole), losses(resumed)
+    full, resumed = tmp_path / 'full', tmp_path / 'resumed'
+    start(config, full, processes)
+    start(config, resumed, processes, '--resume', full / f'iter_{STOP}.pth')
+    expected, found = losses(full), losses(resumed)
     assert sorted(found) == list(range(STOP + 1, 3 * EPOCH + 1))
     for iteration, values in found.items():
         assert values == expected[iteration], iteration
     a, b = (torch.load(folder / f'iter_{3 * EPOCH}.pth', weights_only=False)
-            for folder in (whole, resumed))
+            for folder in (full, resumed))
     for part in ('state_dict', 'optimizer', 'param_schedulers'):
         same(a[part], b[part], part)
     assert a['meta']['iter'] == b['meta']['iter'] == 3 * EPOCH
@@ -119,8 +119,8 @@ def test_resuming_in_the_middle_of_an_epoch(data, tmp_path, processes):
 def test_a_signal_and_a_restart(data, tmp_path, processes, code):
     """In the second epoch; torchrun has a code of its own."""
     config = write_config(tmp_path, data, processes)
-    whole, broken = tmp_path / 'whole', tmp_path / 'broken'
-    start(config, whole, processes)
+    full, broken = tmp_path / 'full', tmp_path / 'broken'
+    start(config, full, processes)
     process = launch(config, broken, processes, '--resume', '--cfg-options',
                      'default_hooks.interruption.interval=2')
     while max(losses(broken), default=0) < EPOCH:
@@ -134,17 +134,17 @@ def test_a_signal_and_a_restart(data, tmp_path, processes, code):
     resumed = int(re.search(r'resumed epoch: \d, iter: (\d+)', out)[1])
     assert EPOCH <= resumed < 3 * EPOCH and resumed % 2 == 0
     a, b = (torch.load(folder / f'iter_{3 * EPOCH}.pth', weights_only=False)
-            for folder in (whole, broken))
+            for folder in (full, broken))
     for part in ('state_dict', 'optimizer', 'param_schedulers'):
         same(a[part], b[part], part)
 
 
-def test_another_batch_begins_the_epoch_anew(data, tmp_path):
+def test_another_batch_restarts_the_epoch(data, tmp_path):
     config = write_config(tmp_path, data, 1)
-    whole, resumed = tmp_path / 'whole', tmp_path / 'resumed'
-    start(config, whole, 1, '--cfg-options', 'train_cfg.max_epochs=2',
+    full, resumed = tmp_path / 'full', tmp_path / 'resumed'
+    start(config, full, 1, '--cfg-options', 'train_cfg.max_epochs=2',
           'optim_wrapper.accumulative_counts=1')
-    out = start(config, resumed, 1, '--resume', whole / f'iter_{STOP}.pth',
+    out = start(config, resumed, 1, '--resume', full / f'iter_{STOP}.pth',
                 '--cfg-options', 'train_cfg.max_epochs=2',
                 'train_dataloader.batch_size=12',
                 'optim_wrapper.accumulative_counts=1')

@@ -46,7 +46,7 @@ def steps_of_weight_decay(checkpoint: dict[str, Any]) -> int | None:
         steps = 1 / (epoch - x * args.epochs)
     except (AttributeError, TypeError, ValueError, ZeroDivisionError):
         return None
-    # Close to the end of the run rounding leaves no whole number.
+    # Close to the end of the run rounding leaves no integer.
     return round(steps) if abs(steps - round(steps)) < 0.1 else None
 
 
