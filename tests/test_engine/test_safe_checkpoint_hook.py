@@ -12,6 +12,7 @@ import pytest
 import torch
 from mmengine.fileio import BaseStorageBackend, FileClient, register_backend
 
+from ibot_mm.checkpoints.for_mmengine import load_from_weights_only
 from ibot_mm.checkpoints.resume import latest_checkpoint
 from tests.tiny_run import At, build_runner, checkpoints, log_of
 
@@ -136,8 +137,10 @@ def test_a_disk_that_is_full(tmp_path):
                 tmp_path / 'run', checkpoint=dict(out_dir=str(disk))).train()
         assert checkpoints(disk / 'run') == ['epoch_1.pth']
         assert record(tmp_path / 'run') == 'epoch_1.pth'
-        assert latest_checkpoint(str(tmp_path / 'run')).path == str(
-            disk / 'run' / 'epoch_1.pth')
+        path = latest_checkpoint(str(tmp_path / 'run')).path
+        assert path == str(disk / 'run' / 'epoch_1.pth')
+        # As a Runner does; the file is mapped until then.
+        assert load_from_weights_only(path)['meta']['epoch'] == 1
         log = log_of(tmp_path / 'run')
         assert log.count('No space left on device') == 2
         # The end of the training is not reported as a success.
