@@ -76,6 +76,10 @@ def _worker(rank, world_size, folder):
     found['knn'] = KNNClassification([1, 3])(*_knn_data(), 'cpu')
     rows = gather_rows(torch.arange(rank + 1.).unsqueeze(1) + 10 * rank)
     torch.save((head.state_dict(), rows, found), f'{folder}/{rank}.pt')
+    # PyTorch 2.1 deadlocks if Gloo frees the tensors of the last collective
+    # while the group is destroyed; these are still held here.
+    held = torch.zeros(1)
+    dist.all_reduce(held)
     dist.destroy_process_group()
 
 
