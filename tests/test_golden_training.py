@@ -11,9 +11,8 @@ import torch
 
 from ibot_mm.engine import PretrainOptimWrapper
 from ibot_mm.registry import MODELS
-
-from . import golden
-from .golden_run import (
+from tests.helpers import golden
+from tests.helpers.golden_run import (
     CASES,
     STEPS,
     Recorder,

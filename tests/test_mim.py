@@ -13,8 +13,8 @@ import pytest
 import yaml
 from mmengine.config import Config
 
-from tests.installs import KINDS, Installation
-from tests.launched import ROOT, environment, logged
+from tests.helpers.installs import KINDS, Installation
+from tests.helpers.launched import ROOT, environment, logged
 
 pytest.importorskip('mim')
 pytestmark = pytest.mark.slow

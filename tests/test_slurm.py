@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from tests.launched import (
+from tests.helpers.launched import (
     EPOCH,
     EPOCHS,
     ROOT,

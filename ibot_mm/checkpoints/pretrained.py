@@ -81,7 +81,7 @@ def select_network(checkpoint: dict[str, Any],
     elif any(name.startswith('teacher.backbone.') for name in state):
         prefix = 'teacher.' if network == 'teacher' else ''
     elif network == 'teacher' and strip_prefix(state, 'backbone.') and (
-            {'backbone.mask_token', 'head.center'} & set(state)):
+            {'backbone.mask_token', 'head.center.value'} & set(state)):
         raise CheckpointError(
             'the checkpoint has no teacher, only a student: take that with '
             'network="student", or extract_backbone.py --network student.')

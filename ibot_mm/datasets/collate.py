@@ -7,31 +7,23 @@ import torch
 from torch import Tensor
 
 from ibot_mm.registry import FUNCTIONS
+from ibot_mm.structures import CropBatch, GlobalView
 
 
-def _stack(samples: Sequence[dict], key: str) -> list[Tensor]:
-    """Stack crops crop-major: one tensor (n B, C, h, w) per crop size."""
-    by_size: dict[tuple, list[np.ndarray]] = {}
-    for crops in zip(*(sample[key] for sample in samples)):
-        by_size.setdefault(crops[0].shape, []).extend(crops)
-    return [
-        torch.from_numpy(_widened(np.stack(crops))).permute(0, 3, 1, 2)
-        for crops in by_size.values()
-    ]
-
-
-def _widened(array: np.ndarray) -> np.ndarray:
-    """Convert uint16 to int32: torch supports few operations on uint16."""
-    return array.astype(np.int32) if array.dtype == np.uint16 else array
+def _stack(crops: Sequence[np.ndarray]) -> Tensor:
+    """Stack N crops (h, w, C) to (N, C, h, w), channels last in memory."""
+    array = np.stack(crops)
+    if array.dtype == np.uint16:  # torch supports few operations on uint16
+        array = array.astype(np.int32)
+    return torch.from_numpy(array).permute(0, 3, 1, 2)
 
 
 @FUNCTIONS.register_module()
 def multi_crop_collate(samples: Sequence[dict]) -> dict:
     """Batch the output of ``MultiCrop`` and ``MaskGlobalCrops``.
 
-    Crops are ordered crop-major: the first crop of each image, then the
-    second of each, and so on. Indices of the masked patches are computed
-    here, to avoid a synchronization with the device.
+    Indices of the masked patches are computed here, to avoid a
+    synchronization with the device.
 
     Args:
         samples: Dicts with ``global_crops`` and ``local_crops`` (lists of (h,
@@ -39,38 +31,35 @@ def multi_crop_collate(samples: Sequence[dict]) -> dict:
             and ``bad_files``.
 
     Returns:
-        ``inputs``, a dict of ``batch_size`` B, ``global_crops`` (G B, C, H,
-        W), ``local_crops`` (one (L_i B, C, h, w) tensor per size), ``mask``
-        bool (G B, gh, gw), ``mask_index`` int64 (P,) into the G B gh gw
-        patches, ``mask_weight`` float32 (P,), 1 / (masked patches of the
-        image x G B), and ``masked_per_view``, a list of G ints that sum to P;
-        ``img_paths``, a list of B paths ('' if unknown); and ``bad_files``,
-        the concatenated lists of the samples.
+        ``inputs``, a :class:`CropBatch`; ``img_paths``, a list of B paths (''
+        if unknown); and ``bad_files``, the concatenated lists of the samples.
 
     Raises:
         ValueError: The global crops differ in size.
     """
-    global_crops = _stack(samples, 'global_crops')
-    if len(global_crops) != 1:
+    views = [_stack(crops)
+             for crops in zip(*(sample['global_crops'] for sample in samples))]
+    if len({crops.shape for crops in views}) != 1:
         raise ValueError('multi_crop_collate: all global crops must have one '
                          'size, got ' + ', '.join(
-                             str(tuple(c.shape[2:])) for c in global_crops))
-    # (B, G, gh, gw) -> (G B, gh, gw)
-    mask = torch.from_numpy(
-        np.stack([sample['masks'] for sample in samples], axis=1)).flatten(
-            0, 1)
-    per_image = mask.flatten(1).sum(1)
-    index = mask.flatten().nonzero().squeeze(1)
-    weight = 1 / (per_image * len(mask)).clamp(min=1).float()
+                             str(tuple(crops.shape[2:])) for crops in views))
+    masks = torch.from_numpy(
+        np.stack([sample['masks'] for sample in samples], axis=1))
+    global_views = []
+    for crops, mask in zip(views, masks):
+        per_image = mask.flatten(1).sum(1)
+        weight = 1 / (per_image * masks.shape[:2].numel()).clamp(min=1).float()
+        global_views.append(
+            GlobalView(crops, mask,
+                       mask.flatten().nonzero().squeeze(1),
+                       weight.repeat_interleave(per_image)))
+    by_size: dict[tuple, list[np.ndarray]] = {}
+    for crops in zip(*(sample['local_crops'] for sample in samples)):
+        by_size.setdefault(crops[0].shape, []).extend(crops)
+    local_crops = [_stack(crops).unflatten(0, (-1, len(samples)))
+                   for crops in by_size.values()]
     return dict(
-        inputs=dict(
-            batch_size=len(samples),
-            global_crops=global_crops[0],
-            local_crops=_stack(samples, 'local_crops'),
-            mask=mask,
-            mask_index=index,
-            mask_weight=weight.repeat_interleave(per_image),
-            masked_per_view=per_image.view(-1, len(samples)).sum(1).tolist()),
+        inputs=CropBatch(global_views, local_crops),
         img_paths=[sample.get('img_path', '') for sample in samples],
         bad_files=[
             bad for sample in samples for bad in sample.get('bad_files', [])

@@ -34,8 +34,8 @@ from ibot_mm.checkpoints.resume import latest_checkpoint
 from ibot_mm.checkpoints.strict import load_strict
 from ibot_mm.engine import StrictLoadHook
 from ibot_mm.models import IBOTViT
-from tests.builders import ARCH
-from tests.tiny_run import build_runner
+from tests.helpers.builders import ARCH
+from tests.helpers.tiny_run import build_runner
 
 ROOT = Path(__file__).parents[2]
 NEW = hasattr(torch.serialization, 'get_unsafe_globals_in_checkpoint')

@@ -9,8 +9,8 @@ from ibot_mm.checkpoints.official.optimizer import (
     to_official_optimizer,
 )
 from ibot_mm.checkpoints.official.state_dict import to_official_checkpoint
-from tests import golden
-from tests.builders import build_model, build_stepped
+from tests.helpers import golden
+from tests.helpers.builders import build_model, build_stepped
 
 SWIN = dict(
     backbone=dict(

@@ -22,14 +22,14 @@ from ibot_mm.checkpoints.official.state_dict import (
     to_official_checkpoint,
 )
 from ibot_mm.engine import WarmupCosineLR
-from tests import golden
-from tests.builders import (
+from tests.helpers import golden
+from tests.helpers.builders import (
     build_model,
     build_stepped,
     model_config,
     needs_cpu_float16,
 )
-from tests.golden_run import (
+from tests.helpers.golden_run import (
     CASES,
     Recorder,
     build_runner,

@@ -16,8 +16,8 @@ from ibot_mm.checkpoints.official.state_dict import (
     to_official_checkpoint,
 )
 from ibot_mm.models import IBOT, IBOTViT
-from tests import golden
-from tests.builders import model_config
+from tests.helpers import golden
+from tests.helpers.builders import model_config
 
 ROOT = Path(__file__).parents[2]
 
@@ -93,9 +93,9 @@ def test_command_lines(case, tmp_path):
              *files], check=True, capture_output=True)
     model = build(case)
     model.load_state_dict(load_checkpoint(ours)['state_dict'], strict=True)
-    k = len(model.head.center)
-    assert torch.equal(model.head.center, torch.arange(k).float())
-    assert torch.equal(model.head.patch_center, -torch.arange(k).float())
+    k = len(model.head.center.value)
+    assert torch.equal(model.head.center.value, torch.arange(k).float())
+    assert torch.equal(model.head.patch_center.value, -torch.arange(k).float())
     for network, values in load_checkpoint(back).items():
         for key, value in values.items():
             assert torch.equal(value, official(case)[network][key])
@@ -132,4 +132,4 @@ def test_truncated_and_foreign_checkpoints(tmp_path):
     with pytest.raises(CheckpointError, match='has no "teacher"'):
         from_official_checkpoint(dict(student=official()['student']))
     with pytest.raises(CheckpointError, match='has no student'):
-        to_official_checkpoint({'head.center': torch.zeros(3)})
+        to_official_checkpoint({'head.center.value': torch.zeros(3)})

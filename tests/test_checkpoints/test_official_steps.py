@@ -7,7 +7,7 @@ import pytest
 
 from ibot_mm.checkpoints.load import CheckpointError
 from ibot_mm.checkpoints.official.resume import steps_of_epoch
-from tests import golden
+from tests.helpers import golden
 
 
 def schedule_checkpoint(epoch, skipped):

@@ -13,8 +13,8 @@ from ibot_mm.checkpoints.load import CheckpointError
 from ibot_mm.checkpoints.pretrained import load_pretrained, select_network
 from ibot_mm.models import IBOTSwin, IBOTViT, ProjectionNeck
 from ibot_mm.models.layers.patch_embed import inflate_channels
-from tests import golden
-from tests.builders import ARCH, build_model
+from tests.helpers import golden
+from tests.helpers.builders import ARCH, build_model
 
 
 def vit(init=None, **changes):
@@ -427,7 +427,7 @@ def test_a_head_for_other_classes_is_skipped(resume):
 
 def test_a_head_alone_is_no_student(save):
     """It has centres, as a student's file, but no backbone of any kind."""
-    content = dict(state_dict={'head.center': torch.zeros(3),
+    content = dict(state_dict={'head.center.value': torch.zeros(3),
                                'teacher.neck.last_layer.bias': torch.zeros(3)})
     with pytest.raises(CheckpointError, match='no backbone of the teacher'):
         vit(dict(checkpoint=save(content)))

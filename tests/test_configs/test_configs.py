@@ -18,7 +18,7 @@ from mmengine.registry import DATASETS, HOOKS, MODELS, TRANSFORMS
 
 from ibot_mm.datasets import multi_crop_collate
 from ibot_mm.engine import PretrainOptimWrapperConstructor
-from tests.builders import ARCH
+from tests.helpers.builders import ARCH
 
 ROOT = Path(__file__).parents[2]
 CONFIGS = ROOT / 'configs'
@@ -299,7 +299,7 @@ def test_recipes_build_and_open_with_their_launch_line(path):
     cfg = Config.fromfile(path)
     assert all(len(line) < 80 for line in text.splitlines())
     model = build(cfg)
-    assert model.head.center.shape == (cfg.model.neck.num_prototypes, )
+    assert model.head.center.value.shape == (cfg.model.neck.num_prototypes, )
     for step in cfg.train_dataloader.dataset.pipeline:
         assert TRANSFORMS.build(step) is not None
     assert DATASETS.get(cfg.train_dataloader.dataset.type) is not None

@@ -10,7 +10,7 @@ from ibot_mm.datasets import (
     MaskGlobalCrops,
     RandomMaskGenerator,
 )
-from tests import golden
+from tests.helpers import golden
 
 CASES = golden.meta('masks')['cases']
 DRAWS = golden.meta('masks')['draws']

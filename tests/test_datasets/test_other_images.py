@@ -177,7 +177,7 @@ def test_batch_keeps_the_values():
     batch = multi_crop_collate([sample])
     preprocessor = MultiCropDataPreprocessor(
         mean=[100. * c for c in range(6)], std=[2.] * 6)
-    x = preprocessor(batch)['inputs']['global_crops']
+    x = preprocessor(batch)['inputs'].global_views[0].crops
     expected = (SIX.astype(np.float64) - 100 * np.arange(6)) / 2
     torch.testing.assert_close(
         x, torch.from_numpy(expected.transpose(2, 0, 1)[None]).float())

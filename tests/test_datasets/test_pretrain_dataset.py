@@ -16,6 +16,7 @@ from ibot_mm.datasets import (
 )
 from ibot_mm.datasets.samplers import SampleIndex
 from ibot_mm.engine import BadFileHook
+from ibot_mm.structures import merge_views
 
 PIPELINE = [
     dict(type='ibot_mm.LoadImage'),
@@ -72,9 +73,9 @@ def epoch_of(batches, epoch):
 def flat(batches):
     return [
         torch.cat([
-            b['inputs']['global_crops'].flatten().float(),
-            *(c.flatten().float() for c in b['inputs']['local_crops']),
-            b['inputs']['mask'].flatten().float()
+            *(c.flatten().float() for c in b['inputs'].local_crops),
+            *(part.flatten().float() for view in b['inputs'].global_views
+              for part in (view.crops, view.mask))
         ]) for b in batches
     ]
 
@@ -107,15 +108,17 @@ def test_missing_folder_is_named(tmp_path):
 def test_collated_batch(folder):
     batch = epoch_of(loader(dataset(folder)), 1)[0]
     inputs = batch['inputs']
-    assert inputs['batch_size'] == 4
-    assert inputs['global_crops'].shape == (8, 3, 32, 32)
-    assert inputs['global_crops'].dtype == torch.uint8
-    assert [c.shape for c in inputs['local_crops']] == [(8, 3, 16, 16)]
-    assert inputs['mask'].shape == (8, 4, 4)
-    assert torch.equal(inputs['mask_index'],
-                       inputs['mask'].flatten().nonzero()[:, 0])
-    torch.testing.assert_close(inputs['mask_weight'],
-                               torch.full((64, ), 1 / (8 * 8)))
+    assert [c.shape for c in inputs.local_crops] == [(2, 4, 3, 16, 16)]
+    assert inputs.num_views == 4
+    for view in inputs.global_views:
+        assert view.crops.shape == (4, 3, 32, 32)
+        assert view.crops.dtype == torch.uint8
+        assert view.mask.shape == (4, 4, 4)
+        assert torch.equal(view.mask_index,
+                           view.mask.flatten().nonzero()[:, 0])
+        # 8 patches of each of 2 x 4 crops.
+        torch.testing.assert_close(view.mask_weight,
+                                   torch.full((32, ), 1 / (8 * 8)))
 
 
 def test_crops_are_ordered_crop_by_crop():
@@ -131,16 +134,21 @@ def test_crops_are_ordered_crop_by_crop():
             masks=np.arange(8).reshape(2, 2, 2) < 4 + i) for i in range(3)
     ]
     inputs = multi_crop_collate(samples)['inputs']
-    assert inputs['global_crops'][:, 0, 0, 0].tolist() == [
-        0, 10, 20, 1, 11, 21
-    ]
-    assert [c[:, 0, 0, 0].tolist() for c in inputs['local_crops']
-            ] == [[5, 15, 25, 6, 16, 26], [7, 17, 27]]
-    assert inputs['mask'].sum((1, 2)).tolist() == [4, 4, 4, 0, 1, 2]
-    # 5 of the 6 images have masks, of 4, 4, 4, 1 and 2 patches.
-    torch.testing.assert_close(
-        inputs['mask_weight'],
-        torch.tensor([1 / 24] * 12 + [1 / 6] + [1 / 12] * 2))
+    first, second = inputs.global_views
+    assert first.crops[:, 0, 0, 0].tolist() == [0, 10, 20]
+    assert second.crops[:, 0, 0, 0].tolist() == [1, 11, 21]
+    assert [c[:, :, 0, 0, 0].tolist() for c in inputs.local_crops
+            ] == [[[5, 15, 25], [6, 16, 26]], [[7, 17, 27]]]
+    assert first.mask.sum((1, 2)).tolist() == [4, 4, 4]
+    assert second.mask.sum((1, 2)).tolist() == [0, 1, 2]
+    # 5 of the 6 crops have masks, of 4, 4, 4, 1 and 2 patches.
+    torch.testing.assert_close(first.mask_weight, torch.full((12, ), 1 / 24))
+    torch.testing.assert_close(second.mask_weight,
+                               torch.tensor([1 / 6] + [1 / 12] * 2))
+    merged = merge_views(inputs.global_views)
+    # Of 6 crops with 4 patches each.
+    assert merged.mask_index.tolist() == [*range(12), 16, 20, 21]
+    assert merged.crops[:, 0, 0, 0].tolist() == [0, 10, 20, 1, 11, 21]
 
 
 def test_data_do_not_depend_on_the_number_of_workers(folder):
@@ -184,7 +192,8 @@ def test_masks_start_late_with_persistent_workers(folder):
     batches = loader(
         dataset(folder), workers=2, persistent_workers=True)
     masked = [
-        sum(int(b['inputs']['mask'].sum()) for b in epoch_of(batches, epoch))
+        sum(int(view.mask.sum()) for b in epoch_of(batches, epoch)
+            for view in b['inputs'].global_views)
         for epoch in range(3)
     ]
     assert masked == [0, 12 * 2 * 8, 12 * 2 * 8]
@@ -195,7 +204,7 @@ def test_bad_files_are_replaced_and_reported(folder):
     bad.write_bytes(bad.read_bytes()[:200])
     data = dataset(folder)
     batches = epoch_of(loader(data, workers=1), 1)
-    assert sum(b['inputs']['batch_size'] for b in batches) == 12
+    assert sum(len(b['img_paths']) for b in batches) == 12
     reported = [entry for b in batches for entry in b['bad_files']]
     # The replacement may by chance be the bad sample again.
     assert {path for path, _ in reported} == {str(bad)}
@@ -217,7 +226,7 @@ class FakeRunner:
 
 
 def batch_with(bad, size=8):
-    return dict(inputs=dict(batch_size=size), bad_files=bad)
+    return dict(img_paths=[''] * size, bad_files=bad)
 
 
 def test_hook_names_counts_and_stops(tmp_path, caplog):

@@ -7,7 +7,7 @@ import torch
 from mmengine.config import Config
 
 from ibot_mm.distributed.launch import prepare_launch
-from tests.launched import free_port
+from tests.helpers.launched import free_port
 
 SLURM = dict(
     SLURM_JOB_ID='1234567',

@@ -24,7 +24,7 @@ from ibot_mm.distributed.sharded_strategy import (
     shard_model,
 )
 from ibot_mm.engine import PretrainOptimWrapperConstructor
-from tests.builders import batch, build_model
+from tests.helpers.builders import batch, build_model
 
 needs_fully_shard = pytest.mark.skipif(
     not hasattr(torch.distributed.fsdp, 'fully_shard'),

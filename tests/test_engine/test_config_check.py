@@ -15,7 +15,7 @@ from torch import nn
 from ibot_mm.engine import config_check
 from ibot_mm.engine.config_check import ConfigError, check_config
 from ibot_mm.models import IBOT
-from tests.launched import write_config
+from tests.helpers.launched import write_config
 
 ROOT = Path(__file__).parents[2]
 CONFIGS = sorted(path for path in (ROOT / 'configs').rglob('*.py')

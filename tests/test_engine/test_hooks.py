@@ -8,7 +8,7 @@ from ibot_mm.engine import (
     PretrainRuntimeInfoHook,
     TeacherTemperatureHook,
 )
-from tests.builders import build_model
+from tests.helpers.builders import build_model
 
 
 class FakeWrapper:

@@ -17,7 +17,7 @@ from ibot_mm.checkpoints.resume import latest_checkpoint
 from ibot_mm.engine import InterruptionHook
 from ibot_mm.engine.dataloader_workers import _shielded
 from ibot_mm.engine.hooks import interruption_hook
-from tests.tiny_run import EPOCH, At, build_runner, checkpoints, log_of
+from tests.helpers.tiny_run import EPOCH, At, build_runner, checkpoints, log_of
 
 ROOT = Path(__file__).parents[2]
 NUMBERS = signal.SIGTERM, signal.SIGUSR1, signal.SIGINT
@@ -205,7 +205,7 @@ def test_interval_has_to_be_positive():
 SIGNAL_TO_ALL = '''
 import os, subprocess, sys, time
 from pathlib import Path
-from tests.tiny_run import At, build_runner
+from tests.helpers.tiny_run import At, build_runner
 
 def signal_all(runner):  # by another process: workers obey their parent
     subprocess.run(['kill', '-s', sys.argv[2], '--', f'-{os.getpgrp()}'])

@@ -14,7 +14,7 @@ from mmengine.fileio import BaseStorageBackend, FileClient, register_backend
 
 from ibot_mm.checkpoints.for_mmengine import load_from_weights_only
 from ibot_mm.checkpoints.resume import latest_checkpoint
-from tests.tiny_run import At, build_runner, checkpoints, log_of
+from tests.helpers.tiny_run import At, build_runner, checkpoints, log_of
 
 ROOT = Path(__file__).parents[2]
 
@@ -225,7 +225,7 @@ KILLED_WHILE_WRITING = '''
 import os, signal, sys
 
 from ibot_mm.checkpoints import atomic_write
-from tests.tiny_run import build_runner
+from tests.helpers.tiny_run import build_runner
 sync, synced = atomic_write._sync, []
 def kill(path):
     synced.append(path)

@@ -16,7 +16,7 @@ from ibot_mm.engine import (
     WarmupCosineLR,
 )
 from ibot_mm.engine.hooks.teacher_temperature_hook import warmup_values
-from tests import golden
+from tests.helpers import golden
 
 META = golden.meta('schedules')
 PEAK = META['lr'] * META['batch_total'] / 256

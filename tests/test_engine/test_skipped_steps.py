@@ -18,7 +18,7 @@ from ibot_mm.engine import (
     TrainingHealthError,
 )
 from ibot_mm.engine.optimizers.nonfinite_check import NonfiniteCheck
-from tests.builders import batch, build_model, needs_cpu_float16
+from tests.helpers.builders import batch, build_model, needs_cpu_float16
 
 GPU = (pytest.mark.cuda,
        pytest.mark.skipif(not torch.cuda.is_available(), reason='needs a GPU'))
@@ -116,8 +116,8 @@ def test_a_non_finite_loss_changes_nothing(settings):
     assert disturbed.optim_wrapper.stepped
     assert not disturbed.optim_wrapper.skipped
     assert_equal(disturbed.state, other.state)
-    assert not torch.equal(disturbed.model.head.center,
-                           before['model']['head.center'])
+    assert not torch.equal(disturbed.model.head.center.value,
+                           before['model']['head.center.value'])
 
 
 def test_one_bad_part_of_an_accumulated_step_spoils_all_of_it():

@@ -5,45 +5,31 @@ from types import SimpleNamespace
 
 import pytest
 import torch
-from mmengine.logging import MessageHub
 
 from ibot_mm.engine import TrainingHealthError, TrainingHealthHook
-from tests.builders import build_model
-
-
-class FakeRunner:
-    rank = 0
-
-    def __init__(self, work_dir):
-        self.work_dir = str(work_dir)
-        self.model = build_model()
-        self.message_hub = MessageHub(f'test_health_{id(self)}')
-        self.iter = 0
+from tests.helpers.health import GivenEntropies, HealthRunner
 
 
 @pytest.fixture
 def runner(tmp_path):
-    return FakeRunner(tmp_path)
-
-
-LOG_K = math.log(40)
+    return HealthRunner(tmp_path)
 
 
 def train(hook, runner, steps, loss=1., cls=0.5, patch=0.5):
-    """Iterations with given losses and entropies (as shares of log K)."""
-    watched = []
+    """Iterations with given entropies (as fractions of log K)."""
+    if not isinstance(hook.statistics, GivenEntropies):
+        hook.statistics = GivenEntropies()
+    hook.statistics.cls, hook.statistics.patch = cls, patch
+    sampled = []
     for _ in range(steps):
         hook.before_train_iter(runner, 0)
-        monitor = runner.model.head.monitor
-        watched.append(monitor)
-        outputs = dict(loss=torch.tensor(loss))
-        if monitor:
-            outputs.update(entropy_cls=torch.tensor(cls * LOG_K))
-            if patch is not None:
-                outputs.update(entropy_patch=torch.tensor(patch * LOG_K))
-        hook.after_train_iter(runner, 0, outputs=outputs)
+        sampled.append(runner.model.head.observer is not None)
+        for usage in hook.statistics.usage.values():
+            usage.add(torch.eye(40)[:1])
+        hook.after_train_iter(
+            runner, 0, outputs=dict(loss=torch.tensor(loss)))
         runner.iter += 1
-    return watched
+    return sampled
 
 
 def save(runner, name):
@@ -56,19 +42,23 @@ def save(runner, name):
 
 def test_statistics_are_spread_over_the_interval(runner):
     hook = TrainingHealthHook(interval=10, samples=3)
-    watched = train(hook, runner, 20)
-    assert [i for i, w in enumerate(watched) if w] == [3, 6, 9, 13, 16, 19]
+    sampled = train(hook, runner, 20)
+    assert [i for i, s in enumerate(sampled) if s] == [3, 6, 9, 13, 16, 19]
 
 
-def test_healthy_training_continues_and_logs_prototype_usage(runner):
+def test_healthy_training_continues_and_logs_statistics(runner):
     hook = TrainingHealthHook(interval=10, patience=10)
-    runner.model.head.usage['cls'].add(torch.arange(10))
-    train(hook, runner, 10)
+    hook.statistics = GivenEntropies()
+    hook.statistics.usage['cls'].add(torch.eye(40)[:10])
+    train(hook, runner, 10, cls=0.25, patch=None)
     scalars = runner.message_hub.log_scalars
+    assert scalars['train/entropy_cls'].current() == pytest.approx(
+        0.25 * math.log(40))
+    assert 'train/entropy_patch' not in scalars
     assert scalars['train/prototypes_cls'].current() == 0.25
-    assert scalars['train/prototypes_patch'].current() == 0.
+    assert scalars['train/prototypes_patch'].current() == pytest.approx(1 / 40)
     train(hook, runner, 90)
-    assert scalars['train/prototypes_cls'].current() == 0.
+    assert scalars['train/prototypes_cls'].current() == pytest.approx(1 / 40)
 
 
 @pytest.mark.parametrize('cls,patch,words', [
@@ -178,8 +168,8 @@ def test_non_finite_weights_are_not_saved(runner):
     hook = TrainingHealthHook()
     state = runner.model.state_dict()
     hook.before_save_checkpoint(runner, dict(state_dict=state))
-    state['head.center'][3] = math.nan
-    with pytest.raises(TrainingHealthError, match='"head.center"'):
+    state['head.center.value'][3] = math.nan
+    with pytest.raises(TrainingHealthError, match='"head.center.value"'):
         hook.before_save_checkpoint(runner, dict(state_dict=state))
 
 

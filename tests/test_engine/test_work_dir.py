@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from ibot_mm.engine.work_dir import WorkDirError, archive_run, require_unused
-from tests.tiny_run import build_runner
+from tests.helpers.tiny_run import build_runner
 
 
 def fill(folder, *names):

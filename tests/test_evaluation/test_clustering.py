@@ -6,7 +6,7 @@ import torch
 from scipy.optimize import linear_sum_assignment
 
 from ibot_mm.evaluation import Features, PrototypeClustering, clustering_scores
-from tests import golden
+from tests.helpers import golden
 
 
 @pytest.mark.parametrize('case', ['noisy', 'random', 'manyclusters'])

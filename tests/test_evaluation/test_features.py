@@ -2,46 +2,14 @@
 
 import pytest
 import torch
-from mmpretrain.structures import DataSample
 from torch import nn
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import DataLoader
 
 from ibot_mm.engine import FeatureTestLoop
 from ibot_mm.evaluation import FeatureCache, Features, extract_features
 from ibot_mm.models import FeatureExtractor
-from tests.builders import ARCH
-
-
-class Numbers(Dataset):
-    """Image i is filled with i, its label is i % 3."""
-
-    def __init__(self, count=7, values=None, labels=True):
-        self.values = values or [float(i) for i in range(count)]
-        self.labels = labels
-
-    def __len__(self):
-        return len(self.values)
-
-    def get_data_info(self, i):
-        return dict(img_path=f'folder/{i}.png', gt_label=i % 3)
-
-    def __getitem__(self, i):
-        sample = DataSample(metainfo=dict(
-            sample_idx=i, img_path=f'folder/{i}.png'))
-        if self.labels:
-            sample.set_gt_label(i % 3)
-        return torch.full((1, 2, 2), self.values[i]), sample
-
-
-def collate(batch):
-    images, samples = zip(*batch)
-    return dict(inputs=torch.stack(images), data_samples=list(samples))
-
-
-class AsIs(nn.Module):
-
-    def forward(self, data, training):
-        return data
+from tests.helpers.builders import ARCH
+from tests.helpers.features import AsIs, Numbers, collate
 
 
 def extract(dataset, sampler=None):

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from ibot_mm.evaluation import Features, KNNClassification, knn_predict
-from tests import golden
+from tests.helpers import golden
 
 META = golden.meta('knn')
 

@@ -7,7 +7,7 @@ from mmpretrain.models import SwinTransformer, VisionTransformer
 
 from ibot_mm.models import IBOTSwin, IBOTViT
 from ibot_mm.models.layers.pos_embed import interpolate_positions
-from tests import golden
+from tests.helpers import golden
 
 VIT = dict(
     arch=dict(

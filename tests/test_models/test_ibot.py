@@ -8,15 +8,17 @@ from hypothesis import strategies as st
 
 from ibot_mm.datasets import multi_crop_collate
 from ibot_mm.registry import MODELS
-from tests.builders import (
+from ibot_mm.structures import merge_views
+from tests.helpers.builders import (
     batch,
     build_model,
+    cls_loss,
     head_losses,
     model_config,
     needs_cpu_float16,
     samples,
 )
-from tests.dense import dense_losses
+from tests.helpers.dense import dense_losses
 
 
 def per_view(raw, num_global, local_sizes):
@@ -34,7 +36,7 @@ def per_view(raw, num_global, local_sizes):
 
 def gradients(model, losses):
     model.zero_grad()
-    (losses['loss_cls'] + losses['loss_patch']).backward()
+    (cls_loss(losses) + losses['loss_patch']).backward()
     return {
         name: p.grad.clone()
         for name, p in model.named_parameters() if p.grad is not None
@@ -53,8 +55,8 @@ def assert_equal_to_dense(model, batch_size, num_global, local_sizes,
     grads = gradients(model, losses)
     expected = dense_losses(model, *per_view(raw, num_global, local_sizes))
     expected_grads = gradients(model, expected)
-    for key in ('loss_cls', 'loss_patch'):
-        assert abs(losses[key] - expected[key]) < 1e-6 * max(
+    for key in ('loss_cls_global', 'loss_cls_local', 'loss_patch'):
+        assert abs(losses.get(key, 0) - expected[key]) < 1e-6 * max(
             1, abs(expected[key])), key
     for name, value in expected_grads.items():
         torch.testing.assert_close(
@@ -63,7 +65,8 @@ def assert_equal_to_dense(model, batch_size, num_global, local_sizes,
     model.head.update_centers()
     for name in ('center', 'patch_center'):
         torch.testing.assert_close(
-            getattr(model.head, name), expected[name], atol=1e-6, rtol=1e-5)
+            getattr(model.head, name).value, expected[name], atol=1e-6,
+            rtol=1e-5)
 
 
 @settings(deadline=None, max_examples=40)
@@ -103,21 +106,19 @@ def test_batch_norm_in_the_head_sees_all_tokens_of_a_call():
     model = build_model(neck=dict(norm_cfg=dict(type='BN1d')))
     model.train()
     inputs = batch(3, 2, (16, 16))['inputs']
-    cls, patch = model.backbone.extract_tokens(inputs['global_crops'],
-                                               inputs['mask'])
-    local = model.backbone.extract_tokens(inputs['local_crops'][0])[0]
+    merged = merge_views(inputs.global_views)
+    cls, patch = model.backbone.extract_tokens(merged.crops, merged.mask)
+    local = model.backbone.extract_tokens(
+        inputs.local_crops[0].flatten(0, 1))[0]
     z = model.neck.project(torch.cat([cls, patch.flatten(0, 1)]))
-    student_cls = model.neck.cls_logits(
+    student_cls = model.neck.last_layer(
         torch.cat([z[:len(cls)], model.neck.project(local)])).unflatten(
             0, (-1, 3))
-    _, student_patch = model.neck.logits(
-        z[:1],
-        z[len(cls):][inputs['mask'].flatten()])
-    target = model._teacher_targets(inputs['global_crops'],
-                                    inputs['mask_index'])
-    expected = head_losses(model.head, student_cls, student_patch,
-                           target['cls'].unflatten(0, (-1, 3)),
-                           target['patch'], inputs['mask_weight'])
+    student_patch = model.neck.patch_layer(
+        z[len(cls):][merged.mask.flatten()])
+    target = model.teacher_targets(inputs.global_views)
+    expected = head_losses(model.head, student_cls, student_patch, target.cls,
+                           torch.cat(target.patch), merged.mask_weight)
     for name, value in model.loss(inputs).items():
         torch.testing.assert_close(value, expected[name])
 
@@ -204,8 +205,7 @@ def test_autocast_stays_near_float32(dtype):
         model.head.discard_centers()
         with torch.autocast('cpu', dtype=getattr(torch, dtype)):
             losses = model.loss(inputs)
-            logits = model.neck.cls_logits(
-                model.neck.project(torch.randn(2, 24)))
+            logits, _ = model.neck(torch.randn(2, 24))
     assert logits.dtype == torch.float32
     for key, value in expected.items():
         assert losses[key].dtype == torch.float32
@@ -225,7 +225,7 @@ def test_only_masked_patches_reach_the_prototypes(monkeypatch):
         layer, 'forward', lambda self, x:
         (rows.append(x.shape[:-1].numel()), forward(self, x))[1])
     model.loss(inputs)
-    masked = int(inputs['mask'].sum())
+    masked = sum(int(view.mask.sum()) for view in inputs.global_views)
     # Teacher: CLS, the patch mean, masked patches; student: CLS of the local
     # views, then CLS of the global ones and masked patches.
     assert rows == [8 + masked + 1, 8, 8 + masked]

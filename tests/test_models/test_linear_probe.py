@@ -9,8 +9,8 @@ from ibot_mm.evaluation import LinearProbeMetric
 from ibot_mm.models import IBOTSwin, LinearProbe
 from ibot_mm.models.classifiers.feature_extractor import pooled_tokens
 from ibot_mm.models.classifiers.linear_probe import LEARNING_RATES
-from tests import golden
-from tests.builders import ARCH
+from tests.helpers import golden
+from tests.helpers.builders import ARCH
 
 BACKBONE = dict(type='ibot_mm.IBOTViT', arch=ARCH, img_size=32, patch_size=8)
 

@@ -6,9 +6,12 @@ import numpy as np
 import pytest
 import torch
 
+from ibot_mm.engine.token_statistics import TokenStatistics
 from ibot_mm.models import IBOTHead, KoLeoLoss
+from ibot_mm.models.heads.ibot_head import TeacherTargets
 from ibot_mm.models.losses.sinkhorn_knopp import sinkhorn_knopp
-from tests.builders import batch, build_model, head_losses
+from ibot_mm.structures import merge_views
+from tests.helpers.builders import batch, build_model, cls_loss, head_losses
 
 
 def softmax(x):
@@ -37,65 +40,80 @@ def case():
     patch, patch_teacher = rng.normal(0, .3, (5, k)), softmax(
         rng.normal(0, 2, (5, k)))
     head = IBOTHead(num_prototypes=k, loss_weight_cls=2., loss_weight_patch=3.)
-    head.monitor = True
+    head.observer = TokenStatistics()
     # Images of 2, 1 and 2 masked patches out of G B = 6.
     weight = np.array([1 / 12, 1 / 12, 1 / 6, 1 / 12, 1 / 12])
     losses = head_losses(head, *(torch.from_numpy(x) for x in (
         student, patch, teacher, patch_teacher, weight)))
-    return (student, teacher, patch, patch_teacher, head,
-            {key: float(value) for key, value in losses.items()})
+    head.observer.observe_targets(
+        TeacherTargets(torch.from_numpy(teacher), []))
+    return (student, teacher, patch, patch_teacher, losses, {
+        key: float(value) for key, value in head.observer.compute().items()})
 
 
 def test_cls_statistics_are_those_of_all_pairs(case):
-    student, teacher, _, _, head, losses = case
+    student, teacher, _, _, losses, statistics = case
     pairs = [((v, b), (q, b)) for b in range(3) for q in range(2)
              for v in range(4) if v != q]
-    expected = numpy_statistics(student, teacher, head.student_temp, pairs)
-    assert [losses[f'{name}_cls'] for name in ('entropy', 'kl', 'agreement')
-            ] == pytest.approx(expected)
-    assert losses['loss_cls'] == pytest.approx(2 * sum(expected[:2]))
+    expected = numpy_statistics(student, teacher, 0.1, pairs)
+    assert [statistics[f'{name}_cls'] for name in (
+        'entropy', 'kl', 'agreement')] == pytest.approx(expected)
+    assert float(cls_loss(losses)) == pytest.approx(2 * sum(expected[:2]))
+    # Of 6 pairs, 2 are with a global view of the student.
+    shares = [
+        sum(numpy_statistics(student, teacher, 0.1, [
+            pair for pair in pairs if (pair[0][0] < 2) == is_global])[:2])
+        for is_global in (True, False)]
+    assert float(losses['loss_cls_global']) == pytest.approx(shares[0] * 2 / 3)
+    assert float(losses['loss_cls_local']) == pytest.approx(shares[1] * 4 / 3)
 
 
 def test_patch_statistics_are_means_over_masked_images(case):
-    _, _, student, teacher, head, losses = case
+    _, _, student, teacher, losses, statistics = case
     images = [[0, 1], [2], [3, 4]]
     expected = np.mean([
-        numpy_statistics(student, teacher, head.student_temp,
-                         [(i, i) for i in image]) for image in images
+        numpy_statistics(student, teacher, 0.1, [(i, i) for i in image])
+        for image in images
     ], axis=0)
-    assert [losses[f'{name}_patch'] for name in ('entropy', 'kl', 'agreement')
-            ] == pytest.approx(expected)
+    assert [statistics[f'{name}_patch'] for name in (
+        'entropy', 'kl', 'agreement')] == pytest.approx(expected)
     # Half of the six views have no mask and count as 0 in the loss.
-    assert losses['loss_patch'] == pytest.approx(3 * sum(expected[:2]) / 2)
+    assert float(losses['loss_patch']) == pytest.approx(
+        3 * sum(expected[:2]) / 2)
 
 
 def test_fraction_of_prototypes_in_use():
     head = IBOTHead(num_prototypes=8)
-    head.monitor = True
-    for chosen in ([0, 3, 3], [5, 0, 0]):
+    head.observer = TokenStatistics()
+    usage = head.observer.usage
+    for chosen in ([0, 3, 3, 0], [5, 0, 0, 0]):
         logits = torch.eye(8)[chosen]
-        head.teacher_distributions(logits, logits[:1])
-    assert float(head.usage['cls'].fraction_used()) == 3 / 8
-    assert float(head.usage['cls'].fraction_used(reset=True)) == 3 / 8
-    assert float(head.usage['patch'].fraction_used()) == 2 / 8
-    assert float(head.usage['cls'].fraction_used()) == 0
+        head.targets(logits.clone(), logits[:1].clone(), [0, 1])
+    assert float(usage['cls'].fraction_used()) == 3 / 8
+    assert float(usage['patch'].fraction_used()) == 2 / 8
+    usage['cls'].add(torch.eye(8)[[7]])
+    assert float(usage['cls'].fraction_used()) == 1 / 8
 
 
 def test_statistics_are_asked_for_and_change_no_loss():
     model = build_model()
     data = batch(4)['inputs']
     plain = model.loss(data)
-    model.head.monitor = True
+    model.head.observer = statistics = TokenStatistics()
     watched = model.loss(data)
-    assert set(plain) == {'loss_cls', 'loss_patch'}
+    assert set(plain) == {'loss_cls_local', 'loss_cls_global', 'loss_patch'}
+    assert set(watched) == set(plain)
     for name, value in plain.items():
         assert torch.equal(value, watched[name])
-    loss, logged = model.parse_losses(watched)
-    assert torch.equal(loss, sum(plain.values()))
-    assert 0 <= logged['agreement_patch'] <= 1
-    data = batch(4, mask_ratio=0.)['inputs']
-    assert not any(name.endswith('_patch') for name in model.loss(data)
-                   if name != 'loss_patch')
+    found = statistics.compute()
+    torch.testing.assert_close(found['entropy_cls'] + found['kl_cls'],
+                               cls_loss(plain).detach())
+    assert 0 <= found['agreement_patch'] <= 1
+    model.loss(batch(4, mask_ratio=0.)['inputs'])
+    found = statistics.compute()
+    assert 0 <= found['agreement_cls'] <= 1
+    assert all(found[f'{name}_patch'].isnan()
+               for name in ('entropy', 'kl', 'agreement'))
 
 
 def test_sinkhorn_knopp_against_matrix_scaling():
@@ -125,13 +143,14 @@ def test_sinkhorn_knopp_bears_large_logits_and_no_tokens():
 
 def test_head_with_sinkhorn_knopp_has_no_moving_center():
     model = build_model(head=dict(centering='sinkhorn_knopp'))
-    center = model.head.center.clone()
+    center = model.head.center.value.clone()
     losses = model.loss(batch(8)['inputs'])
     sum(losses.values()).backward()
     model.head.update_centers()
-    assert torch.equal(model.head.center, center)
-    assert not torch.isclose(losses['loss_cls'],
-                             build_model().loss(batch(8)['inputs'])['loss_cls'])
+    assert torch.equal(model.head.center.value, center)
+    name = 'loss_cls_global'
+    assert not torch.isclose(losses[name],
+                             build_model().loss(batch(8)['inputs'])[name])
     with pytest.raises(ValueError, match='centering'):
         IBOTHead(centering='softmax')
 
@@ -166,8 +185,8 @@ def test_koleo_is_guarded():
 def test_koleo_spreads_the_student_only():
     model = build_model(koleo=dict(min_batch=4, loss_weight=1.))
     losses = model.loss(batch(4)['inputs'])
-    tokens, _ = model.backbone.extract_tokens(
-        batch(4)['inputs']['global_crops'], batch(4)['inputs']['mask'])
+    merged = merge_views(batch(4)['inputs'].global_views)
+    tokens, _ = model.backbone.extract_tokens(merged.crops, merged.mask)
     x = torch.nn.functional.normalize(tokens.unflatten(0, (2, 4)), dim=-1)
     distance = torch.cdist(x, x) + 9 * torch.eye(4)
     expected = -distance.min(-1).values.log().mean()
@@ -201,7 +220,7 @@ def test_prototypes_of_their_own_for_each_token_kind():
     data = batch(4)['inputs']
     losses = model.loss(data)
     grads = torch.autograd.grad(
-        losses['loss_cls'],
+        cls_loss(losses),
         [model.neck.last_layer.weight_v, model.neck.last_layer2.weight_v],
         allow_unused=True, retain_graph=True)
     assert grads[0].abs().sum() > 0

@@ -4,9 +4,15 @@ import pytest
 import torch
 from mmengine.utils import digit_version
 
+from ibot_mm.engine.token_statistics import TokenStatistics
 from ibot_mm.models import IBOTSwin, MultiCropDataPreprocessor
 from ibot_mm.models.layers.drop_path import add_subset_residual
-from tests.builders import batch, build_model, needs_cpu_float16
+from tests.helpers.builders import (
+    batch,
+    build_model,
+    cls_loss,
+    needs_cpu_float16,
+)
 
 # Older compilers break the graph at a decorator of MMCV's FFN.
 FULL_GRAPHS = digit_version(torch.__version__) >= digit_version('2.5')
@@ -100,7 +106,6 @@ def test_passes_of_the_student(dtype, views):
     settings = dict(neck=dict(shared_head=False), koleo=dict(min_batch=2))
     early = build_model(views_per_pass=views, **settings)
     late = build_model(accumulate_passes=False, **settings)
-    early.head.monitor = late.head.monitor = True
     for seed in (1, 2):
         losses = []
         for model in (early, late):
@@ -148,7 +153,7 @@ def test_accumulated_passes_free_the_graph_of_the_local_views():
         seen = calls[name] = []
         model.backbone.layers[0].register_forward_hook(
             lambda module, args, out, seen=seen: seen.append(len(out)))
-        nodes = graph_nodes(model.loss(batch(4)['inputs'])['loss_cls'])
+        nodes = graph_nodes(cls_loss(model.loss(batch(4)['inputs'])))
         attention[name] = sum('Attention' in node for node in nodes)
     # Two layers: for both kinds of views, for the global ones, for one.
     assert attention == dict(single=4, kinds=2, views=2)
@@ -160,8 +165,8 @@ def test_float16_keeps_local_gradients_for_the_scaled_backward_pass():
     model = build_model()
     for dtype, early in ((torch.float16, False), (torch.bfloat16, True)):
         with torch.autocast('cpu', dtype=dtype):
-            names = graph_nodes(model.loss(batch(4)['inputs'])['loss_cls'])
-        assert any('AccumulatedPasses' in name for name in names) == early
+            names = graph_nodes(cls_loss(model.loss(batch(4)['inputs'])))
+        assert any('AccumulatedGradients' in name for name in names) == early
 
 
 @pytest.mark.parametrize('backend', [
@@ -181,7 +186,7 @@ def test_compiled_blocks(backend):
     assert torch._dynamo.utils.counters['stats']['unique_graphs'] > 0
     assert list(plain.state_dict()) == list(compiled.state_dict())
     losses, _ = gradients(compiled.train())
-    assert torch.isfinite(losses['loss_cls'])
+    assert torch.isfinite(cls_loss(losses))
 
 
 def test_subset_residual_by_hand():
@@ -245,7 +250,8 @@ def test_images_arrive_channels_last():
     preprocessor = MultiCropDataPreprocessor(
         mean=[1., 2., 3.], std=[4., 5., 6.], to_rgb=True)
     data = preprocessor(batch(2))['inputs']
-    for crops in (data['global_crops'], *data['local_crops']):
+    for crops in (*(view.crops for view in data.global_views),
+                  *(crops.flatten(0, 1) for crops in data.local_crops)):
         assert crops.is_contiguous(memory_format=torch.channels_last)
 
 
@@ -273,7 +279,7 @@ def test_the_step_does_not_synchronize_with_the_device(settings):
     """Except for an event after the forward pass, which this mode allows."""
     from tests.test_engine.test_optim_wrapper import wrap
     model = build_model(**settings).cuda()
-    model.head.monitor = True
+    model.head.observer = TokenStatistics()
     wrapper = wrap(model, clip_grad=dict(type='per_parameter', max_norm=3.))
     data = batch(4)
     data = model.data_preprocessor(data)

@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 import torch
 
-from tests.builders import TINY_MODEL, batch, build_model
-from tests.dense import dense_losses
+from ibot_mm.structures import CropBatch
+from tests.helpers.builders import TINY_MODEL, batch, build_model
+from tests.helpers.dense import dense_losses
 
 ROOT = Path(__file__).parents[2]
 
@@ -26,17 +27,19 @@ def load(name):
 def test_the_dense_step_is_the_one_of_the_paper():
     model = build_model().double()
     inputs = batch(3, local_sizes=(16, 16, 8))['inputs']
-    inputs['global_crops'] = inputs['global_crops'].double()
-    inputs['local_crops'] = [c.double() for c in inputs['local_crops']]
+    inputs = CropBatch(
+        [view._replace(crops=view.crops.double())
+         for view in inputs.global_views],
+        [crops.double() for crops in inputs.local_crops])
     expected = dense_losses(
-        model, inputs['global_crops'].split(3),
-        [c for crops in inputs['local_crops'] for c in crops.split(3)],
-        inputs['mask'].split(3))
+        model, [view.crops for view in inputs.global_views],
+        [view for crops in inputs.local_crops for view in crops],
+        [view.mask for view in inputs.global_views])
     losses = load('dense_step').dense_loss(model, inputs)
-    for name in ('loss_cls', 'loss_patch'):
+    for name in ('loss_cls_global', 'loss_cls_local', 'loss_patch'):
         torch.testing.assert_close(losses[name], expected[name])
-    torch.testing.assert_close(model.head.center, expected['center'])
-    torch.testing.assert_close(model.head.patch_center,
+    torch.testing.assert_close(model.head.center.value, expected['center'])
+    torch.testing.assert_close(model.head.patch_center.value,
                                expected['patch_center'])
 
 

@@ -25,7 +25,7 @@ from torchvision.transforms.functional import (
 import ibot_mm
 from ibot_mm.checkpoints.load import CheckpointError
 from ibot_mm.models import IBOT
-from tests.builders import TINY_MODEL
+from tests.helpers.builders import TINY_MODEL
 
 ROOT = Path(__file__).parents[2]
 sys.path.append(str(ROOT / 'tools'))

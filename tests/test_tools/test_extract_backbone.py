@@ -9,7 +9,7 @@ import pytest
 import torch
 from mmpretrain.models.backbones import VisionTransformer
 
-from tests.builders import ARCH, build_model
+from tests.helpers.builders import ARCH, build_model
 
 SCRIPT = (Path(__file__).parents[2] / 'tools' / 'model_converters' /
           'extract_backbone.py')
@@ -62,7 +62,7 @@ def test_with_the_neck(checkpoint, tmp_path):
 def test_a_checkpoint_without_a_teacher(tmp_path):
     source = tmp_path / 'x.pth'
     torch.save(dict(state_dict={'backbone.a': torch.zeros(1),
-                                'head.center': torch.zeros(1)}), source)
+                                'head.center.value': torch.zeros(1)}), source)
     result = run(source, tmp_path / 'y.pth')
     assert result.returncode != 0
     assert 'no teacher, only a student' in result.stderr.splitlines()[-1]

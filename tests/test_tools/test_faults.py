@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from tests import launched
-from tests.launched import ROOT
+from tests.helpers.launched import ROOT
 
 FAULTS = {'PYTHONPATH': str(ROOT)}
 PYTHON = sys.executable
@@ -22,7 +22,7 @@ def config(tmp_path_factory):
     """Trainings that import the faults."""
     path = launched.write_config(tmp_path_factory.mktemp('data'))
     path.write_text(path.read_text() + '''
-custom_imports = dict(imports=['ibot_mm', 'tests.faults'],
+custom_imports = dict(imports=['ibot_mm', 'tests.helpers.faults'],
                       allow_failed_imports=False)
 train_cfg = dict(max_epochs=3, val_interval=100)
 ''')

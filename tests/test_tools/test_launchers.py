@@ -8,7 +8,7 @@ import sys
 
 import pytest
 
-from tests.launched import (
+from tests.helpers.launched import (
     ROOT,
     assert_same_training,
     free_port,

@@ -11,7 +11,7 @@ from timm.models.vision_transformer import VisionTransformer
 from ibot_mm.checkpoints.load import CheckpointError
 from ibot_mm.checkpoints.timm import to_timm
 from ibot_mm.models import IBOTSwin
-from tests.builders import build_model
+from tests.helpers.builders import build_model
 
 SCRIPTS = Path(__file__).parents[2] / 'tools' / 'model_converters'
 BACKBONE = dict(

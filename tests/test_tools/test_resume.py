@@ -11,7 +11,7 @@ import torch
 
 from ibot_mm.engine.loops.pretrain_loop import iteration_seed
 from tests import launched
-from tests.builders import TINY_MODEL
+from tests.helpers.builders import TINY_MODEL
 
 ROOT = Path(__file__).parents[2]
 EPOCH = 6  # iterations

@@ -11,7 +11,7 @@ import cv2
 import pytest
 import torch
 
-from tests.builders import TINY_MODEL
+from tests.helpers.builders import TINY_MODEL
 
 ROOT = Path(__file__).parents[2]
 CONFIG = ROOT / 'configs' / 'ibot' / 'ibot_vit-quickstart_1xb64_shapes.py'
@@ -86,7 +86,8 @@ def test_training_logs_and_validates(trained):
     assert sorted(trace) == list(range(1, 25))
     assert trace[1][1] == 0  # the first learning rate
     log = next(trained.glob('*/*.log')).read_text()
-    for name in ('loss_cls', 'loss_patch', 'grad_norm', 'momentum',
+    for name in ('loss_cls_local', 'loss_cls_global', 'loss_patch',
+                 'grad_norm', 'momentum',
                  'weight_decay', 'teacher_temp', 'knn/k5_top1'):
         assert name in log, name
     assert len(re.findall(r'Epoch\(val\) \[[24]\].*knn/top1', log)) == 2
@@ -141,7 +142,7 @@ def test_checkpoint_holds_the_teacher_and_the_centres(trained):
     state = torch.load(
         trained / 'epoch_4.pth', weights_only=False)['state_dict']
     assert 'teacher.backbone.pos_embed' in state
-    assert 'head.center' in state and state['head.center'].any()
+    assert 'head.center.value' in state and state['head.center.value'].any()
     student = state['backbone.pos_embed']
     assert not torch.equal(state['teacher.backbone.pos_embed'], student)
 
@@ -259,7 +260,8 @@ def test_two_processes_equal_one(config, tmp_path):
         tolerance = 1e-5 if 'center' in name else 2e-3
         torch.testing.assert_close(second[name], value, atol=tolerance,
                                    rtol=1e-3, msg=lambda m, n=name: n + m)
-        moved |= name == 'head.center' and float(value.abs().max()) > 1e-3
+        moved |= (name == 'head.center.value'
+                  and float(value.abs().max()) > 1e-3)
     assert moved
     # The evaluation, on its two processes, and in one.
     results = []

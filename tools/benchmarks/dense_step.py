@@ -10,57 +10,60 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-
-@torch.no_grad()
-def teacher_outputs(model: nn.Module, crops: Tensor) -> tuple[Tensor, Tensor]:
-    """Teacher logits of all tokens of the global views."""
-    teacher = model.teacher
-    return teacher.neck(*teacher.backbone.extract_tokens(crops))
+from ibot_mm.structures import CropBatch
 
 
-def student_outputs(model: nn.Module, inputs: dict) -> tuple[Tensor, Tensor]:
-    """Student logits of all CLS tokens and of all global patches."""
-    cls, patch = model.neck(*model.backbone.extract_tokens(
-        inputs['global_crops'], inputs['mask']))
-    all_cls = [cls]
-    for crops in inputs['local_crops']:
-        all_cls.append(model.neck(*model.backbone.extract_tokens(crops))[0])
-    return torch.cat(all_cls), patch
+def all_logits(neck: nn.Module, cls: Tensor,
+               patch: Tensor) -> tuple[Tensor, Tensor]:
+    """Logits of CLS tokens (B, C) and of all patch tokens (B, N, C)."""
+    cls_logits, patch_logits = neck(cls, patch.flatten(0, 1))
+    return cls_logits, patch_logits.unflatten(0, patch.shape[:2])
 
 
 @torch.no_grad()
-def move_centers(head: nn.Module, cls: Tensor, patch: Tensor) -> None:
-    """Update the moving averages of the teacher's logits."""
-    head.center.lerp_(cls.mean(0), 1 - head.center_momentum)
-    head.patch_center.lerp_(patch.flatten(0, 1).mean(0),
-                            1 - head.patch_center_momentum)
+def move_center(center: nn.Module, logits: Tensor) -> None:
+    """Update a moving average of the teacher's logits."""
+    center.value.lerp_(logits.flatten(0, -2).mean(0), 1 - center.momentum)
 
 
-def dense_loss(model: nn.Module, inputs: dict) -> dict[str, Tensor]:
+def dense_loss(model: nn.Module, inputs: CropBatch) -> dict[str, Tensor]:
     """Losses of ``IBOT.loss``; also updates the centers.
 
     Args:
         model: An ``IBOT``.
-        inputs: Batch of ``multi_crop_collate`` with normalized crops.
+        inputs: Normalized crops.
 
     Returns:
-        ``loss_cls`` and ``loss_patch``.
+        ``loss_cls_global``, ``loss_patch`` and, with local crops,
+        ``loss_cls_local``.
     """
-    head, batch = model.head, inputs['batch_size']
-    teacher_cls, teacher_patch = teacher_outputs(model,
-                                                 inputs['global_crops'])
-    student_cls, student_patch = student_outputs(model, inputs)
+    head, views = model.head, inputs.global_views
+    batch = len(views[0].crops)
+    crops = torch.cat([view.crops for view in views])
+    masks = torch.cat([view.mask for view in views])
+    with torch.no_grad():
+        teacher_cls, teacher_patch = all_logits(
+            model.teacher.neck, *model.teacher.backbone.extract_tokens(crops))
+    global_cls, student_patch = all_logits(
+        model.neck, *model.backbone.extract_tokens(crops, masks))
+    all_cls = [global_cls]
+    for local in inputs.local_crops:
+        all_cls.append(all_logits(
+            model.neck,
+            *model.backbone.extract_tokens(local.flatten(0, 1)))[0])
 
-    cls_targets = F.softmax((teacher_cls - head.center) / head.teacher_temp,
-                            -1).split(batch)
-    patch_targets = F.softmax(
-        (teacher_patch - head.patch_center) / head.teacher_patch_temp,
+    student_temp = head.cls_loss.student_temp
+    cls_targets = F.softmax(
+        (teacher_cls - head.center.value) / head.teacher_temp,
         -1).split(batch)
-    student_cls = (student_cls / head.student_temp).split(batch)
-    student_patch = (student_patch / head.student_temp).split(batch)
-    masks = inputs['mask'].flatten(1).float().split(batch)
+    patch_targets = F.softmax(
+        (teacher_patch - head.patch_center.value) / head.teacher_patch_temp,
+        -1).split(batch)
+    student_cls = (torch.cat(all_cls) / student_temp).split(batch)
+    student_patch = (student_patch / student_temp).split(batch)
+    masks = masks.flatten(1).float().split(batch)
 
-    cls_terms, patch_terms = [], []
+    global_terms, local_terms, patch_terms = [], [], []
     for q in range(len(cls_targets)):
         for v in range(len(student_cls)):
             if v == q:
@@ -70,9 +73,15 @@ def dense_loss(model: nn.Module, inputs: dict) -> dict[str, Tensor]:
                 patch_terms.append(per_image.mean())
             else:
                 log_p = F.log_softmax(student_cls[v], -1)
-                cls_terms.append(-(cls_targets[q] * log_p).sum(-1).mean())
-    move_centers(head, teacher_cls, teacher_patch)
-    return dict(
-        loss_cls=head.loss_weight_cls * sum(cls_terms) / len(cls_terms),
+                terms = global_terms if v < len(views) else local_terms
+                terms.append(-(cls_targets[q] * log_p).sum(-1).mean())
+    move_center(head.center, teacher_cls)
+    move_center(head.patch_center, teacher_patch)
+    weight = head.loss_weight_cls / len(global_terms + local_terms)
+    losses = dict(
+        loss_cls_global=weight * sum(global_terms),
         loss_patch=head.loss_weight_patch * sum(patch_terms) /
         len(patch_terms))
+    if local_terms:
+        losses['loss_cls_local'] = weight * sum(local_terms)
+    return losses

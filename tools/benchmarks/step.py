@@ -110,8 +110,8 @@ class Step:
             losses = self.model.loss(data['inputs'])
             self.model.train()
         self.model.head.discard_centers()
-        self.model.head.center.zero_()
-        self.model.head.patch_center.zero_()
+        self.model.head.center.value.zero_()
+        self.model.head.patch_center.value.zero_()
         return {name: float(value) for name, value in losses.items()}
 
     def run(self) -> float:
@@ -213,18 +213,18 @@ def timed_parts(step: Step) -> Iterator[dict[str, float]]:
             lambda: setattr(owner, attribute, function)
             if own else delattr(owner, attribute))
 
-    largest = step.batch['inputs']['global_crops'].shape[-1]
+    largest = step.batch['inputs'].global_views[0].crops.shape[-1]
     student, teacher = model.backbone, model.teacher
     for method in ('extract_tokens', 'extract_cls'):
         wrap(student, method, lambda x, *_: 'student backbone, '
              + ('global' if x.shape[-1] == largest else 'local'))
     wrap(teacher.backbone, 'extract_tokens', lambda *_: 'teacher backbone')
     for neck, who in ((model.neck, 'student'), (teacher.neck, 'teacher')):
-        for method in ('project', 'cls_logits', 'logits'):
+        for method in ('project', 'logits'):
             wrap(neck, method, lambda *_, who=who: f'{who} neck')
-    for method in ('cls_loss', 'patch_loss'):  # not in the dense step
-        wrap(model.head, method, lambda *_: 'loss')
-    wrap(PassAccumulator, 'add', lambda *_: 'backward, first passes')
+    wrap(model.head, 'loss', lambda *_: 'loss')  # not in the dense step
+    wrap(PassAccumulator, '_differentiate',
+         lambda *_: 'backward, first passes')
     wrap(wrapper, 'backward', lambda *_: 'backward')
     wrap(wrapper, 'step', lambda *_: 'clipping and optimizer')
     wrap(model, 'update_teacher', lambda *_: 'teacher update')

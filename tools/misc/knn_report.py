@@ -69,7 +69,7 @@ def plot_curves(work_dir: Path, rows: dict[str, list[float]],
     if not train:
         raise FileNotFoundError(f'"{work_dir}" contains no training logs.')
     figure, (left, right) = plt.subplots(1, 2, figsize=(11, 4))
-    for key in ('loss_cls', 'loss_patch'):
+    for key in ('loss_cls_local', 'loss_cls_global', 'loss_patch'):
         left.plot([e['step'] for e in train], [e[key] for e in train],
                   label=key)
     left.set(xlabel='iteration', ylabel='loss')

@@ -80,31 +80,31 @@ def draw_batch(cfg: Config, count: int, epoch: int = 0) -> np.ndarray:
     samples = [dataset[index] for index in indices]
     preprocessor = MODELS.build(cfg.model.data_preprocessor)
     inputs = preprocessor(multi_crop_collate(samples))['inputs']
-    masks = inputs['mask'].numpy()
-    groups = [inputs['global_crops'], *inputs['local_crops']]
-    groups = [unnormalize(group, preprocessor) for group in groups]
+    views = [unnormalize(view.crops, preprocessor)
+             for view in inputs.global_views]
+    masks = [view.mask.numpy() for view in inputs.global_views]
+    views += [unnormalize(crops, preprocessor)
+              for group in inputs.local_crops for crops in group]
 
     rows = []
     for i, index in enumerate(indices):
         image = decode_image(
             Path(dataset.get_data_info(int(index))['img_path']).read_bytes())
         panels = [enlarge(image, HEIGHT)]
-        for g, group in enumerate(groups):
-            side = HEIGHT if g == 0 else HEIGHT * 5 // 8
-            # Crops are ordered crop-major.
-            for position in range(i, len(group), len(indices)):
-                crop = enlarge(group[position], side)
-                if g == 0:
-                    crop = shade_mask(crop, masks[position])
-                panels.append(
-                    cv2.copyMakeBorder(
-                        crop,
-                        0,
-                        HEIGHT - side,
-                        0,
-                        0,
-                        cv2.BORDER_CONSTANT,
-                        value=(255, 255, 255)))
+        for v, crops in enumerate(views):
+            side = HEIGHT if v < len(masks) else HEIGHT * 5 // 8
+            crop = enlarge(crops[i], side)
+            if v < len(masks):
+                crop = shade_mask(crop, masks[v][i])
+            panels.append(
+                cv2.copyMakeBorder(
+                    crop,
+                    0,
+                    HEIGHT - side,
+                    0,
+                    0,
+                    cv2.BORDER_CONSTANT,
+                    value=(255, 255, 255)))
         rows.append(draw_row(panels))
     width = max(row.shape[1] for row in rows)
     rows = [

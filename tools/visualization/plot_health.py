@@ -12,7 +12,8 @@ import json
 from pathlib import Path
 
 PANELS = (
-    ('loss_cls', 'CLS loss'),
+    ('loss_cls_global', 'CLS loss, global views'),
+    ('loss_cls_local', 'CLS loss, local views'),
     ('entropy_cls', 'entropy of the teacher, CLS (nats)'),
     ('kl_cls', 'KL(teacher || student), CLS (nats)'),
     ('agreement_cls', 'same most likely prototype, CLS'),
@@ -22,6 +23,7 @@ PANELS = (
     ('kl_patch', 'KL(teacher || student), patches (nats)'),
     ('agreement_patch', 'same most likely prototype, patches'),
     ('prototypes_patch', 'prototypes in use, patches'),
+    ('grad_norm', 'norm of the gradients'),
 )
 
 
@@ -56,7 +58,7 @@ def plot(runs: dict[str, dict], out: Path) -> None:
     import matplotlib
     matplotlib.use('Agg')
     import matplotlib.pyplot as plt
-    figure, axes = plt.subplots(2, 5, figsize=(18, 6))
+    figure, axes = plt.subplots(2, 6, figsize=(21, 6))
     for axis, (name, title) in zip(axes.flat, PANELS):
         for label, scalars in runs.items():
             axis.plot(*zip(*scalars.get(name, [(0, float('nan'))])),

@@ -223,7 +223,7 @@ def from_official_checkpoint(checkpoint: dict[str, Any],
     centers = checkpoint.get('ibot_loss', {})
     for theirs, ours in (('center', 'center'), ('center2', 'patch_center')):
         if theirs in centers:
-            result[f'head.{ours}'] = centers[theirs].flatten()
+            result[f'head.{ours}.value'] = centers[theirs].flatten()
     return result
 
 
@@ -244,8 +244,8 @@ def to_official_checkpoint(state: State) -> dict[str, Any]:
             raise CheckpointError(f'the checkpoint has no {network}: nothing '
                                   f'starts with "{prefix}backbone.".')
         result[network] = add_prefix(network_to_official(weights), module)
-    if 'head.center' in state:
+    if 'head.center.value' in state:
         result['ibot_loss'] = dict(
-            center=state['head.center'].view(1, -1),
-            center2=state['head.patch_center'].view(1, 1, -1))
+            center=state['head.center.value'].view(1, -1),
+            center2=state['head.patch_center.value'].view(1, 1, -1))
     return result

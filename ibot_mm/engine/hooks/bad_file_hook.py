@@ -75,7 +75,7 @@ class BadFileHook(Hook):
             RuntimeError: There are more than ``max_share`` allows; lists them.
         """
         bad = data_batch.get('bad_files', [])
-        self.num_read += data_batch['inputs']['batch_size'] + len(bad)
+        self.num_read += len(data_batch['img_paths']) + len(bad)
         self.num_bad += len(bad)
         for path, reason in bad:
             if path not in self.bad_files:

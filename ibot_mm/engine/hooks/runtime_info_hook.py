@@ -50,7 +50,7 @@ class PretrainRuntimeInfoHook(RuntimeInfoHook):
             (list(outputs),
              torch.stack([v.detach().float().reshape(()) for v in values])))
         if data_batch is not None:
-            self._images += data_batch['inputs']['batch_size']
+            self._images += len(data_batch['img_paths'])
         if (self.every_n_train_iters(runner, self.interval)
                 or self.every_n_inner_iters(batch_idx, self.interval)
                 or self.end_of_epoch(runner.train_dataloader, batch_idx)):

@@ -13,6 +13,7 @@ from ibot_mm.checkpoints.atomic_write import hard_link
 from ibot_mm.checkpoints.resume import saved_last
 from ibot_mm.distributed.dtensor import to_local
 from ibot_mm.distributed.unwrap import unwrapped_model
+from ibot_mm.engine.token_statistics import NAMES, TokenStatistics
 from ibot_mm.registry import HOOKS
 
 LAST_GOOD = 'last_good.pth'
@@ -52,11 +53,11 @@ def stop_training(runner, reason: str, words: str) -> NoReturn:
 
 @HOOKS.register_module()
 class TrainingHealthHook(Hook):
-    """Log prototype usage, and stop a collapsed or diverged training.
+    """Log statistics, and stop a collapsed or diverged training.
 
-    In ``samples`` iterations of each ``interval`` the head computes the
-    statistics of ``token_statistics``. At the interval the hook logs the
-    fraction of prototypes in use and stops the training, on all ranks, if
+    In ``samples`` iterations of each ``interval`` the hook attaches
+    ``TokenStatistics`` to the head. At the interval it logs their means and
+    the fraction of prototypes in use, and stops the training, on all ranks, if
 
     - a weight is non-finite, or
     - the mean entropy of the teacher, of CLS tokens or of patches, was within
@@ -97,7 +98,8 @@ class TrainingHealthHook(Hook):
         self.bad_weights = 0
         # Iterations that each kind of collapse has lasted.
         self.collapsed: dict[str, int] = dict(uniform=0, one_hot=0)
-        self._entropies: list[Tensor] = []
+        self.statistics = TokenStatistics()
+        self._samples: list[Tensor] = []
         self._judged_checkpoint: Path | None = None
 
     def before_train(self, runner) -> None:
@@ -106,53 +108,59 @@ class TrainingHealthHook(Hook):
 
     def before_train_iter(self, runner, batch_idx: int,
                           data_batch=None) -> None:
-        """Enable the head's statistics in some iterations."""
+        """Attach the statistics to the head in some iterations."""
         from_end = self.interval - 1 - runner.iter % self.interval
         stride = self.interval // self.samples
-        unwrapped_model(runner).head.monitor = (
-            from_end % stride == 0 and from_end < stride * self.samples)
+        sampled = from_end % stride == 0 and from_end < stride * self.samples
+        unwrapped_model(runner).head.observer = (
+            self.statistics if sampled else None)
 
     def after_train_iter(self,
                          runner,
                          batch_idx: int,
                          data_batch=None,
                          outputs: dict | None = None) -> None:
-        """Collect entropies; check at the interval.
+        """Collect statistics; log and check at the interval.
 
         Raises:
             TrainingHealthError: The training has collapsed or diverged.
         """
         model = unwrapped_model(runner)
-        head = model.head
-        if head.monitor:
-            relative = torch.stack([
-                outputs[f'entropy_{kind}'] / math.log(len(center))
-                for kind, center in (('cls', head.center),
-                                     ('patch', head.patch_center))
-                if f'entropy_{kind}' in outputs
-            ])
-            self._entropies.append(torch.stack(relative.aminmax()))
+        if model.head.observer is not None:
+            self._samples.append(
+                torch.stack(list(self.statistics.compute().values())))
         if (runner.iter + 1) % self.interval == 0:
-            for kind, usage in head.usage.items():
-                runner.message_hub.update_scalar(
-                    f'train/prototypes_{kind}',
-                    float(usage.fraction_used(reset=True)))
-            self._update_counts(model)
+            self._update(runner, model)
             self._judge(runner)
 
     @torch.no_grad()
-    def _update_counts(self, model: torch.nn.Module) -> None:
-        """Update ``bad_weights`` and ``collapsed``, maxima over all ranks."""
+    def _update(self, runner, model: torch.nn.Module) -> None:
+        """Log; update the counts, which are maxima over all ranks."""
         norms = torch._foreach_norm(to_local(model.parameters()))
-        lowest, highest, norm = torch.cat([
+        *means, norm = torch.cat([
             # nanmean: statistics of skipped steps may be non-finite.
-            torch.stack(self._entropies).nanmean(0),
+            torch.stack(self._samples).nanmean(0).float(),
             torch.stack(norms).norm().reshape(1).float()
         ]).tolist()
-        self._entropies = []
-        if not math.isnan(highest):
-            for name, collapsed in (('uniform', highest > 1 - self.tolerance),
-                                    ('one_hot', lowest < self.tolerance)):
+        self._samples = []
+        # Without masks there are no statistics of patches.
+        means = {name: mean for name, mean in zip(NAMES, means)
+                 if not math.isnan(mean)}
+        for name, mean in means.items():
+            runner.message_hub.update_scalar(f'train/{name}', mean)
+        relative = []
+        for kind, center in (('cls', model.head.center),
+                             ('patch', model.head.patch_center)):
+            runner.message_hub.update_scalar(
+                f'train/prototypes_{kind}',
+                float(self.statistics.usage[kind].fraction_used()))
+            if f'entropy_{kind}' in means:
+                relative.append(
+                    means[f'entropy_{kind}'] / math.log(len(center.value)))
+        if relative:
+            for name, collapsed in (
+                ('uniform', max(relative) > 1 - self.tolerance),
+                ('one_hot', min(relative) < self.tolerance)):
                 self.collapsed[name] = (self.collapsed[name] +
                                         self.interval) * collapsed
         counts = torch.tensor(

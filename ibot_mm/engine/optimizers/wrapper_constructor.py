@@ -4,6 +4,7 @@ import inspect
 from copy import deepcopy
 
 import torch
+from mmengine.model import is_model_wrapper
 from mmengine.optim import OptimWrapper
 from mmengine.registry import OPTIM_WRAPPERS, OPTIMIZERS
 from mmengine.utils import digit_version
@@ -80,25 +81,26 @@ class PretrainOptimWrapperConstructor:
         """Build the optimizer and its wrapper.
 
         Args:
-            model: Its parameters that require gradients are optimized.
+            model: An ``IBOT``; its parameters that require gradients are
+                optimized.
 
         Returns:
             The wrapper. Parameters of a group are in the order of
             ``model.named_parameters()``.
         """
-        decayed, exempt, last_layer = [], [], []
+        decayed, exempt = [], []
         for name, parameter in model.named_parameters():
             if not parameter.requires_grad:
                 continue
             is_exempt = name.endswith('.bias') or parameter.ndim == 1
             (exempt if is_exempt else decayed).append(parameter)
-            if 'last_layer' in name:
-                last_layer.append(parameter)
         groups = [
             dict(params=decayed),
             dict(params=exempt, weight_decay=0.)
         ]
         wrapper = build_wrapper(self.wrapper_cfg, self.optimizer_cfg, groups,
                                 next(model.parameters()).device)
-        wrapper.last_layer = last_layer
+        if is_model_wrapper(model):
+            model = model.module
+        wrapper.last_layer = model.last_layer_parameters()
         return wrapper

@@ -1,19 +1,18 @@
-"""Gradient accumulation over the forward passes of one step."""
+"""Accumulation of losses and gradients over the passes of one step."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 import torch
 from torch import Tensor, nn
 
 
-class _AccumulatedPasses(torch.autograd.Function):
-    """A loss whose gradients have already been computed."""
+class _AccumulatedGradients(torch.autograd.Function):
+    """Zero, with given gradients."""
 
     @staticmethod
-    def forward(ctx, loss: Tensor, num: int,
-                *grads_and_parameters: Tensor) -> Tensor:
+    def forward(ctx, num: int, *grads_and_parameters: Tensor) -> Tensor:
         ctx.grads = grads_and_parameters[:num]
-        return loss.clone()
+        return ctx.grads[0].new_zeros(())
 
     @staticmethod
     def backward(ctx, factor: Tensor) -> tuple:
@@ -22,27 +21,52 @@ class _AccumulatedPasses(torch.autograd.Function):
             raise RuntimeError('PassAccumulator: the accumulated gradients '
                                'support only one backward pass.')
         torch._foreach_mul_(grads, [factor] * len(grads))
-        return (None, None, *[None] * len(grads), *grads)
+        return (None, *[None] * len(grads), *grads)
+
+
+def _sum(a: dict[str, Tensor], b: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Sums of the values of the same name."""
+    return {name: a[name] + b[name] if name in a and name in b
+            else a[name] if name in a else b[name] for name in {**a, **b}}
 
 
 class PassAccumulator:
-    """Differentiate the terms of a loss one by one as they are computed.
+    """Sum of losses whose graphs do not exist at the same time.
 
-    The terms have separate graphs, so only one graph's activations are alive
-    if each term is differentiated before the next is computed. The sum of
-    gradients is kept and enters the later backward pass of the last term,
-    through which it reaches the parameters (and the hooks of a distributed
-    wrapper) as usual.
+    Each pass is differentiated before the next one runs, so the activations of
+    only one are alive. The sum of the gradients enters the backward pass of
+    the last one, through which it reaches the parameters (and the hooks of a
+    distributed wrapper) as usual.
 
     Args:
-        parameters: All parameters that the terms may depend on.
+        parameters: All parameters that the losses may depend on.
+        enabled: If False, only sum the losses.
     """
 
-    def __init__(self, parameters: Iterable[nn.Parameter]) -> None:
+    def __init__(self,
+                 parameters: Iterable[nn.Parameter],
+                 enabled: bool = True) -> None:
         self.parameters = [p for p in parameters if p.requires_grad]
+        self.enabled = enabled
         self.gradients: dict[int, Tensor] = {}
+        self._finished: dict[str, Tensor] = {}
+        self._last: dict[str, Tensor] = {}
 
-    def add(self, loss: Tensor) -> None:
+    def add(self, run: Callable[..., dict[str, Tensor]], *args) -> None:
+        """Differentiate the previous pass, then run the next one.
+
+        Args:
+            run: Function that returns losses.
+            *args: Its arguments.
+        """
+        if self.enabled and self._last:
+            self._differentiate(sum(self._last.values()))
+            self._last = {k: v.detach() for k, v in self._last.items()}
+        self._finished = _sum(self._finished, self._last)
+        self._last = {}
+        self._last = run(*args)
+
+    def _differentiate(self, loss: Tensor) -> None:
         """Differentiate a scalar and free its graph."""
         # Under autocast the backward pass would cast the float32 parts of the
         # graph.
@@ -59,18 +83,15 @@ class PassAccumulator:
             torch._foreach_add_([self.gradients[i] for i in both],
                                 [new[i] for i in both])
 
-    def attach(self, loss: Tensor) -> Tensor:
-        """Copy of ``loss`` whose backward pass yields the gradient sum.
-
-        Args:
-            loss: A scalar without a graph.
-
-        Returns:
-            A scalar that supports one backward pass; ``loss`` itself if
-            nothing was added.
-        """
-        if not self.gradients:
-            return loss
-        return _AccumulatedPasses.apply(
-            loss, len(self.gradients), *self.gradients.values(),
-            *(self.parameters[i] for i in self.gradients))
+    def losses(self) -> dict[str, Tensor]:
+        """The summed losses; the sum of all supports one backward pass."""
+        total = _sum(self._finished, self._last)
+        if self.gradients:
+            # Autograd runs the latest node first. From here the gradients are
+            # in place before the layers of the last pass add theirs; otherwise
+            # every parameter would wait for the end of the backward pass.
+            name = next(iter(self._last))
+            total[name] = total[name] + _AccumulatedGradients.apply(
+                len(self.gradients), *self.gradients.values(),
+                *(self.parameters[i] for i in self.gradients))
+        return total

@@ -7,6 +7,7 @@ from mmengine.model import BaseDataPreprocessor, stack_batch
 from torch import Tensor
 
 from ibot_mm.registry import MODELS
+from ibot_mm.structures import CropBatch
 
 
 @MODELS.register_module()
@@ -47,15 +48,15 @@ class MultiCropDataPreprocessor(BaseDataPreprocessor):
                 'std', torch.tensor(std).view(-1, 1, 1), False)
 
     def _prepare(self, images: Tensor) -> Tensor:
-        """Images (B, C, H, W) of any dtype as float32, normalized."""
-        if self.to_rgb and images.shape[1] == 3:
-            images = images.flip(1)
+        """Images (..., C, H, W) of any dtype as float32, normalized."""
+        if self.to_rgb and images.shape[-3] == 3:
+            images = images.flip(-3)
         images = images.to(torch.float32, copy=True)
         if self.normalize:
-            if images.shape[1] != len(self.mean):
+            if images.shape[-3] != len(self.mean):
                 raise ValueError(
                     f'MultiCropDataPreprocessor: images have '
-                    f'{images.shape[1]} channels, mean has {len(self.mean)}.')
+                    f'{images.shape[-3]} channels, mean has {len(self.mean)}.')
             images = images.sub_(self.mean).div_(self.std)
         return images
 
@@ -73,12 +74,11 @@ class MultiCropDataPreprocessor(BaseDataPreprocessor):
         """
         data = self.cast_data(data)
         inputs = data['inputs']
-        if isinstance(inputs, dict):
-            inputs = dict(inputs)
-            inputs['global_crops'] = self._prepare(inputs['global_crops'])
-            inputs['local_crops'] = [
-                self._prepare(crops) for crops in inputs['local_crops']
-            ]
+        if isinstance(inputs, CropBatch):
+            inputs = CropBatch(
+                [view._replace(crops=self._prepare(view.crops))
+                 for view in inputs.global_views],
+                [self._prepare(crops) for crops in inputs.local_crops])
         else:
             if not isinstance(inputs, Tensor):
                 inputs = stack_batch(inputs)

@@ -1,6 +1,5 @@
 """Projection head h of iBOT (paper, section 3.2 and appendix A)."""
 
-
 import torch
 import torch.nn.functional as F
 from mmcv.cnn import build_activation_layer, build_norm_layer
@@ -85,6 +84,11 @@ class IBOTNeck(BaseModule):
             isinstance(m, nn.modules.batchnorm._BatchNorm)
             for m in self.mlp)
 
+    @property
+    def patch_layer(self) -> Prototypes:
+        """Prototypes of the patch tokens."""
+        return self.last_layer if self.shared_head else self.last_layer2
+
     def init_weights(self) -> None:
         """Truncated normal (std 0.02) for the MLP; biases 0."""
         super().init_weights()
@@ -104,10 +108,6 @@ class IBOTNeck(BaseModule):
         """
         return F.normalize(at_least_float32(self.mlp(x)), dim=-1)
 
-    def cls_logits(self, z: Tensor) -> Tensor:
-        """Logits (M, K), float32, of the bottlenecks (M, D) of CLS tokens."""
-        return self.last_layer(z)
-
     def logits(self, z_cls: Tensor,
                z_patch: Tensor) -> tuple[Tensor, Tensor]:
         """Logits of both token kinds, in one matrix product if shared.
@@ -124,15 +124,29 @@ class IBOTNeck(BaseModule):
         logits = self.last_layer(torch.cat([z_cls, z_patch]))
         return logits[:len(z_cls)], logits[len(z_cls):]
 
-    def forward(self, cls: Tensor, patch: Tensor):
-        """Logits of CLS tokens (B, C) and of patch tokens (B, N, C).
+    def forward(self,
+                cls: Tensor,
+                patch: Tensor | None = None,
+                index: Tensor | None = None
+                ) -> tuple[Tensor, Tensor | None]:
+        """Logits of CLS tokens and of some patch tokens.
 
-        All tokens go through the MLP together. The training step calls
-        :meth:`project` and the logits methods with only what it needs.
+        All tokens pass through the MLP together. If the MLP uses no batch
+        statistics, only the patches of ``index`` do.
+
+        Args:
+            cls: CLS tokens, (M, C).
+            patch: Patch tokens, (N, C).
+            index: Patches whose logits are needed, int64 (P,); None for all.
 
         Returns:
-            Logits (B, K) and (B, N, K_patch), float32.
+            (M, K) and (P, K_patch), float32; the latter None without
+            ``patch``.
         """
-        z = self.project(torch.cat([cls, patch.flatten(0, 1)]))
-        cls_logits, patch_logits = self.logits(z[:len(cls)], z[len(cls):])
-        return cls_logits, patch_logits.unflatten(0, patch.shape[:2])
+        if patch is None:
+            return self.last_layer(self.project(cls)), None
+        if index is not None and not self.uses_batch_statistics:
+            patch, index = patch[index], None
+        z = self.project(torch.cat([cls, patch]))
+        z_cls, z_patch = z[:len(cls)], z[len(cls):]
+        return self.logits(z_cls, z_patch if index is None else z_patch[index])

@@ -12,6 +12,7 @@ import ibot_mm
 from ibot_mm.datasets import PretrainSampler, multi_crop_collate
 
 from . import golden
+from .builders import cls_loss
 
 CASES = {
     'shared': dict(shared_head=True, norm_last_layer=False),
@@ -61,10 +62,12 @@ class Recorder(Hook):
     def after_train_iter(self, runner, batch_idx, data_batch=None,
                          outputs=None):
         self.losses.append([
-            outputs[key].item() for key in ('loss', 'loss_cls', 'loss_patch')
+            value.item() for value in
+            (outputs['loss'], cls_loss(outputs), outputs['loss_patch'])
         ])
-        self.centers.append(runner.model.head.center.clone())
-        self.patch_centers.append(runner.model.head.patch_center.clone())
+        head = runner.model.head
+        self.centers.append(head.center.value.clone())
+        self.patch_centers.append(head.patch_center.value.clone())
         if runner.iter + 1 == self.steps:
             self.state = {
                 k: v.clone()

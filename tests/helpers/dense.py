@@ -38,7 +38,8 @@ def dense_losses(model, global_crops: list[Tensor], local_crops: list[Tensor],
         masks: (B, h, w) per global view.
 
     Returns:
-        ``loss_cls``, ``loss_patch``, ``center``, ``patch_center``.
+        ``loss_cls_global``, ``loss_cls_local``, ``loss_patch``, ``center``,
+        ``patch_center``.
     """
     head = model.head
     with torch.no_grad():
@@ -47,12 +48,12 @@ def dense_losses(model, global_crops: list[Tensor], local_crops: list[Tensor],
             for crop in global_crops
         ]
         cls_targets = [
-            F.softmax((cls - head.center) / head.teacher_temp, -1)
+            F.softmax((cls - head.center.value) / head.teacher_temp, -1)
             for cls, _ in teacher
         ]
         patch_targets = [
-            F.softmax((patch - head.patch_center) / head.teacher_patch_temp,
-                      -1) for _, patch in teacher
+            F.softmax((patch - head.patch_center.value) /
+                      head.teacher_patch_temp, -1) for _, patch in teacher
         ]
     student = [
         _head(model.neck, _tokens(model.backbone, crop, mask))
@@ -62,29 +63,31 @@ def dense_losses(model, global_crops: list[Tensor], local_crops: list[Tensor],
         for crop in local_crops
     ]
 
-    cls_terms, patch_terms = [], []
+    student_temp = head.cls_loss.student_temp
+    global_terms, local_terms, patch_terms = [], [], []
     for q, target in enumerate(cls_targets):
         for v, (cls, patch) in enumerate(student):
             if v == q:
                 cross_entropy = -(patch_targets[q] * F.log_softmax(
-                    patch / head.student_temp, -1)).sum(-1)
+                    patch / student_temp, -1)).sum(-1)
                 mask = masks[v].flatten(1).float()
                 per_image = (cross_entropy *
                              mask).sum(-1) / mask.sum(-1).clamp(min=1)
                 patch_terms.append(per_image.mean())
             else:
-                log_p = F.log_softmax(cls / head.student_temp, -1)
-                cls_terms.append((-target * log_p).sum(-1).mean())
+                log_p = F.log_softmax(cls / student_temp, -1)
+                terms = global_terms if v < len(masks) else local_terms
+                terms.append((-target * log_p).sum(-1).mean())
 
-    def moved(center, logits, momentum):
+    def moved(center, logits):
         mean = torch.cat([x.reshape(-1, x.shape[-1]) for x in logits]).mean(0)
-        return momentum * center + (1 - momentum) * mean
+        return center.momentum * center.value + (1 - center.momentum) * mean
 
+    weight = head.loss_weight_cls / len(global_terms + local_terms)
     return dict(
-        loss_cls=head.loss_weight_cls * sum(cls_terms) / len(cls_terms),
+        loss_cls_global=weight * sum(global_terms),
+        loss_cls_local=weight * sum(local_terms),
         loss_patch=head.loss_weight_patch * sum(patch_terms) /
         len(patch_terms),
-        center=moved(head.center, [c for c, _ in teacher],
-                     head.center_momentum),
-        patch_center=moved(head.patch_center, [p for _, p in teacher],
-                           head.patch_center_momentum))
+        center=moved(head.center, [c for c, _ in teacher]),
+        patch_center=moved(head.patch_center, [p for _, p in teacher]))

@@ -11,7 +11,7 @@ import sys
 import sysconfig
 from pathlib import Path
 
-from tests.launched import ROOT, environment
+from tests.helpers.launched import ROOT, environment
 
 # pip install -e . | pip install . | a wheel built from the sdist
 KINDS = ('editable', 'regular', 'wheel')

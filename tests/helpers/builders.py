@@ -9,7 +9,7 @@ from mmengine.optim import build_optim_wrapper
 
 from ibot_mm.datasets import multi_crop_collate
 from ibot_mm.models import IBOT
-from ibot_mm.models.algorithms.ibot import add_up
+from ibot_mm.models.heads.ibot_head import TeacherTargets
 
 # Before 2.3, PyTorch supports float16 autocast and loss scaling on CUDA only.
 needs_cpu_float16 = pytest.mark.skipif(
@@ -68,8 +68,8 @@ def build_model(seed: int = 0, spread: float = 0.3, **changes) -> IBOT:
         for parameter in model.parameters():
             parameter.add_(torch.randn_like(parameter) * spread *
                            parameter.std(correction=0).clamp(min=0.02))
-        model.head.center.normal_(0, 0.1)
-        model.head.patch_center.normal_(0, 0.1)
+        model.head.center.value.normal_(0, 0.1)
+        model.head.patch_center.value.normal_(0, 0.1)
     return model
 
 
@@ -129,18 +129,25 @@ def batch(*args, **kwargs) -> dict:
 
 def head_losses(head, student_cls, student_patch, teacher_cls, teacher_patch,
                 weight) -> dict:
-    """All losses of a head, with the CLS loss in groups of views."""
+    """All losses of a head, with the CLS loss in groups of views.
+
+    All patches are those of the first view.
+    """
     num_global, num_views = len(teacher_cls), len(student_cls)
+    nothing = [student_patch[:0]] * (num_global - 1)
+    patch, weights = [student_patch, *nothing], [weight, *[weight[:0]] *
+                                                 (num_global - 1)]
+    target = TeacherTargets(teacher_cls, [teacher_patch, *nothing])
     parts = [
-        head.cls_loss(student_cls[i:i + 1], teacher_cls, num_views,
-                      slice(i, i + 1)) for i in range(num_global)
+        head.loss(student_cls[i:i + 1], target, num_views, slice(i, i + 1),
+                  patch[i:i + 1], weights[i:i + 1]) for i in range(num_global)
     ]
     if num_views > num_global:
-        parts.append(
-            head.cls_loss(student_cls[num_global:], teacher_cls, num_views))
-    parts.append(head.patch_loss(student_patch, teacher_patch, weight))
-    losses = {}
-    for part in parts:
-        add_up(losses, part)
-    head.finish_statistics(losses)
-    return losses
+        parts.append(head.loss(student_cls[num_global:], target, num_views))
+    return {name: sum(part.get(name, 0) for part in parts)
+            for name in {**parts[0], **parts[-1]}}
+
+
+def cls_loss(losses: dict):
+    """L_[CLS], the sum of its shares of local and global views."""
+    return losses['loss_cls_global'] + losses.get('loss_cls_local', 0)

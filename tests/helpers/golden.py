@@ -10,7 +10,7 @@ from torch import Tensor
 
 from ibot_mm.checkpoints.official.state_dict import from_official
 
-DATA = Path(__file__).parent / 'data'
+DATA = Path(__file__).parents[1] / 'data'
 
 
 @cache

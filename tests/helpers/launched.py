@@ -10,9 +10,9 @@ from pathlib import Path
 
 import torch
 
-from tests.builders import TINY_MODEL
+from tests.helpers.builders import TINY_MODEL
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 EPOCH = 6  # iterations of two processes
 EPOCHS = 30
 
