@@ -26,7 +26,7 @@ PRETRAIN, DETECTION, SEGMENTATION = (
     ('mmpretrain', 'mmdet', 'mmsegmentation') if OPENMIM else
     ('onedl-mmpretrain', 'onedl-mmdetection', 'onedl-mmsegmentation'))
 ON_CPU = ('--gpus', '0', '--launcher', 'none')
-QUICKSTART = 'ibot_vit-quickstart_1xb64_shapes.py'
+QUICKSTART = 'ibot_vit-micro-p8_1xb64-20e_shapes.py'
 PUBLISHED = 'ibot_vit-small-p16_16xb64-multicrop-800e_in1k'
 
 # The tools of other packages do not depend on the kind of installation.
@@ -36,7 +36,7 @@ once = pytest.mark.parametrize('install', KINDS[:1], indirect=True)
 CONFIGS = {
     'pretrain.py': '''
 _base_ = [__import__('ibot_mm').config_path(
-    'ibot/ibot_vit-quickstart_1xb64_shapes.py')]
+    'examples/ibot_vit-micro-p8_1xb64-20e_shapes.py')]
 train_dataloader = dict(
     batch_size=8, num_workers=0, persistent_workers=False)
 train_cfg = dict(max_epochs=3, val_interval=3)
@@ -74,7 +74,7 @@ default_hooks = dict(logger=dict(interval=1), checkpoint=dict(save_best=None))
 ''',
     'detect.py': '''
 _base_ = [__import__('ibot_mm').config_path(
-    'benchmarks/detection/mask-rcnn_vit-quickstart-ibot-pre_fpn_shapes.py')]
+    'examples/mask-rcnn_vit-micro-p8-ibot-pre_fpn_shapes.py')]
 model = dict(
     test_cfg=dict(rpn=dict(max_per_img=50), rcnn=dict(max_per_img=20)))
 loader = dict(num_workers=0, persistent_workers=False)
@@ -86,7 +86,7 @@ default_hooks = dict(logger=dict(interval=1))
 ''',
     'segment.py': '''
 _base_ = [__import__('ibot_mm').config_path(
-    'benchmarks/segmentation/vit-quickstart-ibot-pre_upernet_shapes.py')]
+    'examples/vit-micro-p8-ibot-pre_upernet_shapes.py')]
 loader = dict(batch_size=8, num_workers=0, persistent_workers=False)
 train_dataloader = loader
 val_dataloader = dict(loader, batch_size=1)

@@ -7,7 +7,7 @@ source "$(dirname "${BASH_SOURCE[0]}")/environment.sh"
 make_environment lite
 
 seed=${SEED:-0}
-config=configs/ibot/ibot_vit-quickstart_1xb64_shapes.py
+config=configs/examples/ibot_vit-micro-p8_1xb64-20e_shapes.py
 work_dir=work_dirs/quickstart_seed$seed
 
 say "Making the shapes data set in data/shapes"

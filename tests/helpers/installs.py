@@ -27,7 +27,7 @@ found = importlib.metadata.distribution('ibot_mm')
 print(json.dumps(dict(
     imported=ibot_mm.__file__, described=str(found.locate_file('.')),
     used_by_mim=get_installed_path('ibot_mm'),
-    config=ibot_mm.config_path('ibot/ibot_vit-quickstart_1xb64_shapes.py'))))
+    config=ibot_mm.config_path('examples/ibot_vit-micro-p8_1xb64-20e_shapes.py'))))
 '''
 
 

@@ -83,7 +83,7 @@ def write_config(folder: Path) -> Path:
     path = folder / 'tiny.py'
     path.write_text(f'''
 _base_ = [__import__('ibot_mm').config_path(
-    'ibot/ibot_vit-quickstart_1xb64_shapes.py')]
+    'examples/ibot_vit-micro-p8_1xb64-20e_shapes.py')]
 model = {TINY_MODEL}
 loader = dict(batch_size=4, num_workers=1, persistent_workers=True,
               dataset=dict(data_root='{data}'))

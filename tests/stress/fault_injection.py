@@ -32,7 +32,7 @@ ROOT = Path(__file__).parents[2]
 IMAGES, BATCH = 64, 8
 CONFIG = '''
 _base_ = [__import__('ibot_mm').config_path(
-    'ibot/ibot_vit-quickstart_1xb64_shapes.py')]
+    'examples/ibot_vit-micro-p8_1xb64-20e_shapes.py')]
 model = dict(
     backbone=dict(
         arch=dict(

@@ -305,7 +305,7 @@ def test_the_command_line(tmp_path):
     torch.save(dict(state_dict={}, extra=Call(os.system, f'touch {trace}')),
                path)
     command = [sys.executable, 'tools/test.py',
-               'configs/ibot/ibot_vit-quickstart_1xb64_shapes.py', path]
+               'configs/examples/ibot_vit-micro-p8_1xb64-20e_shapes.py', path]
     result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
     assert result.returncode == 1 and not trace.exists()
     assert f'"{path}" names "posix.system"' in result.stderr.splitlines()[-1]

@@ -933,7 +933,7 @@ def test_multi_scale_hook_wraps_the_model():
 def test_multi_scale_hook_in_a_distributed_run():
     cfg = load(next(iter(MULTI_SCALE)))
     example = Config.fromfile(
-        FOLDER / 'segmentation' / 'vit-quickstart-ibot-pre_linear_shapes.py')
+        ROOT / 'configs/examples' / 'vit-micro-p8-ibot-pre_linear_shapes.py')
     with scope(cfg):
         model = MODELS.build(example.model)
     dist.init_process_group(

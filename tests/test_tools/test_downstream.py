@@ -28,11 +28,11 @@ pytest.importorskip('mmseg')
 ROOT = Path(__file__).parents[2]
 CONFIGS = ROOT / 'configs' / 'benchmarks'
 EXAMPLES = dict(
-    mask='detection/mask-rcnn_vit-quickstart-ibot-pre_fpn_shapes.py',
-    cascade='detection/cascade-mask-rcnn_vit-quickstart-ibot-pre_fpn_'
+    mask='mask-rcnn_vit-micro-p8-ibot-pre_fpn_shapes.py',
+    cascade='cascade-mask-rcnn_vit-micro-p8-ibot-pre_fpn_'
     '4conv1fc-giou_shapes.py',
-    upernet='segmentation/vit-quickstart-ibot-pre_upernet_shapes.py',
-    linear='segmentation/vit-quickstart-ibot-pre_linear_shapes.py')
+    upernet='vit-micro-p8-ibot-pre_upernet_shapes.py',
+    linear='vit-micro-p8-ibot-pre_linear_shapes.py')
 DETECTORS = ('mask', 'cascade')
 IMAGES = 8
 
@@ -60,7 +60,7 @@ def shapes(tmp_path_factory):
 def pretrained(tmp_path_factory):
     """(path, teacher) of a checkpoint of the quickstart's network."""
     cfg = Config.fromfile(
-        ROOT / 'configs/ibot/ibot_vit-quickstart_1xb64_shapes.py')
+        ROOT / 'configs/examples/ibot_vit-micro-p8_1xb64-20e_shapes.py')
     torch.manual_seed(1)
     model = IBOT(**{k: v for k, v in cfg.model.items() if k != 'type'})
     model.init_weights()

@@ -345,7 +345,7 @@ def test_bad_images(segmentor, data, draw, capsys, tmp_path, args, message):
 
 def test_other_files_are_refused(draw, capsys, segmentor, tmp_path):
     pretraining = ibot_mm.config_path(
-        'ibot/ibot_vit-quickstart_1xb64_shapes.py')
+        'examples/ibot_vit-micro-p8_1xb64-20e_shapes.py')
     for files, message in [
         ((pretraining, segmentor[1]), 'builds IBOT, which is neither'),
         (('gone.py', segmentor[1]), 'gone.py'),

@@ -69,7 +69,7 @@ def data(tmp_path_factory):
 def pretrained(tmp_path_factory):
     """(path, model) of a checkpoint in a work dir, with the config."""
     cfg = Config.fromfile(ibot_mm.config_path(
-        'ibot/ibot_vit-quickstart_1xb64_shapes.py'))
+        'examples/ibot_vit-micro-p8_1xb64-20e_shapes.py'))
     cfg.merge_from_dict(dict(model=deepcopy(TINY_MODEL)))  # it is modified
     settings = {k: v for k, v in cfg.model.items() if k != 'type'}
     torch.manual_seed(0)
@@ -313,7 +313,7 @@ def test_recipes_of_the_published_sizes(recipe, depth_decay, drop, epochs,
 
 def test_a_pretraining_without_validation():
     cfg = Config.fromfile(ibot_mm.config_path(
-        'ibot/ibot_vit-small-p16_1xb64-multicrop-100e_own-images.py'))
+        'examples/ibot_vit-small-p16_1xb64-multicrop-100e_own-images.py'))
     pipeline = protocol_config('knn', cfg, 'data', 3, 1000
                                ).test_dataloader.dataset.pipeline
     assert (pipeline[1].scale, pipeline[2].crop_size) == (256, 224)
@@ -369,6 +369,6 @@ def test_training_without_a_checkpoint_raises(probe_config, tmp_path):
                  check=False)
     assert '--pretrained' in result.stderr.splitlines()[-1]
     result = run('train.py', ROOT / 'configs' / 'ibot' /
-                 'ibot_vit-quickstart_1xb64_shapes.py', '--pretrained', 'x',
+                 'ibot_vit-micro-p8_1xb64-20e_shapes.py', '--pretrained', 'x',
                  '--work-dir', tmp_path, check=False)
     assert 'load_from' in result.stderr.splitlines()[-1]

@@ -108,7 +108,7 @@ def test_command_line_that_mim_builds(srun):
     pytest.importorskip('mim')
     names = {d.metadata['Name'] for d in importlib.metadata.distributions()}
     package = next(n for n in ('onedl-mmpretrain', 'mmpretrain') if n in names)
-    config = 'configs/ibot/ibot_vit-quickstart_1xb64_shapes.py'
+    config = 'configs/examples/ibot_vit-micro-p8_1xb64-20e_shapes.py'
     output = run(
         sys.executable, '-m', 'mim', 'train', package, config, '--launcher',
         'slurm', '--partition', 'part', '--gpus', 2, '--gpus-per-node', 1,

@@ -25,7 +25,7 @@ def final_state(data, folder, processes, batch, accumulation):
     config = folder / 'tiny.py'
     config.write_text(f'''
 _base_ = [__import__('ibot_mm').config_path(
-    'ibot/ibot_vit-quickstart_1xb64_shapes.py')]
+    'examples/ibot_vit-micro-p8_1xb64-20e_shapes.py')]
 model = {TINY_MODEL}
 train_dataloader = dict(
     batch_size={batch}, num_workers=0, persistent_workers=False,

@@ -44,7 +44,7 @@ def write_config(folder, data, processes):
     path = folder / 'tiny.py'
     path.write_text(f'''
 _base_ = [__import__('ibot_mm').config_path(
-    'ibot/ibot_vit-quickstart_1xb64_shapes.py')]
+    'examples/ibot_vit-micro-p8_1xb64-20e_shapes.py')]
 model = {model}
 model['backbone']['drop_path_rate'] = 0.3
 loader = dict(batch_size={8 // processes}, num_workers=1,

@@ -14,7 +14,7 @@ import torch
 from tests.helpers.builders import TINY_MODEL
 
 ROOT = Path(__file__).parents[2]
-CONFIG = ROOT / 'configs' / 'ibot' / 'ibot_vit-quickstart_1xb64_shapes.py'
+CONFIG = ROOT / 'configs/examples/ibot_vit-micro-p8_1xb64-20e_shapes.py'
 
 
 def run(script, *args, check=True, launcher=(), **env):
@@ -347,7 +347,7 @@ def test_six_channels_of_16_bits(tmp_path):
     mine = tmp_path / 'mine.py'
     mine.write_text(f'''
 _base_ = [__import__('ibot_mm').config_path(
-    'ibot/ibot_vit-small-p16_1xb64-multicrop-100e_six-channels.py')]
+    'examples/ibot_vit-small-p16_1xb64-multicrop-100e_six-channels.py')]
 model = {TINY_MODEL}
 train_dataloader = dict(
     batch_size=8, num_workers=0, persistent_workers=False,

@@ -1,15 +1,15 @@
 # Launch: python tools/train.py \
-#     configs/benchmarks/detection/cascade-mask-rcnn_vit-quickstart-ibot-pre_fpn_4conv1fc-giou_shapes.py \
+#     configs/examples/mask-rcnn_vit-micro-p8-ibot-pre_fpn_shapes.py \
 #     --pretrained work_dirs/quickstart_seed0/epoch_20.pth
 #
 # An example that a CPU trains: the network of the quickstart on the shapes
 # data set. Needs tools/quickstart.sh first, which makes both.
 # Schedule: 1 process x batch 8 x accumulation 1 = 8 images per step; lr 1e-3,
 # warm-up 100 iterations, 4 epochs of 300 iterations (1,200 in all), rate x
-# 0.1 after epoch 3.
+# 0.1 after epoch 3. Results: docs/dense_tasks.md.
 _base_ = [
-    'cascade-mask-rcnn_vit-s-p16-ibot-pre_fpn_4conv1fc-giou_amp-ms-crop-1x_coco.py',
-    '../../_base_/shapes_detection.py',
+    '../benchmarks/detection/mask-rcnn_vit-s-p16-ibot-pre_fpn_amp-ms-crop-1x_coco.py',
+    '../_base_/shapes_detection.py',
 ]
 
 model = dict(
@@ -18,24 +18,12 @@ model = dict(
     rpn_head=_base_.shapes_rpn_head,
     roi_head=dict(
         bbox_roi_extractor=_base_.shapes_roi_extractor,
-        # A list cannot be inherited in part: each stage's head, narrower.
-        bbox_head=[
-            dict(
-                head,
-                in_channels=64,
-                conv_out_channels=64,
-                fc_out_channels=256,
-                num_classes=12)
-            for head in _base_.model.roi_head.bbox_head
-        ],
+        bbox_head=dict(in_channels=64, fc_out_channels=256, num_classes=12),
         mask_roi_extractor=_base_.shapes_roi_extractor,
         mask_head=_base_.shapes_mask_head),
     train_cfg=dict(
         rpn_proposal=_base_.shapes_proposals,
-        rcnn=[
-            dict(stage, sampler=dict(stage.sampler, num=64))
-            for stage in _base_.model.train_cfg.rcnn
-        ]),
+        rcnn=dict(sampler=dict(num=64))),
     test_cfg=dict(rpn=_base_.shapes_proposals))
 train_dataloader = _base_.shapes_train_dataloader
 val_dataloader = _base_.shapes_val_dataloader

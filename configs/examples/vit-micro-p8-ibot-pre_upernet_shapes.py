@@ -1,5 +1,5 @@
 # Launch: python tools/train.py \
-#     configs/benchmarks/segmentation/vit-quickstart-ibot-pre_upernet_shapes.py \
+#     configs/examples/vit-micro-p8-ibot-pre_upernet_shapes.py \
 #     --pretrained work_dirs/quickstart_seed0/epoch_20.pth
 #
 # An example that a CPU trains: the network of the quickstart on the shapes
@@ -8,8 +8,8 @@
 # lr 1e-3, warm-up 100 iterations, linear to 0 after 1,500 iterations.
 # Results: docs/dense_tasks.md.
 _base_ = [
-    'vit-small-p16-ibot-pre_upernet_4xb4-amp-160k_ade20k-512x512.py',
-    '../../_base_/shapes_segmentation.py',
+    '../benchmarks/segmentation/vit-small-p16-ibot-pre_upernet_4xb4-amp-160k_ade20k-512x512.py',
+    '../_base_/shapes_segmentation.py',
 ]
 
 model = dict(

@@ -1,5 +1,5 @@
 # Launch: python tools/train.py \
-#     configs/ibot/ibot_vit-small-p16_1xb64-multicrop-100e_six-channels.py
+#     configs/examples/ibot_vit-small-p16_1xb64-multicrop-100e_six-channels.py
 #
 # Schedule: 1 GPU x batch 64 x accumulation 1 = 64 images per step;
 # lr = 5e-4 x 64 / 256 = 1.25e-4, warm-up 10 epochs from 0, cosine to 1e-6.

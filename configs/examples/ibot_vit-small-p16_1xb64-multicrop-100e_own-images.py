@@ -1,5 +1,5 @@
 # Launch: python tools/train.py \
-#     configs/ibot/ibot_vit-small-p16_1xb64-multicrop-100e_own-images.py
+#     configs/examples/ibot_vit-small-p16_1xb64-multicrop-100e_own-images.py
 #
 # Schedule: 1 GPU x batch 64 x accumulation 1 = 64 images per step;
 # lr = 5e-4 x 64 / 256 = 1.25e-4, warm-up 10 epochs from 0, cosine to 1e-6.
@@ -7,7 +7,7 @@
 #
 # Template for your own images: copy it or inherit from it.
 # docs/own_data.md explains each part.
-_base_ = 'ibot_vit-small-p16_1xb64-multicrop-100e_in1k.py'
+_base_ = '../ibot/ibot_vit-small-p16_1xb64-multicrop-100e_in1k.py'
 
 # Any folder of images, nested or not; labels are not used. For a list file:
 # ann_file='list.txt', one path per line.

@@ -1,5 +1,5 @@
 # Launch: python tools/train.py \
-#     configs/ibot/ibot_vit-quickstart_1xb64_shapes.py
+#     configs/examples/ibot_vit-micro-p8_1xb64-20e_shapes.py
 # (or tools/quickstart.sh for all steps)
 #
 # Schedule: 1 process x batch 64 x accumulation 1 = 64 images per step;
@@ -13,7 +13,7 @@
 # run. Little grayscale and blur, because images of 48 pixels mostly show color
 # and texture. Aim: k-NN 10 points above the untrained network;
 # docs/quickstart.md has the results of three seeds.
-_base_ = 'ibot_vit-small-p16_16xb64-multicrop-800e_in1k.py'
+_base_ = '../ibot/ibot_vit-small-p16_16xb64-multicrop-800e_in1k.py'
 
 data_root = 'data/shapes/imagenet/'
 

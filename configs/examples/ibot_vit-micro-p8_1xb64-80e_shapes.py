@@ -1,5 +1,5 @@
 # Launch: python tools/train.py \
-#     configs/ibot/ibot_vit-quickstart-long_1xb64_shapes.py
+#     configs/examples/ibot_vit-micro-p8_1xb64-80e_shapes.py
 #
 # Schedule: 1 process x batch 64 x accumulation 1 = 64 images per step;
 # learning rate 1e-3 as in the quickstart; 37 steps per epoch, 2960 in all:
@@ -8,7 +8,7 @@
 # The quickstart with four times as many steps, a low final learning rate and a
 # momentum that ends at 1, as in the paper.
 # Aim: k-NN 10 points above both the untrained network and raw pixels.
-_base_ = 'ibot_vit-quickstart_1xb64_shapes.py'
+_base_ = 'ibot_vit-micro-p8_1xb64-20e_shapes.py'
 
 param_scheduler = [
     dict(
