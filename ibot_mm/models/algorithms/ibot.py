@@ -131,11 +131,8 @@ class IBOT(BaseSelfSupervisor):
 
     def last_layer_parameters(self) -> list[nn.Parameter]:
         """Parameters of the student's prototypes, for freezing them."""
-        return [
-            *self.neck.last_layer.parameters(),
-            *(self.neck.last_layer2.parameters()
-              if self.neck.last_layer2 is not None else ())
-        ]
+        layers = nn.ModuleList([self.neck.last_layer, self.neck.patch_layer])
+        return list(layers.parameters())
 
     def ema_pairs(self) -> tuple[list[Tensor], list[Tensor]]:
         """Teacher parameters and the student parameters of the same names.
