@@ -309,6 +309,17 @@ def test_tta_loads_all_weights(trained, shapes, monkeypatch, tmp_path):
             '--cfg-options', *options(name, shapes, tmp_path))
 
 
+def test_tta_checks_the_classes(trained, shapes, monkeypatch, tmp_path):
+    name, work_dir, _ = trained
+    if name != 'linear':
+        pytest.skip('of the linear head')
+    with pytest.raises(ValueError, match='decode_head.num_classes is 12'):
+        run(monkeypatch, 'test.py', CONFIGS / EXAMPLES[name],
+            checkpoint(name, work_dir, 2), '--work-dir', tmp_path, '--tta',
+            '--cfg-options', *options(name, shapes, tmp_path),
+            "test_dataloader.dataset.metainfo.classes=('disc', 'star')")
+
+
 def test_tta_keeps_the_preprocessor_of_the_model():
     """The Runner gives the outer model that at the top of the config."""
     script = runpy.run_path(str(ROOT / 'tools' / 'test.py'))
