@@ -317,7 +317,8 @@ def test_tta_checks_the_classes(trained, shapes, monkeypatch, tmp_path):
         run(monkeypatch, 'test.py', CONFIGS / EXAMPLES[name],
             checkpoint(name, work_dir, 2), '--work-dir', tmp_path, '--tta',
             '--cfg-options', *options(name, shapes, tmp_path),
-            "test_dataloader.dataset.metainfo.classes=('disc', 'star')")
+            'test_dataloader.dataset.metainfo.classes=[disc,star]',
+            'test_dataloader.dataset.metainfo.palette=[[0,0,0],[1,1,1]]')
 
 
 def test_tta_keeps_the_preprocessor_of_the_model():
