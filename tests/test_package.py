@@ -82,8 +82,8 @@ def test_names_resolve_under_any_scope(scope):
 def test_users_config_inherits_from_anywhere(tmp_path):
     path = tmp_path / 'mine.py'
     path.write_text(
-        "_base_ = [__import__('ibot_mm').config_path('ibot/ibot_vit-small-"
-        "p16_16xb64-multicrop-800e_in1k.py')]\n"
+        "_base_ = __import__('ibot_mm').config_path('ibot/ibot_vit-small-"
+        "p16_16xb64-multicrop-800e_in1k.py')\n"
         'train_cfg = dict(max_epochs=3)\n')
     cfg = Config.fromfile(path)
     assert cfg.train_cfg.max_epochs == 3
