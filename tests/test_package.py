@@ -105,3 +105,12 @@ def test_wheel_ships_configs_and_tools(tmp_path):
     configs = [n for n in names
                if n.startswith('ibot_mm/.mim/configs') and n.endswith('.py')]
     assert len({n.rsplit('/', 1)[1] for n in configs}) == len(configs)
+
+
+def test_names_of_configs_are_importable_from_the_package():
+    import ibot_mm
+    from ibot_mm.datasets import MultiCrop
+    from ibot_mm.models import IBOTViT
+    assert ibot_mm.IBOTViT is IBOTViT and ibot_mm.MultiCrop is MultiCrop
+    with pytest.raises(AttributeError, match='IBOTVit'):
+        ibot_mm.IBOTVit
