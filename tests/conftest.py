@@ -12,6 +12,8 @@ import cv2
 import pytest
 import torch
 
+from tests.helpers.shapes import write_shapes
+
 
 @pytest.fixture(autouse=True, scope='session')
 def quiet():
@@ -29,3 +31,10 @@ def single_threaded_opencv():
 def seeded():
     """Make random numbers independent of the other tests."""
     torch.manual_seed(0)
+
+
+@pytest.fixture(scope='session')
+def shapes(tmp_path_factory):
+    """48 images for training and 24 for validation, in class folders."""
+    return write_shapes(
+        tmp_path_factory.mktemp('shapes'), 48, 24) / 'imagenet'

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 
-from tests import launched
+from tests.helpers import launched
 from tests.helpers.launched import ROOT
 
 FAULTS = {'PYTHONPATH': str(ROOT)}

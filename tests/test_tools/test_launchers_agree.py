@@ -9,7 +9,7 @@ not depend on the number of iterations, which accumulation doubles.
 import pytest
 import torch
 
-from tests import launched
+from tests.helpers import launched
 from tests.helpers.builders import TINY_MODEL
 
 STEPS, EPOCH = 20, 5

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from ibot_mm.engine.loops.pretrain_loop import iteration_seed
-from tests import launched
+from tests.helpers import launched
 from tests.helpers.builders import TINY_MODEL
 
 ROOT = Path(__file__).parents[2]

@@ -9,7 +9,7 @@ from functools import partial
 import pytest
 import torch
 
-from tests import launched
+from tests.helpers import launched
 from tests.test_tools.test_resume import (
     EPOCH,
     STOP,
