@@ -24,8 +24,8 @@ numbers = count()
 
 
 @pytest.fixture(scope='module')
-def path(tmp_path_factory):
-    return write_config(tmp_path_factory.mktemp('config'))
+def path(shapes, tmp_path_factory):
+    return write_config(tmp_path_factory.mktemp('config'), shapes)
 
 
 @pytest.fixture
