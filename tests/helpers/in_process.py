@@ -61,7 +61,8 @@ def isolated() -> Iterator[None]:
     """
     environment, path, argv = dict(os.environ), sys.path[:], sys.argv[:]
     folder, disabled = os.getcwd(), logging.root.manager.disable
-    threads, benchmark = torch.get_num_threads(), torch.backends.cudnn.benchmark
+    threads = torch.get_num_threads()
+    benchmark = torch.backends.cudnn.benchmark
     loaders = dict(CheckpointLoader._schemes)
     instances = {cls: dict(cls._instance_dict) for cls in _managers()}
     for cls in instances:

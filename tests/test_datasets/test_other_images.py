@@ -2,7 +2,6 @@
 
 import io
 import random
-from pathlib import Path
 
 import cv2
 import numpy as np
@@ -23,6 +22,7 @@ from ibot_mm.datasets.transforms.photometric import (
     solarize,
 )
 from ibot_mm.models import MultiCropDataPreprocessor
+from tests.helpers.in_process import run_tool
 
 RNG = np.random.default_rng(0)
 SIX = RNG.integers(0, 65536, (40, 50, 6), dtype=np.uint16)
@@ -201,17 +201,12 @@ def test_images_for_knn_keep_their_channels(tmp_path):
 
 
 def test_channel_statistics(tmp_path):
-    import subprocess
-    import sys
-    root = Path(__file__).parents[2]
     other = RNG.integers(0, 1000, (20, 30, 6), dtype=np.uint16)
     (tmp_path / 'a.tif').write_bytes(tiff(SIX))
     (tmp_path / 'b.tiff').write_bytes(tiff(other))
     (tmp_path / 'c.tif').write_bytes(tiff(SIX)[:100])
-    command = [sys.executable, str(root / 'tools' / 'dataset_tools' /
-                                   'channel_statistics.py'), str(tmp_path)]
-    out = subprocess.run(command, capture_output=True, text=True,
-                         check=True).stdout
+    command = ('dataset_tools/channel_statistics.py', tmp_path)
+    out, _ = run_tool(*command)
     pixels = np.concatenate([SIX.reshape(-1, 6), other.reshape(-1, 6)])
     scope: dict = {}
     for line in out.splitlines():
@@ -221,6 +216,5 @@ def test_channel_statistics(tmp_path):
     np.testing.assert_allclose(scope['std'], pixels.std(0), rtol=1e-5)
     assert 'c.tif' in out
     (tmp_path / 'd.png').write_bytes(png(SIX[..., :3]))
-    result = subprocess.run(command, capture_output=True, text=True)
-    assert result.returncode == 2
-    assert 'different numbers of channels' in result.stderr
+    _, error = run_tool(*command, code=2)
+    assert 'different numbers of channels' in error

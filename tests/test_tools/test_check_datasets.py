@@ -1,27 +1,15 @@
 """The tools that list the problems of COCO and of segmentation data."""
 
 import json
-import subprocess
-import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
-TOOLS = Path(__file__).resolve().parents[2] / 'tools' / 'dataset_tools'
+from tests.helpers.in_process import import_tool, run_tool
 
-
-@pytest.fixture(scope='module')
-def tools():
-    """Both scripts as modules; one imports the other."""
-    sys.path.insert(0, str(TOOLS))
-    try:
-        import check_coco
-        import check_segmentation
-        yield check_coco.check_coco, check_segmentation.check_segmentation
-    finally:
-        sys.path.remove(str(TOOLS))
+COCO = 'dataset_tools/check_coco.py'
+SEGMENTATION = 'dataset_tools/check_segmentation.py'
 
 
 def write(path, values, **options):
@@ -35,12 +23,6 @@ def problems(findings):
 
 def notes(findings):
     return [found for found in findings if found.startswith('note:')]
-
-
-def run(script, *args):
-    return subprocess.run(
-        [sys.executable, TOOLS / script, *map(str, args)],
-        capture_output=True, text=True, timeout=120)
 
 
 # --------------------------------------------------------------------- COCO
@@ -70,7 +52,7 @@ def content(**changes):
 
 
 @pytest.fixture()
-def coco(tools, tmp_path):
+def coco(tmp_path):
     """Checks a file with this content, next to its images."""
     for image in content()['images']:
         write(tmp_path / 'img' / image['file_name'],
@@ -79,7 +61,8 @@ def coco(tools, tmp_path):
     def check(file, **settings):
         path = tmp_path / 'boxes.json'
         path.write_text(file if isinstance(file, str) else json.dumps(file))
-        return list(tools[0](str(path), str(tmp_path / 'img'), **settings))
+        return list(import_tool(COCO).check_coco(
+            str(path), str(tmp_path / 'img'), **settings))
 
     return check
 
@@ -207,16 +190,14 @@ def test_classes_and_masks(coco):
 def test_command_line_of_check_coco(coco, tmp_path):
     coco(content())
     args = (tmp_path / 'boxes.json', '--images', tmp_path / 'img')
-    done = run('check_coco.py', *args, '--classes', 'cat', 'bird', 'dog')
-    assert (done.returncode, done.stdout.splitlines()[-1]) == (
-        0, '0 problems')
-    done = run('check_coco.py', *args, '--classes', 'dog', 'cat', 'cow')
-    assert (done.returncode, done.stdout.splitlines()[-1]) == (
-        1, '1 problems')
-    assert '3 of 3 images' in done.stderr
-    assert '3 of 3 images' not in done.stdout
-    done = run('check_coco.py', tmp_path / 'no.json', *args[1:])
-    assert done.returncode == 2 and 'no.json' in done.stderr
+    out, _ = run_tool(COCO, *args, '--classes', 'cat', 'bird', 'dog')
+    assert out.splitlines()[-1] == '0 problems'
+    out, progress = run_tool(COCO, *args, '--classes', 'dog', 'cat', 'cow',
+                             code=1)
+    assert out.splitlines()[-1] == '1 problems'
+    assert '3 of 3 images' in progress and '3 of 3 images' not in out
+    _, error = run_tool(COCO, tmp_path / 'no.json', *args[1:], code=2)
+    assert 'no.json' in error
 
 
 # ------------------------------------------------------------- segmentation
@@ -226,15 +207,16 @@ MAP = np.array([[0, 1, 150], [150, 7, 255]], np.uint8)
 
 
 @pytest.fixture()
-def seg(tools, tmp_path):
+def seg(tmp_path):
     """Checks the data set of three images and maps."""
     for name in ('a', 'more/b', 'c'):
         write(tmp_path / 'img' / f'{name}.jpg', np.zeros((2, 3, 3), np.uint8))
         write(tmp_path / 'ann' / f'{name}.png', MAP)
 
     def check(num_classes=150, reduce_zero_label=True, **settings):
-        return list(tools[1](tmp_path / 'img', tmp_path / 'ann', num_classes,
-                             reduce_zero_label, **settings))
+        return list(import_tool(SEGMENTATION).check_segmentation(
+            tmp_path / 'img', tmp_path / 'ann', num_classes,
+            reduce_zero_label, **settings))
 
     return check
 
@@ -299,12 +281,10 @@ def test_folder_without_images(seg, tmp_path):
 def test_command_line_of_check_segmentation(seg, tmp_path):
     args = ('--images', tmp_path / 'img', '--maps', tmp_path / 'ann',
             '--num-classes')
-    done = run('check_segmentation.py', *args, 150, '--reduce-zero-label')
-    assert (done.returncode, done.stdout.splitlines()[-1]) == (
-        0, '0 problems')
-    done = run('check_segmentation.py', *args, 150)
-    assert (done.returncode, done.stdout.splitlines()[-1]) == (
-        1, '3 problems')
-    done = run('check_segmentation.py', '--images', tmp_path / 'no', *args[2:],
-               150)
-    assert done.returncode == 2 and str(tmp_path / 'no') in done.stderr
+    out, _ = run_tool(SEGMENTATION, *args, 150, '--reduce-zero-label')
+    assert out.splitlines()[-1] == '0 problems'
+    out, _ = run_tool(SEGMENTATION, *args, 150, code=1)
+    assert out.splitlines()[-1] == '3 problems'
+    _, error = run_tool(SEGMENTATION, '--images', tmp_path / 'no', *args[2:],
+                        150, code=2)
+    assert str(tmp_path / 'no') in error

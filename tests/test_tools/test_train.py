@@ -245,7 +245,8 @@ def test_two_processes_equal_one(config, tmp_path):
 
 def test_diverged_training_stops_and_keeps_its_checkpoint(config, tmp_path):
     work_dir = tmp_path / 'run'
-    with pytest.raises(TrainingHealthError, match='optim_wrapper.optimizer.lr'):
+    with pytest.raises(TrainingHealthError,
+                       match='optim_wrapper.optimizer.lr'):
         run_tool(
             'train.py', config, '--work-dir', work_dir, '--no-validate',
             '--cfg-options', 'default_hooks.checkpoint.interval=1',
@@ -338,7 +339,8 @@ def test_health_curves_are_drawn(trained, tmp_path):
 
 def test_backbone_of_a_real_training_checkpoint(trained, tmp_path):
     source = trained / 'epoch_4.pth'
-    run_tool('model_converters/extract_backbone.py', source, tmp_path / 'b.pth')
+    run_tool('model_converters/extract_backbone.py', source,
+             tmp_path / 'b.pth')
     state = torch.load(next(tmp_path.glob('b-*.pth')))['state_dict']
     whole = torch.load(source, weights_only=False)['state_dict']
     assert len(state) > 20
