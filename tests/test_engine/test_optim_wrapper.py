@@ -20,17 +20,8 @@ from tests.helpers.builders import (
     build_model,
     needs_cpu_float16,
     samples,
+    wrap,
 )
-
-
-def wrap(model, **kwargs):
-    constructor = OPTIM_WRAPPER_CONSTRUCTORS.build(
-        dict(
-            type='ibot_mm.PretrainOptimWrapperConstructor',
-            optim_wrapper_cfg=dict(
-                optimizer=dict(type='AdamW', lr=1e-2, weight_decay=0.1),
-                **kwargs)))
-    return constructor(model)
 
 
 def test_clipping_by_hand():
