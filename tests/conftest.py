@@ -2,6 +2,7 @@
 
 import logging
 import os
+from pathlib import Path
 
 # Adam amplifies rounding: the comparisons with reference values hold for one
 # order of summation, so every machine uses the same kernels.
@@ -13,6 +14,18 @@ import pytest
 import torch
 
 from tests.helpers.shapes import write_shapes
+
+# Folders of tests that run commands or processes.
+CLI = ('test_tools', 'test_distributed')
+
+
+@pytest.hookimpl(tryfirst=True)  # before -m selects
+def pytest_collection_modifyitems(items):
+    """Mark what has no marker of a tier as ``cli`` or ``unit``."""
+    for item in items:
+        if not any(map(item.get_closest_marker, ('cli', 'slow', 'cuda'))):
+            folder = Path(item.path).parent.name
+            item.add_marker('cli' if folder in CLI else 'unit')
 
 
 @pytest.fixture(autouse=True, scope='session')

@@ -300,6 +300,7 @@ def test_other_backbones_do_not_start_from_it(tmp_path):
     assert not trace.exists()
 
 
+@pytest.mark.cli
 def test_the_command_line(tmp_path):
     path, trace = tmp_path / 'x.pth', tmp_path / 'trace'
     torch.save(dict(state_dict={}, extra=Call(os.system, f'touch {trace}')),

@@ -294,6 +294,7 @@ def test_loss_scaler(dtype, kept):
         assert wrapper.loss_scaler.state_dict() == scaler
 
 
+@pytest.mark.cli
 def test_what_the_way_back_keeps(tmp_path):
     """The scale of float16; no state that has no place in official files."""
     model, wrapper = build_stepped()

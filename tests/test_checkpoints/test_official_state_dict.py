@@ -76,6 +76,7 @@ def build(case):
     return IBOT(**cfg)
 
 
+@pytest.mark.cli
 @pytest.mark.parametrize('case', ['shared', 'semi_shared'])
 def test_command_lines(case, tmp_path):
     """Files: official -> ours, loaded without a missing key -> official."""

@@ -200,6 +200,7 @@ def test_images_for_knn_keep_their_channels(tmp_path):
     torch.testing.assert_close(data['inputs'], torch.from_numpy(expected))
 
 
+@pytest.mark.cli
 def test_channel_statistics(tmp_path):
     other = RNG.integers(0, 1000, (20, 30, 6), dtype=np.uint16)
     (tmp_path / 'a.tif').write_bytes(tiff(SIX))

@@ -193,6 +193,7 @@ def test_errors_within_a_class_pass_unchanged(load):
         train(load(custom_hooks=[dict(type='WrongInit')]))
 
 
+@pytest.mark.cli
 @pytest.mark.parametrize('script', ['train.py', 'test.py'])
 def test_tools_check_unless_told_not_to(monkeypatch, path, tmp_path, script):
     checkpoint = tmp_path / 'empty.pth'

@@ -216,6 +216,7 @@ build_runner(Path(sys.argv[1]), At('before_train_iter', 8, signal_all),
 '''
 
 
+@pytest.mark.cli
 @pytest.mark.parametrize('number', [
     'TERM', pytest.param('INT', marks=pytest.mark.slow)])
 def test_signal_to_all_processes(tmp_path, number):
@@ -291,6 +292,7 @@ def worker(rank, folder, processes):
     ).train()
 
 
+@pytest.mark.cli
 def test_all_ranks_end_at_the_same_iteration(tmp_path):
     """With 2 ranks 3 iterations per epoch; they exchange after 4, 8, ..."""
     context = multiprocessing.get_context('spawn')
