@@ -198,7 +198,7 @@ def test_precisions_train(dtype):
     model.backbone.layers[0].register_forward_hook(
         lambda m, i, o: seen.append(m.attn.qkv(i[0]).dtype))
     losses = [
-        float(model.train_step(batch(4), wrapper)['loss']) for _ in range(20)
+        model.train_step(batch(4), wrapper)['loss'].item() for _ in range(20)
     ]
     assert seen[0] == getattr(torch, dtype)
     assert losses[-1] < losses[0] - 0.1

@@ -264,7 +264,7 @@ def test_precisions_on_cuda(dtype):
     wrapper = wrap(model, dtype=dtype)
     assert wrapper.optimizer.defaults['fused']
     losses = [
-        float(model.train_step(batch(4), wrapper)['loss']) for _ in range(20)
+        model.train_step(batch(4), wrapper)['loss'].item() for _ in range(20)
     ]
     assert losses[-1] < losses[0] - 0.1
 
