@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import tifffile
 import torch
-from mmengine.registry import TRANSFORMS, init_default_scope
+from mmengine.registry import TRANSFORMS, DefaultScope
 from PIL import Image
 from scipy.ndimage import gaussian_filter
 
@@ -185,7 +185,6 @@ def test_batch_keeps_the_values():
 
 def test_images_for_knn_keep_their_channels(tmp_path):
     """As described in docs/own_data.md, with MMPretrain's transforms."""
-    init_default_scope('mmpretrain')
     path = tmp_path / 'a.tif'
     path.write_bytes(tiff(SIX))
     data = dict(img_path=str(path), gt_label=1)
@@ -195,7 +194,8 @@ def test_images_for_knn_keep_their_channels(tmp_path):
                       backend='cv2', interpolation='bicubic'),
                  dict(type='CenterCrop', crop_size=32),
                  dict(type='PackInputs')):
-        data = TRANSFORMS.build(step)(data)
+        with DefaultScope.overwrite_default_scope('mmpretrain'):
+            data = TRANSFORMS.build(step)(data)
     expected = SIX[4:36, 9:41].transpose(2, 0, 1).astype(np.float32)
     torch.testing.assert_close(data['inputs'], torch.from_numpy(expected))
 
