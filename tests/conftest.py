@@ -2,6 +2,7 @@
 
 import logging
 import os
+from pathlib import Path
 
 # Adam amplifies rounding: the comparisons with reference values hold for one
 # order of summation, so every machine uses the same kernels.
@@ -11,6 +12,20 @@ os.environ.setdefault('MKL_CBWR', 'AVX2')
 import cv2
 import pytest
 import torch
+
+from tests.helpers.shapes import write_shapes
+
+# Folders of tests that run commands or processes.
+CLI = ('test_tools', 'test_distributed')
+
+
+@pytest.hookimpl(tryfirst=True)  # before -m selects
+def pytest_collection_modifyitems(items):
+    """Mark what has no marker of a tier as ``cli`` or ``unit``."""
+    for item in items:
+        if not any(map(item.get_closest_marker, ('cli', 'slow', 'cuda'))):
+            folder = Path(item.path).parent.name
+            item.add_marker('cli' if folder in CLI else 'unit')
 
 
 @pytest.fixture(autouse=True, scope='session')
@@ -29,3 +44,10 @@ def single_threaded_opencv():
 def seeded():
     """Make random numbers independent of the other tests."""
     torch.manual_seed(0)
+
+
+@pytest.fixture(scope='session')
+def shapes(tmp_path_factory):
+    """48 images for training and 24 for validation, in class folders."""
+    return write_shapes(
+        tmp_path_factory.mktemp('shapes'), 48, 24) / 'imagenet'

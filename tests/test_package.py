@@ -65,6 +65,7 @@ def test_config_path_of_this_package_and_of_others():
         ibot_mm.config_path('nopackage::b.py')
 
 
+@pytest.mark.cli
 def test_nothing_is_printed_at_import():
     run = subprocess.run(
         [sys.executable, '-c', 'import ibot_mm.registry, mmpretrain.datasets'],
@@ -90,6 +91,7 @@ def test_users_config_inherits_from_anywhere(tmp_path):
     assert cfg.model.type == 'ibot_mm.IBOT'
 
 
+@pytest.mark.cli
 def test_wheel_ships_configs_and_tools(tmp_path):
     subprocess.run([
         sys.executable, '-m', 'pip', 'wheel', '--quiet', '--no-deps',

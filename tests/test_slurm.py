@@ -52,8 +52,8 @@ def cluster(tmp_path_factory):
 
 
 @pytest.fixture(scope='module')
-def config(cluster, tmp_path_factory):
-    return write_config(tmp_path_factory.mktemp('config'))
+def config(cluster, shapes, tmp_path_factory):
+    return write_config(tmp_path_factory.mktemp('config'), shapes)
 
 
 @pytest.fixture(scope='module')

@@ -4,9 +4,12 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 ROOT = Path(__file__).parents[1]
 
 
+@pytest.mark.cli
 def test_ruff():
     run = subprocess.run(
         [sys.executable, '-m', 'ruff', 'check', '--no-cache',
@@ -15,6 +18,7 @@ def test_ruff():
     assert run.returncode == 0, run.stdout + run.stderr
 
 
+@pytest.mark.cli
 def test_imports_run_one_way():
     lint = 'from importlinter.cli import lint_imports_command as f; f()'
     run = subprocess.run(

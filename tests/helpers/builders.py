@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 from mmengine.optim import build_optim_wrapper
+from mmengine.registry import OPTIM_WRAPPER_CONSTRUCTORS
 
 from ibot_mm.datasets import multi_crop_collate
 from ibot_mm.models import IBOT
@@ -71,6 +72,17 @@ def build_model(seed: int = 0, spread: float = 0.3, **changes) -> IBOT:
         model.head.center.value.normal_(0, 0.1)
         model.head.patch_center.value.normal_(0, 0.1)
     return model
+
+
+def wrap(model, **kwargs):
+    """The optimizer wrapper of pre-training, with AdamW, for a model."""
+    constructor = OPTIM_WRAPPER_CONSTRUCTORS.build(
+        dict(
+            type='ibot_mm.PretrainOptimWrapperConstructor',
+            optim_wrapper_cfg=dict(
+                optimizer=dict(type='AdamW', lr=1e-2, weight_decay=0.1),
+                **kwargs)))
+    return constructor(model)
 
 
 def build_stepped(**changes):

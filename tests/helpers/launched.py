@@ -60,14 +60,6 @@ def free_port() -> int:
         return probe.getsockname()[1]
 
 
-def make_images(folder: Path, train: int = 48, val: int = 24) -> Path:
-    """A small data set in class folders."""
-    run(sys.executable, 'tools/dataset_tools/make_shapes.py',
-        folder / 'shapes', '--train', train, '--val', val, '--layouts',
-        'imagenet')
-    return folder / 'shapes' / 'imagenet'
-
-
 def logged(work_dir: Path) -> Iterator[dict]:
     """Log entries of the iterations in all logs of a work dir."""
     for path in sorted(work_dir.glob('*/vis_data/scalars.json')):
@@ -77,33 +69,50 @@ def logged(work_dir: Path) -> Iterator[dict]:
                 yield entry
 
 
-def write_config(folder: Path) -> Path:
-    """Write data and a config: 30 epochs of 6 iterations of 2 x 4 images."""
-    data = make_images(folder)
-    path = folder / 'tiny.py'
+def tiny_config(path: Path, data: Path, text: str = '', batch_size: int = 8,
+                num_workers: int = 0) -> Path:
+    """Write the quickstart for a tiny network and few images.
+
+    Args:
+        path: File to write.
+        data: Shapes in class folders.
+        text: Further lines; ``model``, ``loader`` and ``default_hooks`` are
+            dicts that they can change.
+        batch_size, num_workers: Of every loader.
+    """
     path.write_text(f'''
 _base_ = [__import__('ibot_mm').config_path(
     'examples/ibot_vit-micro-p8_1xb64-20e_shapes.py')]
 model = {TINY_MODEL}
-loader = dict(batch_size=4, num_workers=1, persistent_workers=True,
+loader = dict(batch_size={batch_size}, num_workers={num_workers},
+              persistent_workers={num_workers > 0},
               dataset=dict(data_root='{data}'))
 train_dataloader = loader
 val_dataloader = loader
 val_cfg = dict(bank_dataloader=loader, k=[5, 1])
-train_cfg = dict(max_epochs={EPOCHS}, val_interval={EPOCHS})
 default_hooks = dict(
     runtime_info=dict(interval=1),
     logger=dict(interval=1),
-    checkpoint=dict(interval={EPOCHS // 2}),
     teacher_temperature=dict(warmup_epochs=2))
-''')
+{text}''')
     return path
 
 
-def losses(work_dir: Path) -> dict[int, tuple[float, ...]]:
-    """Values of each iteration in all logs of a work dir."""
+def write_config(folder: Path, data: Path) -> Path:
+    """Write a config of 30 epochs of 6 iterations of 2 x 4 images."""
+    return tiny_config(folder / 'tiny.py', data, f'''
+train_cfg = dict(max_epochs={EPOCHS}, val_interval={EPOCHS})
+default_hooks['checkpoint'] = dict(interval={EPOCHS // 2})
+''', batch_size=4, num_workers=1)
+
+
+def losses(work_dir: Path) -> dict[int, dict[str, float]]:
+    """Losses and schedules of each iteration in all logs of a work dir."""
     return {
-        entry['iter']: tuple(entry[k] for k in ('loss', 'lr', 'momentum'))
+        entry['iter']: {
+            name: value for name, value in entry.items() if name.startswith(
+                ('loss', 'lr', 'momentum', 'teacher', 'weight'))
+        }
         for entry in logged(work_dir)
     }
 

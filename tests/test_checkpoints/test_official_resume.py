@@ -1,10 +1,7 @@
 """Runs that continue from official files."""
 
 import math
-import subprocess
-import sys
 from argparse import Namespace
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -37,8 +34,7 @@ from tests.helpers.golden_run import (
     config,
     load_start,
 )
-
-ROOT = Path(__file__).parents[2]
+from tests.helpers.in_process import run_tool
 
 
 class Gradients(Hook):
@@ -298,6 +294,7 @@ def test_loss_scaler(dtype, kept):
         assert wrapper.loss_scaler.state_dict() == scaler
 
 
+@pytest.mark.cli
 def test_what_the_way_back_keeps(tmp_path):
     """The scale of float16; no state that has no place in official files."""
     model, wrapper = build_stepped()
@@ -308,10 +305,7 @@ def test_what_the_way_back_keeps(tmp_path):
         source, target = tmp_path / f'{kind}.pth', tmp_path / 'official.pth'
         torch.save(dict(state_dict=model.state_dict(), meta=dict(epoch=2),
                         optimizer=optimizer), source)
-        out = subprocess.run(
-            [sys.executable,
-             str(ROOT / 'tools/model_converters/mm_to_ibot.py'), source,
-             target], capture_output=True, text=True, check=True).stdout
+        out, _ = run_tool('model_converters/mm_to_ibot.py', source, target)
         written = load_checkpoint(str(target))
         assert written['epoch'] == 2
         assert written['fp16_scaler'] == dict(scale=512.)

@@ -1,9 +1,6 @@
 """Official-format files made of the reference weights, and back."""
 
-import subprocess
-import sys
 from argparse import Namespace
-from pathlib import Path
 
 import pytest
 import torch
@@ -18,8 +15,7 @@ from ibot_mm.checkpoints.official.state_dict import (
 from ibot_mm.models import IBOT, IBOTViT
 from tests.helpers import golden
 from tests.helpers.builders import model_config
-
-ROOT = Path(__file__).parents[2]
+from tests.helpers.in_process import run_tool
 
 
 def raw(name, prefix):
@@ -80,6 +76,7 @@ def build(case):
     return IBOT(**cfg)
 
 
+@pytest.mark.cli
 @pytest.mark.parametrize('case', ['shared', 'semi_shared'])
 def test_command_lines(case, tmp_path):
     """Files: official -> ours, loaded without a missing key -> official."""
@@ -87,10 +84,7 @@ def test_command_lines(case, tmp_path):
     torch.save(official(case), source)
     for script, *files in (('ibot_to_mm', source, ours),
                            ('mm_to_ibot', ours, back)):
-        subprocess.run(
-            [sys.executable,
-             str(ROOT / 'tools' / 'model_converters' / f'{script}.py'),
-             *files], check=True, capture_output=True)
+        run_tool(f'model_converters/{script}.py', *files)
     model = build(case)
     model.load_state_dict(load_checkpoint(ours)['state_dict'], strict=True)
     k = len(model.head.center.value)

@@ -81,8 +81,8 @@ def test_metadata_are_those_of_the_configs(metafile):
 def test_numbers_of_parameters():
     for entry in entries('configs/ibot/metafile.yml'):
         cfg = Config.fromfile(ROOT / entry['Config'])
-        # Without values, because all networks together have 10 GB; MMPretrain's
-        # Swin computes its drop rates with tensors.
+        # Without values, because all networks together have 10 GB. MMPretrain
+        # computes the drop rates of Swin with tensors.
         with torch.device('meta' if 'vit' in entry['Name'] else 'cpu'):
             model = MODELS.build(cfg.model)
         assert entry['Metadata']['Parameters'] == sum(

@@ -2,14 +2,13 @@
 
 import io
 import random
-from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
 import tifffile
 import torch
-from mmengine.registry import TRANSFORMS, init_default_scope
+from mmengine.registry import TRANSFORMS, DefaultScope
 from PIL import Image
 from scipy.ndimage import gaussian_filter
 
@@ -23,6 +22,7 @@ from ibot_mm.datasets.transforms.photometric import (
     solarize,
 )
 from ibot_mm.models import MultiCropDataPreprocessor
+from tests.helpers.in_process import run_tool
 
 RNG = np.random.default_rng(0)
 SIX = RNG.integers(0, 65536, (40, 50, 6), dtype=np.uint16)
@@ -185,7 +185,6 @@ def test_batch_keeps_the_values():
 
 def test_images_for_knn_keep_their_channels(tmp_path):
     """As described in docs/own_data.md, with MMPretrain's transforms."""
-    init_default_scope('mmpretrain')
     path = tmp_path / 'a.tif'
     path.write_bytes(tiff(SIX))
     data = dict(img_path=str(path), gt_label=1)
@@ -195,23 +194,20 @@ def test_images_for_knn_keep_their_channels(tmp_path):
                       backend='cv2', interpolation='bicubic'),
                  dict(type='CenterCrop', crop_size=32),
                  dict(type='PackInputs')):
-        data = TRANSFORMS.build(step)(data)
+        with DefaultScope.overwrite_default_scope('mmpretrain'):
+            data = TRANSFORMS.build(step)(data)
     expected = SIX[4:36, 9:41].transpose(2, 0, 1).astype(np.float32)
     torch.testing.assert_close(data['inputs'], torch.from_numpy(expected))
 
 
+@pytest.mark.cli
 def test_channel_statistics(tmp_path):
-    import subprocess
-    import sys
-    root = Path(__file__).parents[2]
     other = RNG.integers(0, 1000, (20, 30, 6), dtype=np.uint16)
     (tmp_path / 'a.tif').write_bytes(tiff(SIX))
     (tmp_path / 'b.tiff').write_bytes(tiff(other))
     (tmp_path / 'c.tif').write_bytes(tiff(SIX)[:100])
-    command = [sys.executable, str(root / 'tools' / 'dataset_tools' /
-                                   'channel_statistics.py'), str(tmp_path)]
-    out = subprocess.run(command, capture_output=True, text=True,
-                         check=True).stdout
+    command = ('dataset_tools/channel_statistics.py', tmp_path)
+    out, _ = run_tool(*command)
     pixels = np.concatenate([SIX.reshape(-1, 6), other.reshape(-1, 6)])
     scope: dict = {}
     for line in out.splitlines():
@@ -221,6 +217,5 @@ def test_channel_statistics(tmp_path):
     np.testing.assert_allclose(scope['std'], pixels.std(0), rtol=1e-5)
     assert 'c.tif' in out
     (tmp_path / 'd.png').write_bytes(png(SIX[..., :3]))
-    result = subprocess.run(command, capture_output=True, text=True)
-    assert result.returncode == 2
-    assert 'different numbers of channels' in result.stderr
+    _, error = run_tool(*command, code=2)
+    assert 'different numbers of channels' in error

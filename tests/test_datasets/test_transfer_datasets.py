@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import scipy.io
 import torch
-from mmengine.registry import DATASETS, init_default_scope
+from mmengine.registry import DATASETS, DefaultScope
 from mmpretrain import datasets
 from PIL import Image
 
@@ -165,13 +165,13 @@ CASES = [
 
 
 def build(name, root, split, steps):
-    init_default_scope('mmpretrain')
     settings = dict(type=name, data_root=str(root), split=split)
     if 'CIFAR' in name:
         settings.update(download=False)
     else:
         steps = READ + steps
-    return DATASETS.build(dict(**settings, pipeline=steps))
+    with DefaultScope.overwrite_default_scope('mmpretrain'):
+        return DATASETS.build(dict(**settings, pipeline=steps))
 
 
 @pytest.mark.parametrize('name,make,split', CASES)

@@ -1,7 +1,5 @@
 """Misspelt settings are named with their key; other settings pass."""
 
-import runpy
-import sys
 from itertools import count
 from pathlib import Path
 
@@ -15,6 +13,7 @@ from torch import nn
 from ibot_mm.engine import config_check
 from ibot_mm.engine.config_check import ConfigError, check_config
 from ibot_mm.models import IBOT
+from tests.helpers.in_process import run_tool
 from tests.helpers.launched import write_config
 
 ROOT = Path(__file__).parents[2]
@@ -24,8 +23,8 @@ numbers = count()
 
 
 @pytest.fixture(scope='module')
-def path(tmp_path_factory):
-    return write_config(tmp_path_factory.mktemp('config'))
+def path(shapes, tmp_path_factory):
+    return write_config(tmp_path_factory.mktemp('config'), shapes)
 
 
 @pytest.fixture
@@ -193,23 +192,18 @@ def test_errors_within_a_class_pass_unchanged(load):
         train(load(custom_hooks=[dict(type='WrongInit')]))
 
 
+@pytest.mark.cli
 @pytest.mark.parametrize('script', ['train.py', 'test.py'])
-def test_tools_check_unless_told_not_to(monkeypatch, path, tmp_path, script):
+def test_tools_check_unless_told_not_to(path, tmp_path, script):
     checkpoint = tmp_path / 'empty.pth'
     torch.save(dict(state_dict={}), checkpoint)
-    argv = [script, path, *[checkpoint] * (script == 'test.py'),
+    args = [script, path, *[checkpoint] * (script == 'test.py'),
             '--work-dir', tmp_path / 'run', '--cfg-options']
     ignored, wrong = 'train_dataloder.batch_size=3', 'model.neck.widht=3'
-
-    def run(*options):
-        monkeypatch.setattr(sys, 'argv', [*map(str, argv), *options])
-        monkeypatch.setenv('LOCAL_RANK', '0')
-        runpy.run_path(str(ROOT / 'tools' / script), run_name='__main__')
-
     with pytest.raises(ConfigError, match='^train_dataloder: '):
-        run(ignored, wrong)
+        run_tool(*args, ignored, wrong)
     assert not (tmp_path / 'run').exists()  # nothing was built
     with pytest.raises(ConfigError, match='^model.neck.widht: '):
-        run(wrong)
+        run_tool(*args, wrong)
     with pytest.raises(TypeError, match='widht'):
-        run(ignored, wrong, '--no-check')
+        run_tool(*args, ignored, wrong, '--no-check')

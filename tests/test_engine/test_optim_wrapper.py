@@ -20,17 +20,8 @@ from tests.helpers.builders import (
     build_model,
     needs_cpu_float16,
     samples,
+    wrap,
 )
-
-
-def wrap(model, **kwargs):
-    constructor = OPTIM_WRAPPER_CONSTRUCTORS.build(
-        dict(
-            type='ibot_mm.PretrainOptimWrapperConstructor',
-            optim_wrapper_cfg=dict(
-                optimizer=dict(type='AdamW', lr=1e-2, weight_decay=0.1),
-                **kwargs)))
-    return constructor(model)
 
 
 def test_clipping_by_hand():
@@ -207,7 +198,7 @@ def test_precisions_train(dtype):
     model.backbone.layers[0].register_forward_hook(
         lambda m, i, o: seen.append(m.attn.qkv(i[0]).dtype))
     losses = [
-        float(model.train_step(batch(4), wrapper)['loss']) for _ in range(20)
+        model.train_step(batch(4), wrapper)['loss'].item() for _ in range(20)
     ]
     assert seen[0] == getattr(torch, dtype)
     assert losses[-1] < losses[0] - 0.1

@@ -237,6 +237,7 @@ build_runner(sys.argv[1], checkpoint=dict(max_keep_ckpts=1)).train()
 '''
 
 
+@pytest.mark.cli
 def test_killed_while_writing(tmp_path):
     result = subprocess.run(
         [sys.executable, '-c', KILLED_WHILE_WRITING, str(tmp_path)],

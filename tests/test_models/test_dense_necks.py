@@ -207,6 +207,7 @@ def test_in_a_segmentor(grid):
             x, [dict(img_shape=x.shape[2:])] * 2).shape == (2, 5, *x.shape[2:])
 
 
+@pytest.mark.cli
 def test_necks_need_neither_mmdetection_nor_mmsegmentation():
     """With both names blocked they are found in the registry."""
     code = ("import sys; sys.modules.update(mmdet=None, mmseg=None);"

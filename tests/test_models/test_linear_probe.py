@@ -77,7 +77,7 @@ def test_only_the_classifiers_are_trained():
     probe.train()
     assert probe.training and not probe.backbone.training
     std = LinearProbe(BACKBONE, 400).weight.std()
-    assert float(std) == pytest.approx(0.01, rel=0.02)
+    assert std.item() == pytest.approx(0.01, rel=0.02)
 
 
 def test_counts_and_metric_by_hand():

@@ -12,6 +12,7 @@ from tests.helpers.builders import (
     build_model,
     cls_loss,
     needs_cpu_float16,
+    wrap,
 )
 
 # Older compilers break the graph at a decorator of MMCV's FFN.
@@ -259,12 +260,11 @@ def test_images_arrive_channels_last():
 @pytest.mark.skipif(not torch.cuda.is_available(), reason='needs a GPU')
 @pytest.mark.parametrize('dtype', ['float32', 'bfloat16', 'float16'])
 def test_precisions_on_cuda(dtype):
-    from tests.test_engine.test_optim_wrapper import wrap
     model = build_model(spread=0.05).cuda()
     wrapper = wrap(model, dtype=dtype)
     assert wrapper.optimizer.defaults['fused']
     losses = [
-        float(model.train_step(batch(4), wrapper)['loss']) for _ in range(20)
+        model.train_step(batch(4), wrapper)['loss'].item() for _ in range(20)
     ]
     assert losses[-1] < losses[0] - 0.1
 
@@ -277,7 +277,6 @@ def test_precisions_on_cuda(dtype):
 ], ids=['paper', 'options'])
 def test_the_step_does_not_synchronize_with_the_device(settings):
     """Except for an event after the forward pass, which this mode allows."""
-    from tests.test_engine.test_optim_wrapper import wrap
     model = build_model(**settings).cuda()
     model.head.observer = TokenStatistics()
     wrapper = wrap(model, clip_grad=dict(type='per_parameter', max_norm=3.))

@@ -1,27 +1,15 @@
 """The tools that list the problems of COCO and of segmentation data."""
 
 import json
-import subprocess
-import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
-TOOLS = Path(__file__).resolve().parents[2] / 'tools' / 'dataset_tools'
+from tests.helpers.in_process import import_tool, run_tool
 
-
-@pytest.fixture(scope='module')
-def tools():
-    """Both scripts as modules; one imports the other."""
-    sys.path.insert(0, str(TOOLS))
-    try:
-        import check_coco
-        import check_segmentation
-        yield check_coco.check_coco, check_segmentation.check_segmentation
-    finally:
-        sys.path.remove(str(TOOLS))
+COCO = 'dataset_tools/check_coco.py'
+SEGMENTATION = 'dataset_tools/check_segmentation.py'
 
 
 def write(path, values, **options):
@@ -35,12 +23,6 @@ def problems(findings):
 
 def notes(findings):
     return [found for found in findings if found.startswith('note:')]
-
-
-def run(script, *args):
-    return subprocess.run(
-        [sys.executable, TOOLS / script, *map(str, args)],
-        capture_output=True, text=True, timeout=120)
 
 
 # --------------------------------------------------------------------- COCO
@@ -70,7 +52,7 @@ def content(**changes):
 
 
 @pytest.fixture()
-def coco(tools, tmp_path):
+def coco(tmp_path):
     """Checks a file with this content, next to its images."""
     for image in content()['images']:
         write(tmp_path / 'img' / image['file_name'],
@@ -79,7 +61,8 @@ def coco(tools, tmp_path):
     def check(file, **settings):
         path = tmp_path / 'boxes.json'
         path.write_text(file if isinstance(file, str) else json.dumps(file))
-        return list(tools[0](str(path), str(tmp_path / 'img'), **settings))
+        return list(import_tool(COCO).check_coco(
+            str(path), str(tmp_path / 'img'), **settings))
 
     return check
 
@@ -87,9 +70,9 @@ def coco(tools, tmp_path):
 def test_good_annotations(coco):
     found = coco(content())
     assert problems(found) == []
-    assert found == [
-        "note: the categories in order, for metainfo.classes: ['cat', 'bird',"
-        " 'dog']", 'note: 1 images have no box to train on']
+    classes, without_box = found
+    assert "metainfo.classes: ['cat', 'bird', 'dog']" in classes
+    assert '1 images' in without_box
     images = [dict(image, id=str(image['id'])) for image in
               content()['images']]
     assert problems(coco(content(images=images, annotations=[
@@ -106,41 +89,36 @@ def test_files_that_are_no_coco_annotations(coco, text, start):
     assert finding.startswith(start)
 
 
-@pytest.mark.parametrize('changes, finding', [
-    (dict(images=[*content()['images'], 'd.png']),
-     "images[3]: 'd.png' is not an object"),
-    (dict(annotations=[box(11), dict(id=12, image_id=1)]),
-     'annotations[1]: no "category_id"'),
-    (dict(annotations=[box(11), box(12, category=8)]),
-     'annotation 12: no category has the id 8'),
-    (dict(annotations=[box(11), box(12, category='7')]),
-     "annotation 12: no category has the id '7'"),
-    (dict(annotations=[box(11), box(12, bbox=[1, 2, 3])]),
-     'annotations[1]: bbox is [1, 2, 3], not [x, y, width, height]'),
+@pytest.mark.parametrize('changes, place, word', [
+    (dict(images=[*content()['images'], 'd.png']), 'images[3]', 'd.png'),
+    (dict(annotations=[box(11), dict(id=12, image_id=1)]), 'annotations[1]',
+     'category_id'),
+    (dict(annotations=[box(11), box(12, category=8)]), 'annotation 12', '8'),
+    (dict(annotations=[box(11), box(12, category='7')]), 'annotation 12',
+     "'7'"),
+    (dict(annotations=[box(11), box(12, bbox=[1, 2, 3])]), 'annotations[1]',
+     'bbox is [1, 2, 3]'),
     (dict(annotations=[box(11), box(12, bbox=[1, 2, 3, float('nan')])]),
-     'annotations[1]: bbox is [1, 2, 3, nan], not [x, y, width, height]'),
-    (dict(annotations=[box(11), box(12, image=99)]),
-     'annotation 12: no image has the id 99'),
-    (dict(annotations=[box(11), box(12, image='2')]),
-     "annotation 12: no image has the id '2'"),
-    (dict(annotations=[box(11), box(12, image=[1])]),
-     'annotations[1]: image_id is [1], not an integer'),
-    (dict(annotations=[box(11), box(12, area='12')]),
-     "annotations[1]: area is '12', not a number"),
-    (dict(annotations=[box(11), box(11)]), '2 annotations have the id 11'),
+     'annotations[1]', 'bbox is [1, 2, 3, nan]'),
+    (dict(annotations=[box(11), box(12, image=99)]), 'annotation 12', '99'),
+    (dict(annotations=[box(11), box(12, image='2')]), 'annotation 12', "'2'"),
+    (dict(annotations=[box(11), box(12, image=[1])]), 'annotations[1]',
+     'image_id is [1]'),
+    (dict(annotations=[box(11), box(12, area='12')]), 'annotations[1]',
+     "area is '12'"),
+    (dict(annotations=[box(11), box(11)]), '2 annotations', 'id 11'),
     (dict(annotations=[box(11), box(12, segmentation='1,1,5,1')]),
-     "annotations[1]: segmentation is '1,1,5,1', not a list of polygons or an "
-     'RLE'),
-    (dict(images=[*content()['images'], content()['images'][0]]),
-     '2 images have the id 1'),
+     'annotations[1]', "segmentation is '1,1,5,1'"),
+    (dict(images=[*content()['images'], content()['images'][0]]), '2 images',
+     'id 1'),
     (dict(categories=[*content()['categories'], dict(id=9, name='dog')]),
-     "2 categories have the name 'dog'"),
-    (dict(annotations=[box(11, iscrowd=1)]),
-     'no annotation can be trained on'),
-    (dict(annotations=[]), 'no list "annotations", or an empty one'),
+     '2 categories', "'dog'"),
+    (dict(annotations=[box(11, iscrowd=1)]), 'no annotation', 'trained'),
+    (dict(annotations=[]), 'no list', '"annotations"'),
 ])
-def test_wrong_entries(coco, changes, finding):
-    assert problems(coco(content(**changes))) == [finding]
+def test_wrong_entries(coco, changes, place, word):
+    finding, = problems(coco(content(**changes)))
+    assert finding.startswith(place) and word in finding
 
 
 def test_all_problems_are_listed(coco, tmp_path):
@@ -153,7 +131,7 @@ def test_all_problems_are_listed(coco, tmp_path):
     assert len(found) == 6
     for words in ('annotations[3]', 'annotation 11', 'annotation 13',
                   'img/a.png', 'img/c.png',
-                  'img/more/b.png: 6 x 8 pixels, but 8 x 6 in the file'):
+                  'img/more/b.png: 6 x 8'):
         assert len([line for line in found if words in line]) == 1, words
 
 
@@ -170,11 +148,11 @@ def test_size_of_a_turned_image(coco, tmp_path):
 
 
 @pytest.mark.parametrize('changes, reason', [
-    (dict(bbox=[20, 20, 4, 4]), 'outside of the image'),
-    (dict(bbox=[1, 1, 0.5, 3]), 'width or height below 1, or no area'),
-    (dict(area=0), 'width or height below 1, or no area'),
-    (dict(ignore=1), '"ignore" or "iscrowd"'),
-    (dict(category_id=5), 'of other classes'),
+    (dict(bbox=[20, 20, 4, 4]), 'outside'),
+    (dict(bbox=[1, 1, 0.5, 3]), 'below 1'),
+    (dict(area=0), 'no area'),
+    (dict(ignore=1), '"ignore"'),
+    (dict(category_id=5), 'other classes'),
 ])
 def test_boxes_that_mmdetection_does_not_train_on(coco, tmp_path, changes,
                                                   reason):
@@ -183,7 +161,7 @@ def test_boxes_that_mmdetection_does_not_train_on(coco, tmp_path, changes,
     file = content(annotations=[box(11), box(12, **changes)])
     found = coco(file, classes=classes)
     assert problems(found) == []
-    assert found[0] == f'note: 1 boxes are not trained on: {reason}'
+    assert '1 boxes' in found[0] and reason in found[0]
     data = mmdet.CocoDataset(
         ann_file=str(tmp_path / 'boxes.json'), serialize_data=False,
         data_prefix=dict(img=str(tmp_path / 'img')),
@@ -196,27 +174,24 @@ def test_classes_and_masks(coco):
     finding, = problems(coco(content(), classes=('cat', 'cow', 'dog')))
     assert finding.startswith("['cow'] are no categories")
     finding, = problems(coco(content(), classes=('dog', 'cat')))
-    assert finding == (
-        "the order of the categories is ['cat', 'dog'], not ['dog', 'cat']")
+    assert "['cat', 'dog'], not ['dog', 'cat']" in finding
     file = content(annotations=[box(11), box(12, segmentation=[])])
     assert problems(coco(file)) == []
-    assert problems(coco(file, masks=True)) == [
-        'annotation 12: no segmentation']
+    finding, = problems(coco(file, masks=True))
+    assert finding.startswith('annotation 12') and 'segmentation' in finding
 
 
 def test_command_line_of_check_coco(coco, tmp_path):
     coco(content())
     args = (tmp_path / 'boxes.json', '--images', tmp_path / 'img')
-    done = run('check_coco.py', *args, '--classes', 'cat', 'bird', 'dog')
-    assert (done.returncode, done.stdout.splitlines()[-1]) == (
-        0, '0 problems')
-    done = run('check_coco.py', *args, '--classes', 'dog', 'cat', 'cow')
-    assert (done.returncode, done.stdout.splitlines()[-1]) == (
-        1, '1 problems')
-    assert '3 of 3 images' in done.stderr
-    assert '3 of 3 images' not in done.stdout
-    done = run('check_coco.py', tmp_path / 'no.json', *args[1:])
-    assert done.returncode == 2 and 'no.json' in done.stderr
+    out, _ = run_tool(COCO, *args, '--classes', 'cat', 'bird', 'dog')
+    assert out.splitlines()[-1] == '0 problems'
+    out, progress = run_tool(COCO, *args, '--classes', 'dog', 'cat', 'cow',
+                             code=1)
+    assert out.splitlines()[-1] == '1 problems'
+    assert '3 of 3 images' in progress and '3 of 3 images' not in out
+    _, error = run_tool(COCO, tmp_path / 'no.json', *args[1:], code=2)
+    assert 'no.json' in error
 
 
 # ------------------------------------------------------------- segmentation
@@ -226,22 +201,24 @@ MAP = np.array([[0, 1, 150], [150, 7, 255]], np.uint8)
 
 
 @pytest.fixture()
-def seg(tools, tmp_path):
+def seg(tmp_path):
     """Checks the data set of three images and maps."""
     for name in ('a', 'more/b', 'c'):
         write(tmp_path / 'img' / f'{name}.jpg', np.zeros((2, 3, 3), np.uint8))
         write(tmp_path / 'ann' / f'{name}.png', MAP)
 
     def check(num_classes=150, reduce_zero_label=True, **settings):
-        return list(tools[1](tmp_path / 'img', tmp_path / 'ann', num_classes,
-                             reduce_zero_label, **settings))
+        return list(import_tool(SEGMENTATION).check_segmentation(
+            tmp_path / 'img', tmp_path / 'ann', num_classes,
+            reduce_zero_label, **settings))
 
     return check
 
 
 def test_good_maps(seg, tmp_path):
     absent = sorted(set(range(150)) - {0, 6, 149})
-    assert seg() == [f'note: the labels {absent} do not occur']
+    finding, = seg()
+    assert finding.startswith('note:') and str(absent) in finding
     for name in ('a', 'more/b', 'c'):
         write(tmp_path / 'ann' / f'{name}.png',
               np.uint8([[0, 1, 2], [2, 1, 255]]))
@@ -250,17 +227,14 @@ def test_good_maps(seg, tmp_path):
 
 
 @pytest.mark.parametrize('values, settings, words', [
-    ([[0, 1, 151]] * 2, dict(), '2 pixels of the values [151], but the '
-     'classes are 1 to 150'),
+    ([[0, 1, 151]] * 2, dict(), ('2 pixels', '[151]', '1 to 150')),
     ([[0, 1, 2]] * 2, dict(num_classes=2, reduce_zero_label=False),
-     '2 pixels of the values [2], but the classes are 0 to 1'),
+     ('2 pixels', '[2]', '0 to 1')),
     ([[0, 1, 255]] * 2, dict(num_classes=2, reduce_zero_label=False,
-                             ignore_index=9),
-     '2 pixels of the values [255], but the classes are 0 to 1'),
-    (np.uint16([[0, 1, 257]] * 2), dict(), '2 pixels of the values [257], '
-     'but the classes are 1 to 150'),
-    (np.zeros((2, 3, 3)), dict(), '3 channels, not one'),
-    (MAP.T, dict(), '2 x 3 pixels, but its image 3 x 2'),
+                             ignore_index=9), ('2 pixels', '[255]', '0 to 1')),
+    (np.uint16([[0, 1, 257]] * 2), dict(), ('2 pixels', '[257]', '1 to 150')),
+    (np.zeros((2, 3, 3)), dict(), ('3 channels', )),
+    (MAP.T, dict(), ('2 x 3 pixels', '3 x 2')),
 ])
 def test_wrong_maps(seg, tmp_path, values, settings, words):
     if settings:  # of other classes
@@ -269,7 +243,9 @@ def test_wrong_maps(seg, tmp_path, values, settings, words):
     path = tmp_path / 'ann' / 'c.png'
     write(path, values if values is MAP.T or getattr(
         values, 'dtype', None) == np.uint16 else np.uint8(values))
-    assert problems(seg(**settings)) == [f'{path}: {words}']
+    finding, = problems(seg(**settings))
+    assert finding.startswith(f'{path}: ')
+    assert [word for word in words if word not in finding] == []
 
 
 def test_all_problems_of_a_folder_are_listed(seg, tmp_path):
@@ -299,12 +275,10 @@ def test_folder_without_images(seg, tmp_path):
 def test_command_line_of_check_segmentation(seg, tmp_path):
     args = ('--images', tmp_path / 'img', '--maps', tmp_path / 'ann',
             '--num-classes')
-    done = run('check_segmentation.py', *args, 150, '--reduce-zero-label')
-    assert (done.returncode, done.stdout.splitlines()[-1]) == (
-        0, '0 problems')
-    done = run('check_segmentation.py', *args, 150)
-    assert (done.returncode, done.stdout.splitlines()[-1]) == (
-        1, '3 problems')
-    done = run('check_segmentation.py', '--images', tmp_path / 'no', *args[2:],
-               150)
-    assert done.returncode == 2 and str(tmp_path / 'no') in done.stderr
+    out, _ = run_tool(SEGMENTATION, *args, 150, '--reduce-zero-label')
+    assert out.splitlines()[-1] == '0 problems'
+    out, _ = run_tool(SEGMENTATION, *args, 150, code=1)
+    assert out.splitlines()[-1] == '3 problems'
+    _, error = run_tool(SEGMENTATION, '--images', tmp_path / 'no', *args[2:],
+                        150, code=2)
+    assert str(tmp_path / 'no') in error

@@ -13,7 +13,9 @@ from mmengine.registry import MODELS, DefaultScope
 from mmengine.structures import InstanceData, PixelData
 
 import ibot_mm
+from tests.helpers.in_process import import_tool
 
+GENERATOR = 'dataset_tools/make_shapes.py'
 TOOLS = Path(__file__).resolve().parents[2] / 'tools'
 COUNT, NUM_CLASSES = 5, 6
 PALETTE = [[9, 8, 7], [250, 0, 0], [0, 250, 0], [0, 0, 250], [200, 200, 0],
@@ -76,29 +78,21 @@ def tool():
 
 
 @pytest.fixture(scope='module')
-def shapes():
-    """The generator of the shapes; it imports its neighbor."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.syspath_prepend(str(TOOLS / 'dataset_tools'))
-        import make_shapes
-        return make_shapes
-
-
-@pytest.fixture(scope='module')
-def data(shapes, tmp_path_factory):
+def data(tmp_path_factory):
     """Validation images of the shapes, in the layouts of both hosts."""
     out = tmp_path_factory.mktemp('shapes')
     layouts = ['coco', 'ade20k']
-    shapes.make_folders(out, NUM_CLASSES, layouts)
-    scenes = [shapes.write_scene(i, out, 0, 1, NUM_CLASSES, layouts)
+    generator = import_tool(GENERATOR)
+    generator.make_folders(out, NUM_CLASSES, layouts)
+    scenes = [generator.write_scene(i, out, 0, 1, NUM_CLASSES, layouts)
               for i in range(COUNT)]
-    shapes.write_lists(out, 1, scenes, NUM_CLASSES, layouts)
+    generator.write_lists(out, 1, scenes, NUM_CLASSES, layouts)
     return out
 
 
 @pytest.fixture(scope='module')
-def classes(shapes):
-    return [shapes.class_name(i) for i in range(NUM_CLASSES)]
+def classes():
+    return [import_tool(GENERATOR).class_name(i) for i in range(NUM_CLASSES)]
 
 
 @pytest.fixture(autouse=True)

@@ -1,14 +1,9 @@
 """All protocols end to end on the command line, on a few images."""
 
 import json
-import os
 import re
-import runpy
 import shutil
-import subprocess
-import sys
 from copy import deepcopy
-from pathlib import Path
 
 import pytest
 import torch
@@ -26,24 +21,14 @@ import ibot_mm
 from ibot_mm.checkpoints.load import CheckpointError
 from ibot_mm.models import IBOT
 from tests.helpers.builders import TINY_MODEL
+from tests.helpers.in_process import import_tool, run_tool
 
-ROOT = Path(__file__).parents[2]
-sys.path.append(str(ROOT / 'tools'))
-from protocol_configs import protocol_config  # noqa: E402
+protocol_config = import_tool('protocol_configs.py').protocol_config
+EXAMPLE = 'examples/ibot_vit-micro-p8_1xb64-20e_shapes.py'
 
 CLASSES = ['disc', 'ring', 'square']  # names do not matter
 PROTOCOLS = ['knn', 'logistic', 'unsupervised', 'linear', 'finetune',
              'transfer', 'semi']
-
-
-def run(script, *args, check=True):
-    result = subprocess.run(
-        [sys.executable, str(ROOT / 'tools' / script), *map(str, args)],
-        capture_output=True, text=True, cwd=ROOT,
-        env={**os.environ, 'OMP_NUM_THREADS': '1'})
-    if check:
-        assert result.returncode == 0, result.stdout + result.stderr
-    return result
 
 
 @pytest.fixture(scope='module')
@@ -68,8 +53,7 @@ def data(tmp_path_factory):
 @pytest.fixture(scope='module')
 def pretrained(tmp_path_factory):
     """(path, model) of a checkpoint in a work dir, with the config."""
-    cfg = Config.fromfile(ibot_mm.config_path(
-        'examples/ibot_vit-micro-p8_1xb64-20e_shapes.py'))
+    cfg = Config.fromfile(ibot_mm.config_path(EXAMPLE))
     cfg.merge_from_dict(dict(model=deepcopy(TINY_MODEL)))  # it is modified
     settings = {k: v for k, v in cfg.model.items() if k != 'type'}
     torch.manual_seed(0)
@@ -87,14 +71,14 @@ def pretrained(tmp_path_factory):
 @pytest.fixture(scope='module')
 def results(data, pretrained, tmp_path_factory):
     out = tmp_path_factory.mktemp('results')
-    shown = run('evaluate.py', pretrained[0], '--data-root', data,
-                '--protocols', ','.join(PROTOCOLS), '--subset',
-                data / 'half.txt', '--out', out, '--batch-size', 12,
-                '--epochs', 2, '--workers', 0, '--cfg-options',
-                'finetune.optim_wrapper.optimizer.lr=0.05',
-                'finetune.optim_wrapper.accumulative_counts=2',
-                'finetune.train_dataloader.batch_size=6',
-                'finetune.default_hooks.logger.interval=1').stdout
+    shown, _ = run_tool(
+        'evaluate.py', pretrained[0], '--data-root', data, '--protocols',
+        ','.join(PROTOCOLS), '--subset', data / 'half.txt', '--out', out,
+        '--batch-size', 12, '--epochs', 2, '--workers', 0, '--cfg-options',
+        'finetune.optim_wrapper.optimizer.lr=0.05',
+        'finetune.optim_wrapper.accumulative_counts=2',
+        'finetune.train_dataloader.batch_size=6',
+        'finetune.default_hooks.logger.interval=1')
     return out, json.loads((out / 'results.json').read_text())['epoch_7'], (
         shown)
 
@@ -193,9 +177,9 @@ def test_semi_supervised_starts_from_the_projection(results, pretrained):
 def test_finished_protocols_are_not_run_again(results, data, pretrained):
     out, rows, _ = results
     before = (out / 'epoch_7' / 'knn' / 'log.txt').stat().st_mtime_ns
-    run('evaluate.py', pretrained[0], '--data-root', data,
-        '--protocols', 'knn', '--subset', data / 'half.txt', '--out', out,
-        '--batch-size', 12, '--epochs', 2, '--workers', 0)
+    run_tool('evaluate.py', pretrained[0], '--data-root', data,
+             '--protocols', 'knn', '--subset', data / 'half.txt', '--out', out,
+             '--batch-size', 12, '--epochs', 2, '--workers', 0)
     assert (out / 'epoch_7' / 'knn' / 'log.txt').stat().st_mtime_ns == before
     assert json.loads((out / 'results.json').read_text())[
         'epoch_7']['knn'] == rows['knn']
@@ -205,9 +189,9 @@ def test_other_settings_retrain_in_the_same_folder(results, data, pretrained,
                                                    tmp_path):
     out = tmp_path / 'out'
     shutil.copytree(results[0], out)
-    run('evaluate.py', pretrained[0], '--data-root', data,
-        '--protocols', 'linear', '--subset', data / 'half.txt', '--out', out,
-        '--batch-size', 12, '--epochs', 1, '--workers', 0)
+    run_tool('evaluate.py', pretrained[0], '--data-root', data, '--protocols',
+             'linear', '--subset', data / 'half.txt', '--out', out,
+             '--batch-size', 12, '--epochs', 1, '--workers', 0)
     folder = out / 'epoch_7' / 'linear'
     assert (folder / 'epoch_1.pth').is_file()
     assert not (folder / 'epoch_2.pth').exists()
@@ -220,14 +204,14 @@ def test_another_list_is_another_result(results, data, pretrained, tmp_path):
     out, rows, _ = results
     arguments = ['--data-root', data, '--protocols', 'knn', '--batch-size',
                  12, '--workers', 0]
-    run('evaluate.py', pretrained[0], *arguments, '--subset',
-        data / 'half.txt', '--out', tmp_path, '--processes', 2)
+    run_tool('evaluate.py', pretrained[0], *arguments, '--subset',
+             data / 'half.txt', '--out', tmp_path, '--processes', 2)
     two = json.loads((tmp_path / 'results.json').read_text())['epoch_7']['knn']
     assert two['metrics'] == pytest.approx(rows['knn']['metrics'])
     short = data / 'half_again.txt'
     short.write_text('\n'.join((data / 'half.txt').read_text().split()[:20]))
-    run('evaluate.py', pretrained[0], *arguments, '--subset', short,
-        '--out', tmp_path)
+    run_tool('evaluate.py', pretrained[0], *arguments, '--subset', short,
+             '--out', tmp_path)
     one = json.loads((tmp_path / 'results.json').read_text())['epoch_7']['knn']
     assert one['digest'] != two['digest']
     assert one['settings'] == 'k = 20, 10' and one['metrics'] != (
@@ -253,23 +237,15 @@ def test_a_protocol_that_fails_is_named(data, pretrained, tmp_path):
         target.write_bytes(path.read_bytes())
     bad = broken / 'train' / 'disc' / 'train_disc_0.png'
     bad.write_bytes(bad.read_bytes()[:200])
-    result = run('evaluate.py', pretrained[0], '--data-root',
-                 broken, '--protocols', 'knn,unsupervised', '--out',
-                 tmp_path / 'out', '--batch-size', 6, '--workers', 0,
-                 check=False)
-    assert result.returncode == 1
-    assert 'train_disc_0.png' in result.stderr
+    _, errors = run_tool(
+        'evaluate.py', pretrained[0], '--data-root', broken, '--protocols',
+        'knn,unsupervised', '--out', tmp_path / 'out', '--batch-size', 6,
+        '--workers', 0, code=1)
+    assert 'train_disc_0.png' in errors
     rows = json.loads((tmp_path / 'out' / 'results.json').read_text())[
         'epoch_7']
     assert 'value' in rows['unsupervised'] and 'error' in rows['knn']
     assert '| failed |' in (tmp_path / 'out' / 'results.md').read_text()
-
-
-def in_process(monkeypatch, *args):
-    """Call the tool's main function, for errors before any run starts."""
-    monkeypatch.setattr(sys, 'argv', ['evaluate.py', *map(str, args)])
-    runpy.run_path(str(ROOT / 'tools' / 'evaluate.py'),
-                   run_name='tool')['main']()
 
 
 @pytest.mark.parametrize('changes, key', [
@@ -282,10 +258,10 @@ def in_process(monkeypatch, *args):
      '36 .* 20 x 2 .*--batch-size'),
     (['--cfg-options', 'linear.x=1'], '"linear.x"'),
 ])
-def test_bad_input(data, pretrained, tmp_path, monkeypatch, changes, key):
+def test_bad_input(data, pretrained, tmp_path, changes, key):
     with pytest.raises((ValueError, FileNotFoundError), match=key):
-        in_process(monkeypatch, pretrained[0], '--data-root', data, '--out',
-                   tmp_path, *changes)
+        run_tool('evaluate.py', pretrained[0], '--data-root', data, '--out',
+                 tmp_path, *changes)
     assert not list(tmp_path.iterdir())
 
 
@@ -328,11 +304,11 @@ def test_swin_has_no_fine_tuning():
                            ).model.backbone.window_size == 7
 
 
-def test_a_checkpoint_without_its_config(data, tmp_path, monkeypatch):
+def test_a_checkpoint_without_its_config(data, tmp_path):
     path = tmp_path / 'bare.pth'
     torch.save(dict(state_dict={}), path)
     with pytest.raises(CheckpointError, match='--config.*bare.pth'):
-        in_process(monkeypatch, path, '--data-root', data)
+        run_tool('evaluate.py', path, '--data-root', data)
 
 
 @pytest.fixture
@@ -350,25 +326,23 @@ def test_a_probe_is_resumed_and_tested_without_the_pretraining(
         results, probe_config, tmp_path):
     """Its checkpoint has all weights, including the frozen ones."""
     trained = results[0] / 'epoch_7' / 'linear' / 'epoch_2.pth'
-    run('train.py', probe_config, '--resume', trained, '--work-dir',
-        tmp_path / 'resumed')
+    run_tool('train.py', probe_config, '--resume', trained, '--work-dir',
+             tmp_path / 'resumed')
     first, last = (torch.load(path, weights_only=False)['state_dict']
                    for path in (trained, tmp_path / 'resumed' / 'epoch_3.pth'))
     for name, value in first.items():
         if name.startswith('backbone.'):
             assert torch.equal(last[name], value)
-    run('test.py', probe_config, trained, '--work-dir', tmp_path / 'test',
-        '--out', tmp_path / 'metrics.json')
+    run_tool('test.py', probe_config, trained, '--work-dir',
+             tmp_path / 'test', '--out', tmp_path / 'metrics.json')
     metrics = json.loads((tmp_path / 'metrics.json').read_text())
     assert metrics['linear/top1'] == pytest.approx(
         results[1]['linear']['value'])
 
 
 def test_training_without_a_checkpoint_raises(probe_config, tmp_path):
-    result = run('train.py', probe_config, '--work-dir', tmp_path,
-                 check=False)
-    assert '--pretrained' in result.stderr.splitlines()[-1]
-    result = run('train.py', ROOT / 'configs' / 'ibot' /
-                 'ibot_vit-micro-p8_1xb64-20e_shapes.py', '--pretrained', 'x',
-                 '--work-dir', tmp_path, check=False)
-    assert 'load_from' in result.stderr.splitlines()[-1]
+    with pytest.raises(CheckpointError, match='--pretrained'):
+        run_tool('train.py', probe_config, '--work-dir', tmp_path)
+    with pytest.raises(ValueError, match='load_from'):
+        run_tool('train.py', ibot_mm.config_path(EXAMPLE), '--pretrained', 'x',
+                 '--work-dir', tmp_path)

@@ -1,23 +1,16 @@
 """Extracted backbones load in the plain ones of the host."""
 
 import hashlib
-import subprocess
-import sys
-from pathlib import Path
 
 import pytest
 import torch
 from mmpretrain.models.backbones import VisionTransformer
 
+from ibot_mm.checkpoints.load import CheckpointError
 from tests.helpers.builders import ARCH, build_model
+from tests.helpers.in_process import run_tool
 
-SCRIPT = (Path(__file__).parents[2] / 'tools' / 'model_converters' /
-          'extract_backbone.py')
-
-
-def run(*args):
-    return subprocess.run([sys.executable, str(SCRIPT), *map(str, args)],
-                          capture_output=True, text=True)
+SCRIPT = 'model_converters/extract_backbone.py'
 
 
 @pytest.fixture
@@ -34,11 +27,11 @@ def checkpoint(tmp_path):
 @pytest.mark.parametrize('network', ['teacher', 'student'])
 def test_features_in_the_host(checkpoint, tmp_path, network):
     model, source = checkpoint
-    result = run(source, tmp_path / 'ibot.pth', '--network', network)
-    assert result.returncode == 0, result.stderr
+    out, _ = run_tool(SCRIPT, source, tmp_path / 'ibot.pth', '--network',
+                      network)
     path = next(tmp_path.glob('ibot-*.pth'))
     assert path.stem[5:] == hashlib.sha256(path.read_bytes()).hexdigest()[:8]
-    assert path.name in result.stdout
+    assert path.name in out
     host = VisionTransformer(
         arch=ARCH, img_size=32, patch_size=8, init_cfg=dict(
             type='Pretrained', checkpoint=str(path), prefix='backbone.'))
@@ -53,7 +46,7 @@ def test_features_in_the_host(checkpoint, tmp_path, network):
 
 def test_with_the_neck(checkpoint, tmp_path):
     model, source = checkpoint
-    assert run(source, tmp_path / 'a.pth', '--with-neck').returncode == 0
+    run_tool(SCRIPT, source, tmp_path / 'a.pth', '--with-neck')
     state = torch.load(next(tmp_path.glob('a-*.pth')))['state_dict']
     for name, value in model.teacher.neck.state_dict().items():
         assert torch.equal(state[f'neck.{name}'], value)
@@ -63,7 +56,6 @@ def test_a_checkpoint_without_a_teacher(tmp_path):
     source = tmp_path / 'x.pth'
     torch.save(dict(state_dict={'backbone.a': torch.zeros(1),
                                 'head.center.value': torch.zeros(1)}), source)
-    result = run(source, tmp_path / 'y.pth')
-    assert result.returncode != 0
-    assert 'no teacher, only a student' in result.stderr.splitlines()[-1]
+    with pytest.raises(CheckpointError, match='no teacher'):
+        run_tool(SCRIPT, source, tmp_path / 'y.pth')
     assert not list(tmp_path.glob('y*'))

@@ -3,7 +3,6 @@
 import re
 import shutil
 import sys
-import time
 
 import cv2
 import numpy as np
@@ -11,26 +10,19 @@ import pytest
 import torch
 
 from tests.helpers import launched
-from tests.helpers.launched import ROOT
-
-FAULTS = {'PYTHONPATH': str(ROOT)}
-PYTHON = sys.executable
+from tests.helpers.in_process import train
 
 
 @pytest.fixture(scope='module')
-def config(tmp_path_factory):
+def config(shapes, tmp_path_factory):
     """Trainings that import the faults."""
-    path = launched.write_config(tmp_path_factory.mktemp('data'))
+    path = launched.write_config(tmp_path_factory.mktemp('config'), shapes)
     path.write_text(path.read_text() + '''
 custom_imports = dict(imports=['ibot_mm', 'tests.helpers.faults'],
                       allow_failed_imports=False)
 train_cfg = dict(max_epochs=3, val_interval=100)
 ''')
     return path
-
-
-def data_of(config):
-    return config.parent / 'shapes' / 'imagenet'
 
 
 def variant(config, tmp_path, text):
@@ -44,12 +36,13 @@ def fault(**settings):
     return f"custom_hooks = [dict(type='ibot_mm.FaultHook', **{settings})]"
 
 
-def train(config, work_dir, *args, code=0, processes=1):
-    launcher = [PYTHON, 'tools/train.py', config]
+def broken_run(config, work_dir, processes=1):
+    """Output of a training that fails, in processes of its own."""
+    launcher = [sys.executable, 'tools/train.py', config]
     if processes > 1:
         launcher = ['bash', 'tools/dist_train.sh', config, processes]
-    return launched.run(*launcher, '--work-dir', work_dir, *args, code=code,
-                        **FAULTS)
+    return launched.run(*launcher, '--work-dir', work_dir, code=1,
+                        PYTHONPATH=str(launched.ROOT))
 
 
 POISON = '''
@@ -61,10 +54,10 @@ train_dataloader = dict(dataset=dict(pipeline=train_pipeline))
 
 @pytest.mark.parametrize('processes', [
     1, pytest.param(2, marks=pytest.mark.slow)])
-def test_a_batch_that_is_not_finite_is_left_out_and_told(config, tmp_path,
-                                                         processes):
+def test_a_batch_that_is_not_finite_is_left_out_and_told(
+        config, shapes, tmp_path, processes):
     """One image of 48 spoils its batch in each of the three epochs."""
-    name = min(path.name for path in data_of(config).glob('train/*/*'))
+    name = min(path.name for path in shapes.glob('train/*/*'))
     poisoned = variant(config, tmp_path, POISON.format(names=[name]))
     work_dir = tmp_path / 'run'
     output = train(poisoned, work_dir, processes=processes)
@@ -91,7 +84,7 @@ def test_a_batch_that_is_not_finite_is_left_out_and_told(config, tmp_path,
 
 def test_a_data_worker_that_is_killed_is_named(config, tmp_path):
     broken = variant(config, tmp_path, fault(fault='worker', iteration=4))
-    output = train(broken, tmp_path / 'run', code=1)
+    output = broken_run(broken, tmp_path / 'run')
     last = output.strip().splitlines()[-1]
     assert re.search(r'DataWorkerError: .* \d+ of rank 0 .*: Killed', last)
 
@@ -99,12 +92,11 @@ def test_a_data_worker_that_is_killed_is_named(config, tmp_path):
 @pytest.mark.slow
 @pytest.mark.parametrize('kind', ['error', 'killed'])
 def test_a_rank_that_dies_ends_the_other(config, tmp_path, kind):
-    """Soon, and its own traceback comes first."""
+    """Its own traceback comes first."""
     broken = variant(config, tmp_path,
                      fault(fault=kind, iteration=7, rank=1))
-    begin = time.monotonic()
-    output = train(broken, tmp_path / 'run', code=1, processes=2)
-    assert time.monotonic() - begin < 90
+    # Within the limit of ``launched.run``; Gloo alone would wait for longer.
+    output = broken_run(broken, tmp_path / 'run', processes=2)
     if kind == 'error':
         before, _, _ = output.partition('ArithmeticError: this rank')
         assert before.count('Traceback') == 1
@@ -116,10 +108,10 @@ def test_a_rank_that_dies_ends_the_other(config, tmp_path, kind):
         assert 'rank      : 1' in cause and 'Signal 9 (SIGKILL)' in cause
 
 
-def test_many_bad_files_are_listed_once(config, tmp_path):
+def test_many_bad_files_are_listed_once(config, shapes, tmp_path):
     """5 % of a data set: empty, truncated, text, and unreadable ones."""
     data = tmp_path / 'Bilder ü' / 'imagenet'
-    shutil.copytree(data_of(config), data)
+    shutil.copytree(shapes, data)
     files = sorted(data.glob('train/*/*'))
     assert len(files) == 48
     rng = np.random.default_rng(0)

@@ -125,9 +125,9 @@ def test_command_line_that_mim_builds(srun):
 
 
 @pytest.mark.slow
-def test_two_nodes_of_torchrun_train_as_one(tmp_path):
+def test_two_nodes_of_torchrun_train_as_one(shapes, tmp_path):
     """NNODES=2 with two nodes simulated on one machine."""
-    config = write_config(tmp_path)
+    config = write_config(tmp_path, shapes)
     one, two = tmp_path / 'one', tmp_path / 'two'
     run('bash', 'tools/dist_train.sh', config, 2, '--work-dir', one)
     port = str(free_port())

@@ -9,27 +9,20 @@ not depend on the number of iterations, which accumulation doubles.
 import pytest
 import torch
 
-from tests.helpers import launched
-from tests.helpers.builders import TINY_MODEL
+from tests.helpers.launched import run, tiny_config
+from tests.helpers.shapes import write_shapes
 
 STEPS, EPOCH = 20, 5
 
 
 @pytest.fixture(scope='module')
 def data(tmp_path_factory):
-    return launched.make_images(
-        tmp_path_factory.mktemp('data'), train=8 * EPOCH, val=2)
+    return write_shapes(
+        tmp_path_factory.mktemp('data'), 8 * EPOCH, 2) / 'imagenet'
 
 
 def final_state(data, folder, processes, batch, accumulation):
-    config = folder / 'tiny.py'
-    config.write_text(f'''
-_base_ = [__import__('ibot_mm').config_path(
-    'examples/ibot_vit-micro-p8_1xb64-20e_shapes.py')]
-model = {TINY_MODEL}
-train_dataloader = dict(
-    batch_size={batch}, num_workers=0, persistent_workers=False,
-    dataset=dict(data_root='{data}'))
+    config = tiny_config(folder / 'tiny.py', data, f'''
 train_cfg = dict(max_epochs={STEPS // EPOCH})
 val_cfg = None
 val_dataloader = None
@@ -39,14 +32,13 @@ optim_wrapper = dict(
     optimizer=dict(_delete_=True, type='SGD', lr=0.1, momentum=0.9))
 param_scheduler = []
 randomness = dict(seed=3)
-default_hooks = dict(
+default_hooks.update(
     checkpoint=dict(interval={STEPS // EPOCH}),
-    teacher_ema=dict(momentum=0.9, end_momentum=0.9),
-    teacher_temperature=dict(warmup_epochs=2))
-''')
+    teacher_ema=dict(momentum=0.9, end_momentum=0.9))
+''', batch_size=batch)
     work_dir = folder / f'{processes}-{batch}-{accumulation}'
-    launched.run('bash', 'tools/dist_train.sh', config, processes,
-                 '--work-dir', work_dir, '--fresh-start')
+    run('bash', 'tools/dist_train.sh', config, processes, '--work-dir',
+        work_dir, '--fresh-start')
     checkpoint = torch.load(
         work_dir / f'epoch_{STEPS // EPOCH}.pth', weights_only=False)
     assert checkpoint['meta']['iter'] == STEPS * accumulation

@@ -1,8 +1,6 @@
 """The generator of the shapes data set."""
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 
 import cv2
@@ -11,21 +9,16 @@ import pytest
 from pycocotools import mask as coco_mask
 from pycocotools.coco import COCO
 
-TOOLS = Path(__file__).resolve().parents[2] / 'tools' / 'dataset_tools'
-SCRIPT = TOOLS / 'make_shapes.py'
+from tests.helpers.in_process import import_tool, run_tool
+
+SCRIPT = 'dataset_tools/make_shapes.py'
 COUNTS, NUM_CLASSES = (24, 8), 6
 COCO_SPLITS = [('train2017', 'training'), ('val2017', 'validation')]
 
 
 @pytest.fixture(scope='module')
 def tool():
-    """The script as a module, with its folder on ``sys.path``."""
-    sys.path.insert(0, str(TOOLS))
-    try:
-        import make_shapes
-        yield make_shapes
-    finally:
-        sys.path.remove(str(TOOLS))
+    return import_tool(SCRIPT)
 
 
 @pytest.fixture(scope='module')
@@ -40,12 +33,6 @@ def contents(root, pattern='*'):
         str(path.relative_to(root)): path.read_bytes()
         for path in root.rglob(pattern) if path.is_file()
     }
-
-
-def run(*args):
-    return subprocess.run([sys.executable, str(SCRIPT), *map(str, args)],
-                          capture_output=True,
-                          text=True)
 
 
 def load(data, split):
@@ -224,17 +211,14 @@ def test_run_lengths_are_exact(tool):
 
 def test_command_line_writes_then_reuses(tmp_path):
     args = tmp_path / 'set', '--train', 6, '--val', 3, '--workers', 1
-    first = run(*args)
-    assert first.returncode == 0, first.stderr
-    assert 'wrote 6 + 3 images' in first.stdout
+    out, _ = run_tool(SCRIPT, *args)
+    assert 'wrote 6 + 3 images' in out
     before = {p: p.stat().st_mtime_ns for p in args[0].rglob('*')}
-    again = run(*args)
-    assert again.returncode == 0, again.stderr
-    assert 'already complete' in again.stdout
+    out, _ = run_tool(SCRIPT, *args)
+    assert 'already complete' in out
     assert {p: p.stat().st_mtime_ns for p in args[0].rglob('*')} == before
-    other = run(*args, '--seed', 1)
-    assert other.returncode == 2 and 'other settings' in other.stderr
-    assert len(other.stderr.splitlines()) == 1
+    _, error = run_tool(SCRIPT, *args, '--seed', 1, code=2)
+    assert str(args[0]) in error and len(error.splitlines()) == 1
 
 
 @pytest.mark.parametrize('option, value', [('counts', (0, 5)),
@@ -249,10 +233,9 @@ def test_bad_arguments_write_nothing(tool, tmp_path, option, value):
 
 
 def test_bad_argument_gives_one_sentence_and_status_2(tmp_path):
-    done = run(tmp_path / 'set', '--classes', 13)
-    assert done.returncode == 2 and not done.stdout
-    assert len(done.stderr.splitlines()) == 1
-    assert '--classes must be 2 to 12' in done.stderr
+    out, error = run_tool(SCRIPT, tmp_path / 'set', '--classes', 13, code=2)
+    assert not out and len(error.splitlines()) == 1
+    assert '--classes' in error
 
 
 def test_other_files_are_not_overwritten(tool, tmp_path):

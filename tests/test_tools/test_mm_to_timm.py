@@ -1,9 +1,5 @@
 """Converted backbones in timm's own VisionTransformer."""
 
-import subprocess
-import sys
-from pathlib import Path
-
 import pytest
 import torch
 from timm.models.vision_transformer import VisionTransformer
@@ -12,19 +8,14 @@ from ibot_mm.checkpoints.load import CheckpointError
 from ibot_mm.checkpoints.timm import to_timm
 from ibot_mm.models import IBOTSwin
 from tests.helpers.builders import build_model
+from tests.helpers.in_process import run_tool
 
-SCRIPTS = Path(__file__).parents[2] / 'tools' / 'model_converters'
+TO_TIMM = 'model_converters/mm_to_timm.py'
 BACKBONE = dict(
     arch=dict(
         embed_dims=48, num_layers=2, num_heads=3, feedforward_channels=192),
     img_size=32,
     patch_size=8)
-
-
-def run(script, *args):
-    return subprocess.run(
-        [sys.executable, str(SCRIPTS / script), *map(str, args)],
-        capture_output=True, text=True)
 
 
 @pytest.fixture(scope='module')
@@ -57,8 +48,7 @@ def compare(state, backbone):
 def test_tokens_in_timm(checkpoint, tmp_path, network):
     model, source = checkpoint
     options = ['--network', network] if network == 'student' else []
-    result = run('mm_to_timm.py', source, tmp_path / 'vit.pth', *options)
-    assert result.returncode == 0, result.stderr
+    run_tool(TO_TIMM, source, tmp_path / 'vit.pth', *options)
     backbone = (model.teacher if network == 'teacher' else model).backbone
     compare(torch.load(tmp_path / 'vit.pth'), backbone)
 
@@ -66,8 +56,7 @@ def test_tokens_in_timm(checkpoint, tmp_path, network):
 def test_the_file_of_dino(checkpoint, tmp_path):
     model, source = checkpoint
     target = tmp_path / 'dino.pth'
-    assert run('mm_to_timm.py', source, target, '--style',
-               'dino').returncode == 0
+    run_tool(TO_TIMM, source, target, '--style', 'dino')
     content = torch.load(target)
     assert list(content) == ['teacher']
     # What DINO's scripts do with the prefix.
@@ -79,11 +68,10 @@ def test_the_file_of_dino(checkpoint, tmp_path):
 
 def test_an_extracted_backbone(checkpoint, tmp_path):
     model, source = checkpoint
-    assert run('extract_backbone.py', source,
-               tmp_path / 'ibot.pth').returncode == 0
+    run_tool('model_converters/extract_backbone.py', source,
+             tmp_path / 'ibot.pth')
     extracted = next(tmp_path.glob('ibot-*.pth'))
-    result = run('mm_to_timm.py', extracted, tmp_path / 'vit.pth')
-    assert result.returncode == 0, result.stderr
+    run_tool(TO_TIMM, extracted, tmp_path / 'vit.pth')
     compare(torch.load(tmp_path / 'vit.pth'), model.teacher.backbone)
 
 
@@ -94,8 +82,8 @@ def test_backbones_without_a_place_in_timm(tmp_path):
     source, target = tmp_path / 'swin.pth', tmp_path / 'x.pth'
     torch.save({f'teacher.backbone.{k}': v
                 for k, v in swin.state_dict().items()}, source)
-    result = run('mm_to_timm.py', source, target)
-    assert result.returncode != 0 and not target.exists()
-    assert 'is a Swin transformer' in result.stderr.splitlines()[-1]
+    with pytest.raises(CheckpointError, match='Swin'):
+        run_tool(TO_TIMM, source, target)
+    assert not target.exists()
     with pytest.raises(CheckpointError, match='place for layers.0.ffn.w12'):
         to_timm({'layers.0.ffn.w12.weight': torch.zeros(1)})

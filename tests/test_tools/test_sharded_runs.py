@@ -1,68 +1,59 @@
 """Sharded runs of ``tools/train.py``, compared with unsharded ones."""
 
 import re
-import signal
-import sys
-import time
 from functools import partial
 
 import pytest
 import torch
 
-from tests.helpers import launched
-from tests.test_tools.test_resume import (
-    EPOCH,
+from tests.helpers.in_process import run_tool, train
+from tests.helpers.launched import EPOCH, losses
+from tests.helpers.resumed import (
+    LAST,
     STOP,
-    launch,
-    losses,
+    assert_same_end,
+    assert_same_iterations,
+    load,
+    resumable_config,
+    resumed_iteration,
     same,
     start,
-    write_config,
+    terminate,
 )
+from tests.helpers.shapes import write_shapes
 
 SHARDED = ('--cfg-options', 'runner_type=ibot_mm.ShardedRunner',
            'strategy.type=ibot_mm.ShardedStrategy',
            'model.accumulate_passes=False')
-LAST = f'iter_{3 * EPOCH}.pth'
 needs_fully_shard = pytest.mark.skipif(
     not hasattr(torch.distributed.fsdp, 'fully_shard'),
     reason='this PyTorch has no fully_shard')
 
 
 @pytest.fixture(scope='module')
-def data(tmp_path_factory):
-    # Two processes have 3 and 2 batches of validation.
-    return launched.make_images(tmp_path_factory.mktemp('data'), val=17)
-
-
-@pytest.fixture(scope='module')
-def configs(tmp_path_factory, data):
+def configs(tmp_path_factory):
     """For 2 processes and for 1; no drop path, which each rank draws."""
+    # Two processes have 3 and 2 batches of validation.
+    data = write_shapes(tmp_path_factory.mktemp('data'), 48, 17) / 'imagenet'
     folder = tmp_path_factory.mktemp('configs')
-    found = {}
-    for processes in (2, 1):
-        (folder / str(processes)).mkdir()
-        path = write_config(folder / str(processes), data, processes)
-        # An epsilon with which AdamW does not amplify rounding.
-        path.write_text(path.read_text() + '''
+    # An epsilon with which AdamW does not amplify rounding.
+    return {
+        processes: resumable_config(
+            folder / f'tiny{processes}.py', data, processes, '''
 model['backbone']['drop_path_rate'] = 0.
 optim_wrapper['optimizer'] = dict(eps=1e-3)
-''')
-        found[processes] = path
-    return found
+''') for processes in (2, 1)
+    }
 
 
 @pytest.fixture(scope='module')
 def runs(tmp_path_factory, configs):
     """The same training without and with sharding."""
     folder = tmp_path_factory.mktemp('runs')
-    start(configs[2], folder / 'plain', 2, '--auto-scale-lr')
-    start(configs[2], folder / 'sharded', 2, '--auto-scale-lr', *SHARDED)
+    train(configs[2], folder / 'plain', '--auto-scale-lr', processes=2)
+    train(configs[2], folder / 'sharded', '--auto-scale-lr', *SHARDED,
+          processes=2)
     return folder
-
-
-def load(path):
-    return torch.load(path, weights_only=False)
 
 
 def to_rounding(a, b, path):
@@ -72,14 +63,6 @@ def to_rounding(a, b, path):
 
 # Up to rounding: sums have another order.
 close = partial(same, tensors=to_rounding)
-
-
-def assert_same_end(folder, other, compare):
-    a, b = load(folder / LAST), load(other / LAST)
-    for part in ('state_dict', 'optimizer', 'param_schedulers'):
-        compare(a[part], b[part], part)
-    assert a['meta']['iter'] == b['meta']['iter'] == 3 * EPOCH
-    assert a['meta']['epoch'] == b['meta']['epoch']
 
 
 def logs(work_dir):
@@ -117,13 +100,10 @@ def test_training_checkpoints_and_validation_of_an_unsharded_run(runs):
 @pytest.mark.slow
 def test_resuming_in_the_middle_of_an_epoch(runs, configs, tmp_path):
     """Bit by bit."""
-    start(configs[2], tmp_path / 'run', 2, '--auto-scale-lr', '--resume',
-          runs / 'sharded' / f'iter_{STOP}.pth', *SHARDED)
-    found, expected = losses(tmp_path / 'run'), losses(runs / 'sharded')
-    assert sorted(found) == list(range(STOP + 1, 3 * EPOCH + 1))
-    for iteration, values in found.items():
-        assert values == expected[iteration], iteration
-    assert_same_end(runs / 'sharded', tmp_path / 'run', same)
+    train(configs[2], tmp_path / 'run', '--auto-scale-lr', '--resume',
+          runs / 'sharded' / f'iter_{STOP}.pth', *SHARDED, processes=2)
+    assert_same_iterations(tmp_path / 'run', runs / 'sharded')
+    assert_same_end(runs / 'sharded', tmp_path / 'run')
 
 
 @needs_fully_shard
@@ -133,8 +113,8 @@ def test_resuming_in_the_middle_of_an_epoch(runs, configs, tmp_path):
     ids=['to-sharded', 'to-data-parallel', 'to-one-process'])
 def test_resuming_with_and_without_sharding(runs, configs, tmp_path, source,
                                             processes, options):
-    start(configs[processes], tmp_path / 'run', processes, '--auto-scale-lr',
-          '--resume', runs / source / f'iter_{STOP}.pth', *options)
+    train(configs[processes], tmp_path / 'run', '--auto-scale-lr', '--resume',
+          runs / source / f'iter_{STOP}.pth', *options, processes=processes)
     assert_same_end(runs / source, tmp_path / 'run', close)
 
 
@@ -144,24 +124,16 @@ def test_a_signal_and_a_restart(runs, configs, tmp_path):
     work_dir = tmp_path / 'run'
     options = ('--auto-scale-lr', '--resume', *SHARDED,
                'default_hooks.interruption.interval=2')
-    process = launch(configs[2], work_dir, 2, *options)
-    while max(losses(work_dir), default=0) < EPOCH:
-        assert process.poll() is None, process.communicate()
-        time.sleep(0.02)
-    process.send_signal(signal.SIGTERM)
-    out, _ = process.communicate(timeout=100)
-    assert process.returncode == 1, out  # torchrun's own
-    assert 'SIGTERM: the run ends after iteration' in out
-    out = start(configs[2], work_dir, 2, *options)
-    resumed = int(re.search(r'resumed epoch: \d, iter: (\d+)', out)[1])
+    process = start(configs[2], work_dir, 2, *options)
+    terminate(process, work_dir, code=1)  # torchrun's own
+    resumed = resumed_iteration(
+        train(configs[2], work_dir, *options, processes=2))
     assert EPOCH <= resumed < 3 * EPOCH and resumed % 2 == 0
-    assert_same_end(runs / 'sharded', work_dir, same)
+    assert_same_end(runs / 'sharded', work_dir)
 
 
 @needs_fully_shard
 @pytest.mark.slow
 def test_one_process_is_an_error(configs, tmp_path):
-    out = launched.run(
-        sys.executable, 'tools/train.py', configs[1], '--work-dir',
-        tmp_path, *SHARDED, code=1)
-    assert 'RuntimeError: ShardedStrategy' in out
+    with pytest.raises(RuntimeError, match='ShardedStrategy'):
+        run_tool('train.py', configs[1], '--work-dir', tmp_path, *SHARDED)
