@@ -14,7 +14,10 @@ train_dataloader = dict(
         data_root='data/my_images/', data_prefix='', with_label=False))
 
 # An epoch has images // 64 steps: small data sets need more epochs.
+# Few steps lower the teacher's momentum, so that at most 1 % of its initial
+# weights are left at the end.
 train_cfg = dict(max_epochs=100)
+default_hooks = dict(teacher_ema=dict(max_initial_share=0.01))
 
 # Without labels there is no k-NN during training. With labeled class folders
 # remove these three lines and set data_root of val_dataloader and of
