@@ -4,7 +4,7 @@
 # 40 GPUs x batch 26 = 1040 images per step; lr = 5e-4 x 1040 / 256 =
 # 2.03125e-3.
 # 1,281,167 // 1040 = 1,231 steps per epoch, 369,300 in all.
-# Published (release): k-NN 76.2, linear 79.3.
+# Published (official code): k-NN 76.2, linear 79.3.
 _base_ = 'ibot_swin-tiny-w7_16xb64-multicrop-300e_in1k.py'
 
 model = dict(backbone=dict(window_size=14))

@@ -3,7 +3,7 @@
 #
 # 16 GPUs x batch 64 = 1024 images per step; lr = 5e-4 x 1024 / 256 = 2e-3.
 # 1,281,167 // 1024 = 1,251 steps per epoch, 375,300 in all.
-# Published (release): k-NN 75.3, linear 78.6.
+# Published (official code): k-NN 75.3, linear 78.6.
 #
 # The recipe is assumed to be that of window 14. The warm-up of the patch
 # temperature starts with the masks, at epoch 50.

@@ -6,7 +6,7 @@
 # Published (paper, tables 1 and 11): k-NN 77.1, linear 79.5, fine-tuning 84.0.
 #
 # The paper's text says 5e-4 x batch / 256 for every model; 7.5e-4 and four
-# more values follow the release's arguments
+# more values follow the official code's arguments
 # (_base_/schedules/adamw_cosine_vit-base.py).
 _base_ = [
     '../_base_/models/ibot_vit-base-p16.py',

@@ -4,9 +4,10 @@
 # 16 GPUs x batch 64 = 1024 images per step; lr = 7.5e-4 x 1024 / 256 = 3e-3.
 # 14,197,086 // 1024 = 13,864 steps per epoch, 1,109,120 in all
 # (the images of the full data set; your copy may lack some).
-# Published (paper, table 15; release), on ImageNet-1K: k-NN 71.1, linear 79.0,
-# fine-tuning 84.4. The release offers the student's backbone, so these may be
-# the student's results: to evaluate it, extract_backbone.py --network student.
+# Published (paper, table 15; official code), on ImageNet-1K: k-NN 71.1, linear
+# 79.0, fine-tuning 84.4. The official code offers the student's backbone, so
+# these may be the student's results: to evaluate it, extract_backbone.py
+# --network student.
 #
 # The arguments of this run are unknown. Warm-ups and frozen prototypes take
 # the same share of the run as on ImageNet-1K (10, 50 and 3 epochs of 400), all

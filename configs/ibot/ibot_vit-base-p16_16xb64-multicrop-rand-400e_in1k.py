@@ -3,7 +3,7 @@
 #
 # 16 GPUs x batch 64 = 1024 images per step; lr = 7.5e-4 x 1024 / 256 = 3e-3.
 # 1,281,167 // 1024 = 1,251 steps per epoch, 500,400 in all.
-# Published (release): k-NN 77.3, linear 79.8, fine-tuning 84.1.
+# Published (official code): k-NN 77.3, linear 79.8, fine-tuning 84.1.
 #
 # Random masks; learning rate and schedule as with block masks.
 _base_ = [

@@ -3,8 +3,8 @@
 #
 # 16 GPUs x batch 64 = 1024 images per step; lr = 7.5e-4 x 1024 / 256 = 3e-3.
 # 1,281,167 // 1024 = 1,251 steps per epoch, 312,750 in all.
-# Neither the paper nor the release has a ViT-H: every value is assumed, as for
-# ViT-L, and this has never been run.
+# Neither the paper nor the official code has a ViT-H: every value is assumed,
+# as for ViT-L, and this has never been run.
 #
 # ViT-H/14: width 1280, 32 layers; student and teacher have 1,280,430,336
 # parameters including heads, 630,766,080 per backbone. Sharded as ViT-L is.

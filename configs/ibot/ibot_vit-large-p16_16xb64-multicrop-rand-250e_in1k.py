@@ -3,7 +3,7 @@
 #
 # 16 GPUs x batch 64 = 1024 images per step; lr = 7.5e-4 x 1024 / 256 = 3e-3.
 # 1,281,167 // 1024 = 1,251 steps per epoch, 312,750 in all.
-# Published (release): k-NN 77.7, linear 81.3, fine-tuning 85.0.
+# Published (official code): k-NN 77.7, linear 81.3, fine-tuning 85.0.
 #
 # The paper has the batch and the epochs: 250 in section 3.2 and table 2, while
 # tables 1 and 15 imply 300. All else is assumed to be as for ViT-B, the

@@ -3,8 +3,8 @@
 #
 # 16 GPUs x batch 64 = 1024 images per step; lr = 7.5e-4 x 1024 / 256 = 3e-3.
 # 1,281,167 // 1024 = 1,251 steps per epoch, 312,750 in all.
-# Published (release), for the same function computed without sharding: k-NN
-# 78.0, linear 81.0, fine-tuning 84.8.
+# Published (official code), for the same function computed without sharding:
+# k-NN 78.0, linear 81.0, fine-tuning 84.8.
 #
 # Experimental: weights, gradients and optimizer states are sharded over all
 # GPUs (docs/sharded_training.md; PyTorch 2.6 or later). Activations are

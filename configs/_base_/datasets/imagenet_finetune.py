@@ -1,7 +1,7 @@
 # ImageNet-1K for fine-tuning: RandAugment m9-mstd0.5-inc1 and random erasing
-# with noise, as in timm's training transforms. The release also sets color
-# jitter 0.4, which timm ignores with RandAugment. Test images are resized
-# bilinearly.
+# with noise, as in timm's training transforms. The official code also sets
+# color jitter 0.4, which timm ignores with RandAugment. Test images are
+# resized bilinearly.
 _base_ = 'imagenet_linear.py'
 
 random_crop = dict(_base_.random_crop, interpolation='bicubic')

@@ -1,8 +1,9 @@
 # ImageNet-1K: 2 global crops of 224 and 10 local crops of 96, split at the
-# scale 0.25 (the release's commands for ViT-S; the paper's default, appendix
-# B, is 0.32), the augmentations of the release, block masks on the global
-# crops, and k-NN validation of the teacher. A mask ratio is drawn from
-# {0, U(0.1, 0.5)} for each crop (release; "per image" in the paper).
+# scale 0.25 (the official code's commands for ViT-S; the paper's default,
+# appendix B, is 0.32), the augmentations of the official code, block masks on
+# the global crops, and k-NN validation of the teacher. A mask ratio is drawn
+# from {0, U(0.1, 0.5)} for each crop, as in the official code ("per image" in
+# the paper).
 _base_ = 'imagenet_center-crop.py'
 
 multi_crop = dict(

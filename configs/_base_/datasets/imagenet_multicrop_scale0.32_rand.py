@@ -1,6 +1,6 @@
 # Random instead of block masks, their ratio drawn from {0, U(0.65, 0.75)}: the
-# range that the release's README had before it dropped the numbers, and the
-# one in copies of its arguments.
+# range that the official code's README had before it dropped the numbers, and
+# the one in copies of its arguments.
 _base_ = 'imagenet_multicrop_scale0.32.py'
 
 masks = dict(

@@ -1,6 +1,6 @@
-# Fine-tuning on other data sets (release): as on ImageNet, but with repeated
-# augmentation (an epoch has a third of the images, three times each) and
-# bicubic resizing of test images. The data sets inherit from this file.
+# Fine-tuning on other data sets (official code): as on ImageNet, but with
+# repeated augmentation (an epoch has a third of the images, three times each)
+# and bicubic resizing of test images. The data sets inherit from this file.
 _base_ = 'imagenet_finetune.py'
 
 resize = dict(_base_.resize, interpolation='bicubic')

@@ -1,5 +1,5 @@
-# Swin-T with windows of 7. The drop path rate is that of the release's model
-# factory, which ignores the option (0.2 in its table of settings).
+# Swin-T with windows of 7. The drop path rate is that of the official code's
+# model factory, which ignores the option (0.2 in its table of settings).
 _base_ = 'ibot_vit-small-p16.py'
 
 model = dict(

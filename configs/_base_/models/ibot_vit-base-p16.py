@@ -1,5 +1,5 @@
-# ViT-B/16. The gain of the prototypes is fixed at 1 (help text of the
-# release's option norm_last_layer, and copies of its arguments).
+# ViT-B/16. The gain of the prototypes is fixed at 1 (help text of the official
+# code's option norm_last_layer, and copies of its arguments).
 _base_ = 'ibot_vit-small-p16.py'
 
 model = dict(

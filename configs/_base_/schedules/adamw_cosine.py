@@ -2,8 +2,8 @@
 # 1024. The paper (section 3.2) has the learning rate, 5e-4 x batch / 256, its
 # warm-up, batch and epochs, and (appendix E) the patch temperature. Weight
 # decay, clipping, final learning rate, teacher momentum, CLS temperature and
-# frozen prototypes are in the release's code and commands only. The release
-# trains in float16.
+# frozen prototypes are only in the official code, which trains in float16, and
+# its commands.
 #
 # All schedules end with the run (train_cfg.max_epochs), and
 # `tools/train.py --auto-scale-lr` scales the learning rate to another batch.

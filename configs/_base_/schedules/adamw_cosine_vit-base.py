@@ -1,8 +1,8 @@
 # As adamw_cosine.py, with the five values of ViT-B/16: learning rate 7.5e-4 x
 # batch / 256 and 2e-6 at the end, clipping at 0.3, prototypes frozen for 3
-# epochs, temperature warm-up of 50. They are those of the release's file of
-# arguments, as four independent copies of it have them, and belong together.
-# The paper's text has 5e-4 x batch / 256 for every model.
+# epochs, temperature warm-up of 50. They are those of the official code's file
+# of arguments, as four independent copies of it have them, and belong
+# together. The paper's text has 5e-4 x batch / 256 for every model.
 _base_ = 'adamw_cosine.py'
 
 optim_wrapper = dict(

@@ -1,8 +1,8 @@
 # Fine-tuning of ViT-S/16 with a total batch of 1024: AdamW with layer decay
 # 0.75, warm-up 20 epochs from 0, cosine to 1e-3 of each layer's peak (1e-6 for
-# the head, as in the release), both by iteration. The release has a default
-# lr of 4e-3, the paper sweeps {8e-4, 9e-4, 1e-3, 2e-3}; 1e-3 here. The
-# release reports the best epoch on the validation set (kept here as
+# the head, as in the official code), both by iteration. The lr is 1e-3; the
+# official code's default is 4e-3, the paper sweeps {8e-4, 9e-4, 1e-3, 2e-3}.
+# The official code reports the best epoch on the validation set (kept here as
 # best_*.pth, next to the last one).
 optim_wrapper = dict(
     type='ibot_mm.PretrainOptimWrapper',

@@ -3,8 +3,8 @@
 # 8 GPUs x batch 128 = 1024 images per step. 1,281,167 // 1024 = 1251
 # iterations per epoch, 125,100 in all.
 # Published: fine-tuning 84.0 with block masks (paper, table 11), 84.1 with
-# random masks (release), 84.4 pre-trained on ImageNet-22K (release, at 256
-# px; the paper says 224).
+# random masks (official code), 84.4 pre-trained on ImageNet-22K (official
+# code, at 256 px; the paper says 224).
 _base_ = 'ibot_vit-small-p16_finetune-8xb128-200e_in1k.py'
 
 model = dict(

@@ -2,7 +2,7 @@
 #
 # 8 GPUs x batch 16 x accumulation 8 = 1024 images per step. 1,281,167 // 128
 # = 10009 iterations per epoch, 500,450 in all (62,557 steps).
-# Published (release): fine-tuning 87.8, pre-trained on ImageNet-22K.
+# Published (official code): fine-tuning 87.8, pre-trained on ImageNet-22K.
 #
 # The recipe has no source: all is assumed to be as at 224 px, but for test
 # images, which are resized to 512 (crop ratio 1). Position embeddings are

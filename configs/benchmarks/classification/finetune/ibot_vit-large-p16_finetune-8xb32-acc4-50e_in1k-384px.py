@@ -2,7 +2,7 @@
 #
 # 8 GPUs x batch 32 x accumulation 4 = 1024 images per step. 1,281,167 // 256
 # = 5004 iterations per epoch, 250,200 in all (62,550 steps).
-# Published (release): fine-tuning 87.5, pre-trained on ImageNet-22K.
+# Published (official code): fine-tuning 87.5, pre-trained on ImageNet-22K.
 #
 # The recipe has no source: all is assumed to be as at 224 px, but for test
 # images, which are resized to 384 (crop ratio 1). Position embeddings are

@@ -2,7 +2,7 @@
 #
 # 8 GPUs x batch 64 x accumulation 2 = 1024 images per step. 1,281,167 // 512
 # = 2502 iterations per epoch, 125,100 in all (62,550 steps).
-# Published (release): fine-tuning 86.6, pre-trained on ImageNet-22K. The
+# Published (official code): fine-tuning 86.6, pre-trained on ImageNet-22K. The
 # paper has 224 px for all results but that at 512.
 #
 # Position embeddings are resized to 16 x 16. Test images are resized to 292

@@ -2,8 +2,8 @@
 #
 # 8 GPUs x batch 64 x accumulation 2 = 1024 images per step. 1,281,167 // 512
 # = 2502 iterations per epoch, 125,100 in all (62,550 steps).
-# Published (release): fine-tuning 84.8 with block masks, 85.0 with random
-# masks.
+# Published (official code): fine-tuning 84.8 with block masks, 85.0 with
+# random masks.
 _base_ = 'ibot_vit-small-p16_finetune-8xb128-200e_in1k.py'
 
 model = dict(

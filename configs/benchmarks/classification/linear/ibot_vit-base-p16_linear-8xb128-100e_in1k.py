@@ -4,7 +4,7 @@
 # 10^{-4..0} times 1024 / 256, at once. 1,281,167 / 1024 = 1252 steps per
 # epoch, 125,200 in all.
 # Published: linear 79.5 with block masks (paper, table 1), 79.8 with random
-# masks (release), 79.0 pre-trained on ImageNet-22K (paper, table 15;
+# masks (official code), 79.0 pre-trained on ImageNet-22K (paper, table 15;
 # possibly the student's).
 #
 # The CLS token and the mean patch token of the last block.

@@ -4,7 +4,7 @@
 # 10^{-4..0} times 1024 / 256, at once. 1,281,167 / 1024 = 1252 steps per
 # epoch, 125,200 in all.
 # Published: linear 81.0 with block masks and 81.3 with random masks
-# (release), 82.3 pre-trained on ImageNet-22K (paper, table 15; the
+# (official code), 82.3 pre-trained on ImageNet-22K (paper, table 15; the
 # student's, 81.7 the teacher's: --cfg-options
 # model.backbone.init_cfg.network=student).
 #

@@ -1,8 +1,8 @@
 # bash tools/dist_train.sh configs/benchmarks/classification/semi/ibot_vit-small-p16_finetune-8xb128-1000e_in1k-10pct.py 8 --pretrained CHECKPOINT
 #
 # 8 GPUs x batch 128 = 1024 images per step; lr = 5e-6 x 1024 / 512 = 1e-5,
-# which is also the end of the release's cosine. 128,116 // 1024 = 125 steps
-# per epoch, 125,000 in all.
+# which is also the end of the official code's cosine. 128,116 // 1024 = 125
+# steps per epoch, 125,000 in all.
 # Published (paper, table 12): 75.1 with 10% of the labels.
 #
 # From the first projection layer: the checkpoint must contain the projection
