@@ -22,8 +22,9 @@ def config_path(name: str) -> str:
     """Path of a config file inside an installed package.
 
     For ``_base_``, where MMEngine's ``'package::file'`` does not find every
-    installed package: ``_base_ = [__import__('ibot_mm').config_path(
-    'mmseg::_base_/models/upernet_beit.py')]``.
+    installed package: ``_base_ = __import__('ibot_mm').config_path(
+    'mmseg::_base_/models/upernet_beit.py')``. MMEngine evaluates ``_base_``
+    before the rest of the file, so the import has to be part of it.
 
     Args:
         name: ``'package::path/below/configs.py'``; the package defaults to

@@ -83,8 +83,8 @@ def test_names_resolve_under_any_scope(scope):
 def test_users_config_inherits_from_anywhere(tmp_path):
     path = tmp_path / 'mine.py'
     path.write_text(
-        "_base_ = [__import__('ibot_mm').config_path('ibot/ibot_vit-small-"
-        "p16_16xb64-multicrop-800e_in1k.py')]\n"
+        "_base_ = __import__('ibot_mm').config_path('ibot/ibot_vit-small-"
+        "p16_16xb64-multicrop-800e_in1k.py')\n"
         'train_cfg = dict(max_epochs=3)\n')
     cfg = Config.fromfile(path)
     assert cfg.train_cfg.max_epochs == 3
@@ -107,3 +107,12 @@ def test_wheel_ships_configs_and_tools(tmp_path):
     configs = [n for n in names
                if n.startswith('ibot_mm/.mim/configs') and n.endswith('.py')]
     assert len({n.rsplit('/', 1)[1] for n in configs}) == len(configs)
+
+
+def test_names_of_configs_are_importable_from_the_package():
+    import ibot_mm
+    from ibot_mm.datasets import MultiCrop
+    from ibot_mm.models import IBOTViT
+    assert ibot_mm.IBOTViT is IBOTViT and ibot_mm.MultiCrop is MultiCrop
+    with pytest.raises(AttributeError, match='IBOTVit'):
+        ibot_mm.IBOTVit

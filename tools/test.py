@@ -12,7 +12,11 @@ import ibot_mm  # noqa: F401  (checks the installation first)
 from ibot_mm.checkpoints.for_mmengine import read_ahead
 from ibot_mm.checkpoints.load import TRUST
 from ibot_mm.distributed.launch import prepare_launch
-from ibot_mm.engine.config_check import check_config, explained_config_errors
+from ibot_mm.engine.config_check import (
+    ConfigError,
+    check_config,
+    explained_config_errors,
+)
 
 
 def parse_args() -> argparse.Namespace:
@@ -25,6 +29,11 @@ def parse_args() -> argparse.Namespace:
                         help='let the checkpoint run code when it is read, '
                         'and do not verify its checksums')
     parser.add_argument('--out', help='JSON file for the metrics')
+    parser.add_argument(
+        '--tta',
+        action='store_true',
+        help='test-time augmentation with tta_model and tta_pipeline of the '
+        'config (MMSegmentation: several scales and flips)')
     parser.add_argument(
         '--cfg-options',
         nargs='+',
@@ -47,6 +56,26 @@ def parse_args() -> argparse.Namespace:
     return args
 
 
+def augment_test(cfg: Config) -> None:
+    """Set up test-time augmentation, as MMSegmentation's ``tools/test.py``.
+
+    Args:
+        cfg: Config, changed in place.
+
+    Raises:
+        ConfigError: It lacks ``tta_model`` or ``tta_pipeline``.
+    """
+    if missing := [key for key in ('tta_model', 'tta_pipeline')
+                   if not cfg.get(key)]:
+        raise ConfigError(
+            f'--tta: the config has no {" and no ".join(missing)}.')
+    cfg.test_dataloader.dataset.pipeline = cfg.tta_pipeline
+    # The Runner would give a top-level preprocessor to the outer model, which
+    # replaces that of the inner one.
+    module = {'data_preprocessor': cfg.get('data_preprocessor'), **cfg.model}
+    cfg.model = dict(cfg.tta_model, module=module, data_preprocessor=None)
+
+
 def main() -> None:
     """Build the runner and evaluate.
 
@@ -59,6 +88,8 @@ def main() -> None:
         cfg.merge_from_dict(args.cfg_options)
     if not args.no_check:
         check_config(cfg)
+    if args.tta:
+        augment_test(cfg)
     if args.trust_checkpoint:
         os.environ[TRUST] = '1'
     read_ahead(args.checkpoint)  # before the data is read

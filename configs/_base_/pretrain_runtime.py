@@ -7,30 +7,20 @@ default_hooks = dict(
     timer=dict(type='IterTimerHook'),
     logger=dict(type='LoggerHook', interval=50),
     param_scheduler=dict(type='ParamSchedulerHook'),
+    sampler_seed=dict(type='DistSamplerSeedHook'),
+    # Guards of long runs: checkpoints that are complete or absent, a save on
+    # signals, no partly loaded weights, and limits on unreadable images,
+    # non-finite losses and collapse. docs/failures.md
     checkpoint=dict(
         type='ibot_mm.SafeCheckpointHook',
         interval=1,
         max_keep_ckpts=3,
         save_last=True),
     interruption=dict(type='ibot_mm.InterruptionHook'),
-    sampler_seed=dict(type='DistSamplerSeedHook'),
     strict_load=dict(type='ibot_mm.StrictLoadHook'),
     bad_files=dict(type='ibot_mm.BadFileHook', max_share=0.1),
     skipped_steps=dict(type='ibot_mm.SkippedStepHook'),
     training_health=dict(type='ibot_mm.TrainingHealthHook', interval=50),
-    # Teacher (paper, section 4): momentum 0.996 -> 1 over the run, both
-    # temperatures 0.04 -> 0.07 over the first 30 epochs, and prototypes that
-    # are frozen in the first epoch.
-    teacher_ema=dict(type='ibot_mm.TeacherEMAHook', momentum=0.996),
-    teacher_temperature=dict(
-        type='ibot_mm.TeacherTemperatureHook',
-        warmup_teacher_temp=0.04,
-        teacher_temp=0.07,
-        warmup_teacher_patch_temp=0.04,
-        teacher_patch_temp=0.07,
-        warmup_epochs=30,
-        patch_start_epoch=0),
-    freeze_last_layer=dict(type='ibot_mm.FreezeLastLayerHook', epochs=1),
 )
 
 env_cfg = dict(

@@ -1,20 +1,30 @@
-# Launch: python tools/train.py \
-#     configs/examples/vit-micro-p8-ibot-pre_upernet_shapes.py \
-#     --pretrained work_dirs/quickstart_seed0/epoch_20.pth
+# python tools/train.py configs/examples/vit-micro-p8-ibot-pre_upernet_shapes.py --pretrained work_dirs/quickstart_seed0/epoch_20.pth
 #
-# An example that a CPU trains: the network of the quickstart on the shapes
-# data set. Needs tools/quickstart.sh first, which makes both.
-# Schedule: 1 process x batch 16 x accumulation 1 = 16 images per step;
-# lr 1e-3, warm-up 100 iterations, linear to 0 after 1,500 iterations.
-# Results: docs/dense_tasks.md.
+# 16 images per step; lr 1e-3 for neck and heads, x 0.8 per layer of the
+# backbone; warm-up 100 iterations, linear to 0 after 1,500.
+#
+# For a CPU: the network of the quickstart on the shapes data set, both from
+# tools/quickstart.sh.
 _base_ = [
-    '../benchmarks/segmentation/vit-small-p16-ibot-pre_upernet_4xb4-amp-160k_ade20k-512x512.py',
-    '../_base_/shapes_segmentation.py',
+    '../_base_/models/upernet_vit-base-p16.py',
+    '../_base_/datasets/shapes-semantic.py',
+    '../_base_/schedules/shapes-segmentation_1500.py',
 ]
 
 model = dict(
     data_preprocessor=dict(size=(96, 96)),
-    backbone=dict(_base_.shapes_backbone, out_indices=(1, 2, 3)),
+    # The position embedding stays that of 48 pixels; forward resizes it.
+    backbone=dict(
+        arch=dict(
+            _delete_=True,
+            embed_dims=96,
+            num_layers=4,
+            num_heads=3,
+            feedforward_channels=384),
+        img_size=48,
+        patch_size=8,
+        drop_path_rate=0.,
+        out_indices=(1, 2, 3)),
     # MMSegmentation's Feature2Pyramid does not support these three scales.
     neck=dict(
         _delete_=True,
@@ -29,14 +39,3 @@ model = dict(
     auxiliary_head=dict(
         in_channels=96, in_index=1, channels=64, num_classes=12),
     test_cfg=dict(crop_size=(96, 96), stride=(64, 64)))
-train_dataloader = _base_.shapes_train_dataloader
-val_dataloader = _base_.shapes_val_dataloader
-test_dataloader = val_dataloader
-
-optim_wrapper = dict(
-    paramwise_cfg=dict(layer_decay_rate=0.8),
-    optimizer=dict(lr=1e-3),
-    dtype='float32')
-param_scheduler = _base_.shapes_param_scheduler
-train_cfg = dict(max_iters=1500, val_interval=500)
-default_hooks = dict(checkpoint=dict(interval=500))

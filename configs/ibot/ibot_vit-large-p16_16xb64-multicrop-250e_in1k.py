@@ -1,16 +1,18 @@
-# Launch: torchrun --nnodes 2 --nproc_per_node 8 --node_rank RANK \
-#     --master_addr HOST tools/train.py \
-#     configs/ibot/ibot_vit-large-p16_16xb64-multicrop-250e_in1k.py \
-#     --launcher pytorch
-# on each of 2 nodes, or on any number of GPUs with --auto-scale-lr.
+# 2 nodes x 8 GPUs; on any other number add --auto-scale-lr:
+# NNODES=2 NODE_RANK=0 MASTER_ADDR=host0 bash tools/dist_train.sh configs/ibot/ibot_vit-large-p16_16xb64-multicrop-250e_in1k.py 8
 #
-# Schedule: 16 GPUs x batch 64 x accumulation 1 = 1024 images per step;
-# lr = 5e-4 x 1024 / 256 = 2e-3, warm-up 10 epochs from 0, cosine to 1e-6.
-# ImageNet-1K: 1,281,167 // 1024 = 1251 steps per epoch, 312,750 in all.
+# 16 GPUs x batch 64 = 1024 images per step; lr = 7.5e-4 x 1024 / 256 = 3e-3.
+# 1,281,167 // 1024 = 1,251 steps per epoch, 312,750 in all.
+# Published (release): k-NN 78.0, linear 81.0, fine-tuning 84.8.
 #
-# Aim (published, official code): k-NN 78.0, linear probe 81.0,
-# fine-tuning 84.8 top-1 on ImageNet-1K. Not reproduced here.
-_base_ = 'ibot_vit-base-p16_16xb64-multicrop-400e_in1k.py'
+# The paper has the batch and the epochs: 250 in section 3.2 and table 2, while
+# tables 1 and 15 imply 300. All else is assumed to be as for ViT-B; the
+# paper's text would have a learning rate of 2e-3
+# (--cfg-options optim_wrapper.optimizer.lr=2e-3).
+_base_ = [
+    '../_base_/models/ibot_vit-large-p16.py',
+    '../_base_/datasets/imagenet_multicrop_scale0.32.py',
+    '../_base_/schedules/adamw_cosine_vit-base.py',
+]
 
-model = dict(backbone=dict(arch='large'), neck=dict(in_channels=1024))
 train_cfg = dict(max_epochs=250)

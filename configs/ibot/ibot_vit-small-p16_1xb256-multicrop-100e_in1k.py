@@ -1,12 +1,9 @@
-# Launch: python tools/train.py \
-#     configs/ibot/ibot_vit-small-p16_1xb256-multicrop-100e_in1k.py
+# python tools/train.py configs/ibot/ibot_vit-small-p16_1xb256-multicrop-100e_in1k.py
 #
-# Schedule: 1 GPU x batch 256 x accumulation 1 = 256 images per step;
-# lr = 5e-4 x 256 / 256 = 5e-4, warm-up 10 epochs from 0, cosine to 1e-6.
-# ImageNet-1K: 1,281,167 // 256 = 5,004 steps per epoch, 500,400 in all.
-#
-# Aim: none published. The teacher's momentum keeps its time constant in
-# images: 0.996^(256 / 1024) = 0.996^(1/4) = 0.999 (Busbridge et al.,
+# 1 GPU x batch 256 = 256 images per step; lr = 5e-4 x 256 / 256 = 5e-4.
+# 1,281,167 // 256 = 5,004 steps per epoch, 500,400 in all.
+# The teacher's momentum keeps its time constant in images:
+# 0.996^(256 / 1024) = 0.996^(1/4) = 0.999 (Busbridge et al.,
 # arXiv 2307.13813).
 _base_ = 'ibot_vit-small-p16_16xb64-multicrop-800e_in1k.py'
 

@@ -1,12 +1,9 @@
-# Launch: python tools/train.py \
-#     configs/ibot/ibot_vit-small-p16_1xb64-multicrop-100e_in1k.py
+# python tools/train.py configs/ibot/ibot_vit-small-p16_1xb64-multicrop-100e_in1k.py
 #
-# Schedule: 1 GPU x batch 64 x accumulation 1 = 64 images per step;
-# lr = 5e-4 x 64 / 256 = 1.25e-4, warm-up 10 epochs from 0, cosine to 1e-6.
-# ImageNet-1K: 1,281,167 // 64 = 20,018 steps per epoch, 2,001,800 in all.
-#
-# Aim: none published. The teacher's momentum keeps its time constant in
-# images: 0.996^(64 / 1024) = 0.996^(1/16) = 0.99975 (Busbridge et al.,
+# 1 GPU x batch 64 = 64 images per step; lr = 5e-4 x 64 / 256 = 1.25e-4.
+# 1,281,167 // 64 = 20,018 steps per epoch, 2,001,800 in all.
+# The teacher's momentum keeps its time constant in images:
+# 0.996^(64 / 1024) = 0.996^(1/16) = 0.99975 (Busbridge et al.,
 # arXiv 2307.13813).
 _base_ = 'ibot_vit-small-p16_16xb64-multicrop-800e_in1k.py'
 

@@ -1,7 +1,9 @@
 """Image lists from class folders and from text files."""
 
 import os
+from collections import Counter
 from collections.abc import Iterator
+from pathlib import Path
 
 from .dataset_errors import quoted
 
@@ -15,7 +17,8 @@ def find_class_folders(root: str) -> list[str]:
 
 def list_images(folder: str,
                 extensions: tuple[str, ...],
-                prefix: str = '') -> Iterator[str]:
+                prefix: str = '',
+                others: Counter[str] | None = None) -> Iterator[str]:
     """List the images in a folder recursively.
 
     Uses ``os.scandir``, which needs no ``stat`` per file on most file
@@ -25,10 +28,14 @@ def list_images(folder: str,
         folder: Folder to search.
         extensions: Lower-case file name extensions of images.
         prefix: Prepended to every path.
+        others: Counts the other files by extension.
 
     Yields:
         Paths relative to ``folder``, with '/' as separator, unordered.
         Hidden files are skipped.
+
+    Raises:
+        ValueError: A folder contains a link to itself.
     """
     below = []
     with os.scandir(folder) as entries:
@@ -36,12 +43,20 @@ def list_images(folder: str,
             if entry.name.startswith('.'):
                 continue
             if entry.is_dir():
+                if entry.is_symlink() and Path(folder).resolve(
+                ).is_relative_to(Path(entry.path).resolve()):
+                    raise ValueError(
+                        f'"{entry.path}" links to a folder that contains it; '
+                        'remove the link.')
                 below.append(entry.name)
             elif entry.name.lower().endswith(extensions):
                 yield prefix + entry.name
+            elif others is not None:
+                others[os.path.splitext(entry.name)[1].lower()] += 1
     for name in below:
         yield from list_images(
-            os.path.join(folder, name), extensions, f'{prefix}{name}/')
+            os.path.join(folder, name), extensions, f'{prefix}{name}/',
+            others)
 
 
 Samples = list[tuple[str, int]]
@@ -67,6 +82,11 @@ def _label(text: str, num_classes: int | None) -> int:
         raise ValueError(f'the label {label} is too large for {num_classes} '
                          'classes, which count from 0')
     return label
+
+
+def read_names(path: str) -> list[str]:
+    """Read a list file with a path per line; blank lines are skipped."""
+    return [line for _, line in _lines(path)]
 
 
 def read_labels(path: str, num_classes: int | None = None) -> Samples:
@@ -123,7 +143,7 @@ def keep_subset(samples: Samples, path: str) -> Samples:
     Raises:
         ValueError: The list is empty, or a name matches no sample or several.
     """
-    wanted = dict.fromkeys(line for _, line in _lines(path))
+    wanted = dict.fromkeys(read_names(path))
     if not wanted:
         raise ValueError(f'{path} lists no images; write one file name per '
                          'line, or change subset.')

@@ -1,11 +1,13 @@
 """Labeled images for evaluation and supervised training."""
 
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 from mmpretrain.datasets import CustomDataset
 
+from ibot_mm.datasets.transforms.decode import ImageDecodeError
 from ibot_mm.registry import DATASETS
 
 from .dataset_errors import quoted, require
@@ -17,6 +19,29 @@ from .image_lists import (
     read_labels,
 )
 from .pretrain import IMAGE_EXTENSIONS
+
+
+class BadFile(NamedTuple):
+    """A file that could not be read, and why."""
+
+    path: str
+    reason: str
+
+
+def collate_readable(samples: Sequence, collate: Callable) -> dict:
+    """Collate the samples that could be read.
+
+    Args:
+        samples: Samples and bad files.
+        collate: Function for the samples.
+
+    Returns:
+        Its result, and ``bad_files``.
+    """
+    good = [sample for sample in samples if not isinstance(sample, BadFile)]
+    batch = collate(good) if good else dict(inputs=[], data_samples=[])
+    return dict(batch, bad_files=[
+        sample for sample in samples if isinstance(sample, BadFile)])
 
 
 @DATASETS.register_module()
@@ -42,6 +67,10 @@ class LabeledDataset(CustomDataset):
             of the labels; None for no check.
         extensions: File name extensions of images.
         **kwargs: Passed to CustomDataset.
+
+    Attributes:
+        skip_unreadable: Whether the sample of an unreadable file is a
+            :class:`BadFile`, for :func:`collate_readable`; False raises.
     """
 
     def __init__(self,
@@ -56,12 +85,23 @@ class LabeledDataset(CustomDataset):
         self.classes_prefix = classes_prefix
         self.subset = os.path.expanduser(subset)
         self.num_classes = num_classes
+        self.skip_unreadable = False
         super().__init__(
             data_root=data_root,
             data_prefix=data_prefix,
             ann_file=ann_file,
             extensions=extensions,
             **kwargs)
+
+    def __getitem__(self, index: int):
+        """Load and transform a sample."""
+        try:
+            return super().__getitem__(index)
+        except ImageDecodeError as error:
+            if not self.skip_unreadable:
+                raise
+            return BadFile(self.get_data_info(index)['img_path'],
+                           error.reason)
 
     @property
     def classes_folder(self) -> str:

@@ -1,18 +1,28 @@
 """Pre-training data set that replaces unreadable files."""
 
+import logging
+import os
 import random
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
+from mmengine.logging import print_log
 from mmpretrain.datasets import CustomDataset
+from PIL import Image
 
 from ibot_mm.datasets.transforms.decode import ImageDecodeError
 from ibot_mm.registry import DATASETS
 
+from .image_lists import list_images, read_labels, read_names
 from .samplers import SampleIndex
 
-IMAGE_EXTENSIONS = ('.jpg', '.jpeg', '.png', '.ppm', '.bmp', '.pgm', '.tif',
-                    '.tiff', '.webp')
+Image.init()
+# AVIF and HEIC depend on Pillow's version and plugins.
+IMAGE_EXTENSIONS = (
+    '.jpg', '.jpeg', '.jfif', '.png', '.ppm', '.bmp', '.pgm', '.tif', '.tiff',
+    '.webp', '.gif', *(extension for extension in ('.avif', '.heic', '.heif')
+                       if extension in Image.registered_extensions()))
 
 
 @DATASETS.register_module()
@@ -48,17 +58,38 @@ class PretrainDataset(CustomDataset):
             **kwargs)
 
     def load_data_list(self) -> list:
-        """List the samples.
+        """List the samples; log how many files a folder has.
 
         Raises:
             FileNotFoundError: The folder or the list file is missing.
+            ValueError: A line of the list file is invalid, or a folder links
+                to itself.
         """
         source = self.ann_file or self.img_prefix
         if not Path(source).exists():
             raise FileNotFoundError(
                 f'PretrainDataset: "{source}" does not exist; check '
                 'data_root, data_prefix and ann_file of the data set.')
-        return super().load_data_list()
+        if self.ann_file and self.with_label:
+            return [dict(img_path=os.path.join(self.img_prefix, name),
+                         gt_label=label)
+                    for name, label in read_labels(self.ann_file)]
+        if self.ann_file:
+            names = read_names(self.ann_file)
+        elif self.with_label:
+            return super().load_data_list()
+        else:
+            others: Counter[str] = Counter()
+            names = sorted(list_images(
+                self.img_prefix, self.extensions, others=others))
+            left_out = ', '.join(f'{count} {extension or "without extension"}'
+                                 for extension, count in others.most_common())
+            print_log(
+                f'{len(names)} images in "{self.img_prefix}"'
+                + (f'; other files: {left_out}' if left_out else ''),
+                'current', logging.INFO)
+        return [dict(img_path=os.path.join(self.img_prefix, name))
+                for name in names]
 
     def _random_source(self, index: int) -> random.Random:
         """Generator of one sample, seeded by index if it has an epoch."""

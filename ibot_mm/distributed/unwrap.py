@@ -1,16 +1,18 @@
-"""The model behind its distributed wrapper."""
+"""The model behind its wrappers."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from mmengine.model import is_model_wrapper
+from mmengine.model import BaseTTAModel, is_model_wrapper
 from torch import nn
 
 
 def unwrapped_model(runner) -> nn.Module:
-    """A runner's model without its distributed wrapper, if it has one."""
+    """A runner's model, not distributed and without test-time augmentation."""
     model = runner.model
-    return model.module if is_model_wrapper(model) else model
+    while is_model_wrapper(model) or isinstance(model, BaseTTAModel):
+        model = model.module
+    return model
 
 
 @contextmanager

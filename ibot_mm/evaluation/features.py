@@ -81,7 +81,9 @@ def _check(vectors: Tensor, samples: list) -> None:
 def extract_features(encode: Callable[[Tensor], Tensor],
                      preprocessor: nn.Module,
                      dataloader: DataLoader,
-                     log_interval: int = 0) -> Features:
+                     log_interval: int = 0,
+                     bad_files: list[tuple[str, str]] | None = None
+                     ) -> Features:
     """Extract the features of a labeled data set, distributed over ranks.
 
     Args:
@@ -90,16 +92,24 @@ def extract_features(encode: Callable[[Tensor], Tensor],
         dataloader: This rank's batches, with ``inputs`` and
             ``data_samples``.
         log_interval: Number of batches between progress lines; 0 for none.
+        bad_files: List to which this rank's files and reasons of
+            ``collate_readable`` are added; these samples are left out.
 
     Returns:
         Features of the complete data set on every rank, each sample once.
 
     Raises:
-        ValueError: A sample has no label, or a feature is non-finite.
+        ValueError: A sample has no label, a feature is non-finite, or there
+            are no images.
     """
     vectors, labels, places = [], [], []
     start = time.perf_counter()
     for i, data in enumerate(dataloader):
+        bad = data.pop('bad_files', [])
+        if bad_files is not None:
+            bad_files += bad
+        if not len(data['inputs']):
+            continue
         data = preprocessor(data, False)
         vectors.append(encode(data['inputs']).float().cpu())
         samples = data['data_samples']
@@ -113,6 +123,8 @@ def extract_features(encode: Callable[[Tensor], Tensor],
                 f'features [{i + 1}/{len(dataloader)}]  eta: {left:.0f} s',
                 'current', logging.INFO)
     place = gather_rows(torch.tensor(places, dtype=torch.long))
+    if not len(place):
+        raise ValueError('the data set has no readable images.')
     # Samplers may repeat samples to give all ranks equally many.
     order = torch.full((int(place.max()) + 1, ), -1)
     order[place] = torch.arange(len(place))

@@ -14,6 +14,7 @@ class HealthRunner:
     """The parts of a runner that ``TrainingHealthHook`` reads."""
 
     rank = 0
+    max_iters = 1000
 
     def __init__(self, work_dir):
         self.work_dir = str(work_dir)

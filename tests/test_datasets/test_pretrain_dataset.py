@@ -256,3 +256,45 @@ def test_hook_waits_for_enough_images(tmp_path):
     hook = BadFileHook(max_share=0.0, min_images=1000)
     hook.after_train_iter(
         FakeRunner(tmp_path), 0, batch_with([('a.jpg', 'is empty')]))
+
+
+def test_list_files_bear_blanks_and_name_bad_labels(folder, tmp_path):
+    listing = tmp_path / 'list.txt'
+    listing.write_text('class0/0.png  \n\n class2/5.png\n')
+    data = dataset(folder, ann_file=str(listing))
+    assert [data.get_data_info(i)['img_path'] for i in range(len(data))] == [
+        str(folder / name) for name in ('class0/0.png', 'class2/5.png')]
+    listing.write_text('class0/0.png 0\nclass2/5.png x\n')
+    with pytest.raises(ValueError, match=r"list.txt, line 2: .*'x'"):
+        dataset(folder, ann_file=str(listing), with_label=True)
+
+
+def test_a_folder_that_links_to_itself_is_named(folder):
+    (folder / 'class1' / 'loop').symlink_to(folder)
+    with pytest.raises(ValueError, match='class1/loop'):
+        dataset(folder)
+
+
+def test_files_that_are_not_taken_are_counted(folder, monkeypatch):
+    for name in ('a.mov', 'b.MOV', 'README'):
+        (folder / name).touch()
+    messages = []
+    monkeypatch.setattr('ibot_mm.datasets.pretrain.print_log',
+                        lambda message, *args: messages.append(message))
+    assert len(dataset(folder)) == 12
+    assert messages == [f'12 images in "{folder}/"; other files: 2 .mov, '
+                        '1 without extension']
+
+
+def test_avif_and_gif_are_read_where_pillow_can(folder):
+    image = Image.open(folder / 'class0' / '0.png')
+    image.save(folder / 'class0' / 'x.gif')
+    extra = ['x.gif']
+    if '.avif' in Image.registered_extensions():
+        image.save(folder / 'class0' / 'x.avif')
+        extra.append('x.avif')
+    data = dataset(folder / 'class0')
+    names = [data.get_data_info(i)['img_path'] for i in range(len(data))]
+    assert {f'{folder}/class0/{name}' for name in extra} <= set(names)
+    for i in range(len(data)):
+        assert not data[SampleIndex(i, epoch=0, seed=0)]['bad_files']

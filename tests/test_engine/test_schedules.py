@@ -1,6 +1,7 @@
 """Schedules against the official arrays."""
 
 import math
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -157,3 +158,61 @@ def test_cosine_by_epoch(peak, floor):
                 1 + math.cos(math.pi * epoch / 20))
         assert optimizer.param_groups[0]['lr'] == pytest.approx(wanted)
         scheduler.step()
+
+
+@pytest.mark.parametrize('cls,key', [(WarmupCosineLR, 'lr'),
+                                     (CosineWeightDecay, 'weight_decay')])
+@pytest.mark.parametrize('done', [13, 40])
+def test_a_prolonged_run_is_where_a_run_of_that_length_would_be(cls, key,
+                                                                done):
+    """After an interrupted and after a finished run of 40 iterations."""
+    optim = wrapper()
+    expected = trace(cls(optim, end=60), optim, key, 60)
+    optim = wrapper()
+    short = cls(optim, end=40)
+    trace(short, optim, key, done)
+    state, saved = short.state_dict(), optim.state_dict()
+    optim = wrapper()
+    longer = cls(optim, end=60)
+    optim.load_state_dict(saved)
+    longer.load_state_dict(state)
+    np.testing.assert_array_equal(
+        trace(longer, optim, key, 60 - done), expected[done:])
+
+
+class FakeRunner:
+    """What ``TeacherEMAHook.before_train`` reads."""
+
+    def __init__(self, max_iters, accumulative_counts=1):
+        self.max_iters = max_iters
+        self.optim_wrapper = SimpleNamespace(
+            accumulative_counts=accumulative_counts)
+        self.messages = []
+        self.logger = SimpleNamespace(
+            info=self.messages.append, warning=self.messages.append)
+
+
+def test_share_of_the_initial_weights_in_the_teacher():
+    """The product of the momenta, in a loop; a warning if it is large."""
+    runner, hook = FakeRunner(6200), TeacherEMAHook(0.99975)
+    hook.before_train(runner)
+    share = 1.
+    for step in range(6200):
+        share *= hook.momentum_at(step, 6200)
+    assert hook.initial_shares[-1] == pytest.approx(share)
+    assert '46%' in runner.messages[0]
+    for settings in (dict(momentum=0.99975, max_initial_share=0.01),
+                     dict(momentum=0.98, end_momentum=0.99)):
+        runner, hook = FakeRunner(6200), TeacherEMAHook(**settings)
+        hook.before_train(runner)
+        assert 0 < hook.initial_shares[-1] < 0.01
+        assert not any('random' in message for message in runner.messages)
+    # 2 x ln(100) / 6200 below 1.
+    runner, hook = FakeRunner(24800, 4), TeacherEMAHook(
+        0.99975, max_initial_share=0.01)
+    hook.before_train(runner)
+    assert hook.momentum == pytest.approx(1 - 2 * math.log(100) / 6200)
+    # Long runs keep their momentum.
+    runner, hook = FakeRunner(10**6), TeacherEMAHook(max_initial_share=0.01)
+    hook.before_train(runner)
+    assert hook.momentum == 0.996 and not runner.messages

@@ -287,6 +287,24 @@ def test_a_loss_scale_that_never_fits_stops(tmp_path):
         runner.after(hook, 1., ['a'])
 
 
+def test_a_short_run_without_a_step_ends_with_an_error(tmp_path):
+    for losses, gradients, bad in (([math.nan] * 3, None, True),
+                                   ([1.] * 3, [3., 3.], True),
+                                   ([math.nan, 1.], None, False),
+                                   ([1.] * 3, [2., 2.], False)):
+        runner, hook = FakeRunner(tmp_path), SkippedStepHook()
+        hook.before_train(runner)
+        for loss in losses:
+            runner.after(hook, loss, ['a'])
+        if gradients:
+            runner.optim_wrapper.bad_gradients = torch.tensor(gradients)
+        if bad:
+            with pytest.raises(TrainingHealthError):
+                hook.after_train(runner)
+        else:
+            hook.after_train(runner)
+
+
 def test_the_state_is_saved_once_for_a_work_dir(tmp_path):
     (tmp_path / 'nonfinite').mkdir()
     (tmp_path / 'nonfinite' / 'state.pth').touch()

@@ -180,3 +180,12 @@ def test_settings_out_of_range(settings):
     (name, value), = settings.items()
     with pytest.raises(ValueError, match=rf'{name} \({value}\)'):
         TrainingHealthHook(**settings)
+
+
+@pytest.mark.parametrize('settings,expected', [
+    (dict(), 500), (dict(patience=700), 700), (dict(patience=None), math.inf)])
+def test_patience_fits_the_run(runner, settings, expected):
+    """Half of 1,000 iterations, unless the config says otherwise."""
+    hook = TrainingHealthHook(interval=10, **settings)
+    hook.before_train(runner)
+    assert hook.patience == expected

@@ -278,3 +278,10 @@ def test_drop_path_is_active_on_all_crops():
     model.eval()
     a, b = (model.extract_tokens(x)[0] for _ in range(2))
     assert torch.equal(a, b)
+
+
+@pytest.mark.parametrize('method', ['extract_tokens', 'extract_cls'])
+def test_images_of_other_channels_are_an_error(method):
+    vit = IBOTViT('tiny', img_size=64)
+    with pytest.raises(ValueError, match='in_channels'):
+        getattr(vit, method)(torch.zeros(2, 4, 64, 64))

@@ -229,3 +229,9 @@ def test_only_masked_patches_reach_the_prototypes(monkeypatch):
     # Teacher: CLS, the patch mean, masked patches; student: CLS of the local
     # views, then CLS of the global ones and masked patches.
     assert rows == [8 + masked + 1, 8, 8 + masked]
+
+
+def test_neck_must_fit_the_backbone():
+    """As with model.backbone.arch=base alone on the command line."""
+    with pytest.raises(ValueError, match='model.neck.in_channels=24'):
+        MODELS.build(model_config(neck=dict(in_channels=32)))

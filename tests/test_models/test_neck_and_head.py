@@ -151,3 +151,21 @@ def test_centers_are_saved_and_pending_sums_are_not():
     head = IBOTHead(num_prototypes=3)
     head.collect_centers(torch.ones(1, 3), torch.ones(3), 2)
     assert set(head.state_dict()) == {'center.value', 'patch_center.value'}
+
+
+@pytest.mark.parametrize('settings', [
+    dict(student_temp=0.), dict(teacher_temp=-0.1),
+    dict(teacher_patch_temp=math.nan), dict(center_momentum=1.5),
+    dict(num_prototypes=0), dict(num_patch_prototypes=-1)])
+def test_settings_of_the_head_out_of_range(settings):
+    with pytest.raises(ValueError, match='IBOTHead'):
+        IBOTHead(**settings)
+
+
+@pytest.mark.parametrize('settings,name', [
+    (dict(num_prototypes=0), 'num_prototypes'),
+    (dict(hidden_channels=-1), 'hidden_channels'),
+    (dict(norm_cfg=dict(type='BN')), 'BN1d')])
+def test_settings_of_the_neck_out_of_range(settings, name):
+    with pytest.raises(ValueError, match=name):
+        neck(**settings)

@@ -6,9 +6,11 @@ in the documentation.
 """
 
 import json
+import os
 import runpy
 import subprocess
 import sys
+from itertools import product
 from pathlib import Path
 
 import cv2
@@ -20,13 +22,15 @@ from mmengine.config import Config
 from mmengine.model import revert_sync_batchnorm
 from mmengine.registry import MODELS, init_default_scope
 
+from ibot_mm.checkpoints.load import CheckpointError
+from ibot_mm.engine.config_check import ConfigError
 from ibot_mm.models import IBOT
 
 pytest.importorskip('mmdet')
 pytest.importorskip('mmseg')
 
 ROOT = Path(__file__).parents[2]
-CONFIGS = ROOT / 'configs' / 'benchmarks'
+CONFIGS = ROOT / 'configs' / 'examples'
 EXAMPLES = dict(
     mask='mask-rcnn_vit-micro-p8-ibot-pre_fpn_shapes.py',
     cascade='cascade-mask-rcnn_vit-micro-p8-ibot-pre_fpn_'
@@ -230,66 +234,111 @@ def iou_by_hand(predictions, maps, classes):
     return 100 * sum(ious) / len(ious)
 
 
-def test_the_multi_scale_test_is_a_mean_of_predictions(
+def multi_scale_iou(cfg, path, root):
+    """Mean IoU of the mean over scales and flips, made here.
+
+    Args:
+        cfg: Config of a segmentor.
+        path: Its checkpoint.
+        root: Data set with images of about (192, 96) pixels.
+    """
+    init_default_scope('mmseg')
+    model = revert_sync_batchnorm(MODELS.build(cfg.model)).eval()
+    model.load_state_dict(torch.load(path, weights_only=False)['state_dict'])
+    predictions, maps = [], []
+    for file in sorted((root / 'images' / 'validation').iterdir()):
+        image = cv2.imread(str(file))
+        total = 0
+        for ratio, flip in product((1.0, 1.25, 1.5), (False, True)):
+            scaled = mmcv.imrescale(
+                image, (int(ratio * 192), int(ratio * 96)))
+            tensor = torch.from_numpy(
+                scaled[:, :, ::-1].copy()).permute(2, 0, 1)[None].float()
+            tensor = (tensor - model.data_preprocessor.mean
+                      ) / model.data_preprocessor.std
+            if flip:
+                tensor = tensor.flip(-1)
+            with torch.no_grad():
+                logits = model.inference(tensor, [dict(
+                    ori_shape=scaled.shape[:2], img_shape=scaled.shape[:2])])
+            if flip:
+                logits = logits.flip(-1)
+            total = total + F.interpolate(
+                logits, image.shape[:2], mode='bilinear').softmax(1)
+        predictions.append(total.argmax(1))
+        maps.append(torch.from_numpy(cv2.imread(
+            str(root / 'annotations' / 'validation' / f'{file.stem}.png'),
+            cv2.IMREAD_UNCHANGED)))
+    return iou_by_hand(predictions, maps, 12)
+
+
+def test_tta_is_the_mean_over_scales_and_flips(
         trained, shapes, monkeypatch, tmp_path):
-    """As the `-ms` configs do it, against scales and flips made here."""
+    """In one process, and in two behind their distributed wrappers."""
     name, work_dir, _ = trained
     if name != 'upernet':
         pytest.skip('of UperNet')
-    recipe = next((CONFIGS / 'segmentation').glob('vit-small*upernet*-ms.py'))
-    assert "dict(type='ibot_mm.TestTimeAugHook', tta_cfg=" in (
-        recipe.read_text())
-    ratios = (0.5, 1.0, 1.25)
-    config = tmp_path / 'ms.py'
-    config.write_text(f'''
-_base_ = '{CONFIGS / EXAMPLES[name]}'
-pipeline = _base_.tta_pipeline
-pipeline[1].transforms[0] = [
-    dict(type='Resize', scale=(int(r * 192), int(r * 96)), keep_ratio=True)
-    for r in {ratios}
-]
-test_dataloader = dict(dataset=dict(pipeline=pipeline))
-custom_hooks = [
-    dict(type='ibot_mm.TestTimeAugHook', tta_cfg=_base_.tta_model)]
-''')
-    run(monkeypatch, 'test.py', config, checkpoint(name, work_dir, 2),
-        '--work-dir', tmp_path, '--out', tmp_path / 'metrics.json',
-        '--cfg-options', *options(name, shapes, tmp_path))
-    cfg = Config.fromfile(config)
+    config, path = CONFIGS / EXAMPLES[name], checkpoint(name, work_dir, 2)
+    arguments = ['--tta', '--cfg-options', *options(name, shapes, tmp_path)]
+    run(monkeypatch, 'test.py', config, path, '--work-dir', tmp_path, '--out',
+        tmp_path / '1.json', *arguments)
+    subprocess.run(
+        ['bash', ROOT / 'tools/dist_test.sh', config, path, '2', '--work-dir',
+         tmp_path, '--out', tmp_path / '2.json', *arguments,
+         # SyncBN of several processes needs GPUs.
+         *(f'model.{part}.norm_cfg.type=BN' for part in (
+             'neck', 'decode_head', 'auxiliary_head'))],
+        check=True, env=dict(os.environ, PYTHON=sys.executable))
+    expected = multi_scale_iou(
+        Config.fromfile(config), path, shapes / 'ade20k')
+    for processes in (1, 2):
+        found = json.loads((tmp_path / f'{processes}.json').read_text())
+        assert found['mIoU'] == pytest.approx(expected, abs=0.02)
+
+
+def test_tta_loads_all_weights(trained, shapes, monkeypatch, tmp_path):
+    name, work_dir, _ = trained
+    if name != 'linear':
+        pytest.skip('of the linear head')
+    content = torch.load(checkpoint(name, work_dir, 2), weights_only=False)
+    del content['state_dict']['decode_head.conv_seg.bias']
+    torch.save(content, tmp_path / 'damaged.pth')
+    with pytest.raises(CheckpointError, match='decode_head.conv_seg.bias'):
+        run(monkeypatch, 'test.py', CONFIGS / EXAMPLES[name],
+            tmp_path / 'damaged.pth', '--work-dir', tmp_path, '--tta',
+            '--cfg-options', *options(name, shapes, tmp_path))
+
+
+def test_tta_checks_the_classes(trained, shapes, monkeypatch, tmp_path):
+    name, work_dir, _ = trained
+    if name != 'linear':
+        pytest.skip('of the linear head')
+    with pytest.raises(ValueError, match='decode_head.num_classes is 12'):
+        run(monkeypatch, 'test.py', CONFIGS / EXAMPLES[name],
+            checkpoint(name, work_dir, 2), '--work-dir', tmp_path, '--tta',
+            '--cfg-options', *options(name, shapes, tmp_path),
+            'test_dataloader.dataset.metainfo.classes=[disc,star]',
+            'test_dataloader.dataset.metainfo.palette=[[0,0,0],[1,1,1]]')
+
+
+def test_tta_keeps_the_preprocessor_of_the_model():
+    """The Runner gives the outer model that at the top of the config."""
+    script = runpy.run_path(str(ROOT / 'tools' / 'test.py'))
+    cfg = Config.fromfile(CONFIGS / EXAMPLES['linear'])
+    cfg.model.data_preprocessor.mean = [1., 2., 3.]
+    assert cfg.data_preprocessor.mean != [1., 2., 3.]
+    script['augment_test'](cfg)
+    cfg.model.setdefault('data_preprocessor', cfg.data_preprocessor)
     init_default_scope('mmseg')
-    model = revert_sync_batchnorm(MODELS.build(cfg.model)).eval()
-    model.load_state_dict(torch.load(
-        checkpoint(name, work_dir, 2), weights_only=False)['state_dict'])
-    predictions, maps = [], []
-    root = shapes / 'ade20k'
-    for path in sorted((root / 'images' / 'validation').iterdir()):
-        image = cv2.imread(str(path))
-        total = 0
-        for ratio in ratios:
-            for flip in (False, True):
-                small = mmcv.imrescale(
-                    image, (int(ratio * 192), int(ratio * 96)))
-                tensor = torch.from_numpy(
-                    small[:, :, ::-1].copy()).permute(2, 0, 1)[None].float()
-                tensor = (tensor - model.data_preprocessor.mean
-                          ) / model.data_preprocessor.std
-                if flip:
-                    tensor = tensor.flip(-1)
-                with torch.no_grad():
-                    logits = model.inference(tensor, [dict(
-                        ori_shape=small.shape[:2],
-                        img_shape=small.shape[:2])])
-                if flip:
-                    logits = logits.flip(-1)
-                total = total + F.interpolate(
-                    logits, image.shape[:2], mode='bilinear').softmax(1)
-        predictions.append(total.argmax(1))
-        maps.append(torch.from_numpy(cv2.imread(
-            str(root / 'annotations' / 'validation' / f'{path.stem}.png'),
-            cv2.IMREAD_UNCHANGED)))
-    found = json.loads((tmp_path / 'metrics.json').read_text())['mIoU']
-    assert found == pytest.approx(
-        iou_by_hand(predictions, maps, 12), abs=0.02)
+    model = MODELS.build(cfg.model)
+    assert model.module.data_preprocessor.mean.flatten().tolist() == [
+        1., 2., 3.]
+
+
+def test_tta_without_its_pipeline(monkeypatch, tmp_path):
+    with pytest.raises(ConfigError, match='no tta_model and no tta_pipeline'):
+        run(monkeypatch, 'test.py', CONFIGS / EXAMPLES['mask'], 'none.pth',
+            '--work-dir', tmp_path, '--tta')
 
 
 @pytest.mark.cuda

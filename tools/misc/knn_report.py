@@ -70,8 +70,9 @@ def plot_curves(work_dir: Path, rows: dict[str, list[float]],
         raise FileNotFoundError(f'"{work_dir}" contains no training logs.')
     figure, (left, right) = plt.subplots(1, 2, figsize=(11, 4))
     for key in ('loss_cls_local', 'loss_cls_global', 'loss_patch'):
-        left.plot([e['step'] for e in train], [e[key] for e in train],
-                  label=key)
+        if key in train[0]:
+            left.plot([e['step'] for e in train], [e[key] for e in train],
+                      label=key)
     left.set(xlabel='iteration', ylabel='loss')
     per_epoch = max(e['step'] for e in train) / max(e['epoch'] for e in train)
     points = [(e['step'] * per_epoch, e['knn/top1']) for e in val

@@ -3,8 +3,9 @@ _base_ = [
     __import__('ibot_mm').config_path('mmseg::_base_/datasets/ade20k.py')
 ]
 
-# For the multi-scale test: the release scales the test size, where
-# MMSegmentation scales the original size of each image.
+# For tools/test.py --tta. As in the official code, the ratios 0.5 to 1.75 are
+# of the test size (in MMSegmentation, of each image's own size), and no image
+# gets smaller than the crop: 0.5 and 0.75 become 1.
 tta_pipeline = [
     dict(type='LoadImageFromFile', backend_args=None),
     dict(
@@ -15,7 +16,7 @@ tta_pipeline = [
                     type='Resize',
                     scale=(int(r * 2048), int(r * 512)),
                     keep_ratio=True)
-                for r in (0.5, 0.75, 1.0, 1.25, 1.5, 1.75)
+                for r in (1.0, 1.0, 1.0, 1.25, 1.5, 1.75)
             ],
             [
                 dict(type='RandomFlip', prob=0., direction='horizontal'),

@@ -3,7 +3,10 @@
 _base_ = 'transfer_finetune.py'
 
 data_root = 'data/inat18/'
-_base_.train_pipeline[4].erase_prob = 0.1
+random_erasing = dict(_base_.random_erasing, erase_prob=0.1)
+train_pipeline = [
+    _base_.load_image, _base_.random_crop, _base_.flip, _base_.rand_augment,
+    random_erasing, _base_.pack_inputs]
 train_dataloader = dict(
     dataset=dict(
         _delete_=True,
@@ -11,7 +14,7 @@ train_dataloader = dict(
         data_root=data_root,
         split='train',
         year=2018,
-        pipeline=_base_.train_pipeline))
+        pipeline=train_pipeline))
 val_dataloader = dict(
     dataset=dict(
         _delete_=True,

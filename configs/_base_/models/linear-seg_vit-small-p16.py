@@ -1,6 +1,7 @@
 # Linear segmentation head on a frozen ViT: four maps are concatenated at the
 # size of the first and classified by a 1 x 1 convolution (`conv_seg` of
-# FCNHead, without other convolutions, norm or dropout).
+# FCNHead, without other convolutions, norm or dropout). The position embedding
+# is resized to the training size once, when it is loaded.
 data_preprocessor = dict(
     type='SegDataPreProcessor',
     mean=[123.675, 116.28, 103.53],
@@ -15,11 +16,11 @@ model = dict(
     backbone=dict(
         type='ibot_mm.IBOTViT',
         arch='small',
-        img_size=224,
+        img_size=512,
         patch_size=16,
         out_type='featmap',
         out_indices=(3, 5, 7, 11),
-        out_with_norm=True,
+        out_with_norm=False,
         frozen_stages=12,
         init_cfg=dict(type='Pretrained', checkpoint='')),
     decode_head=dict(

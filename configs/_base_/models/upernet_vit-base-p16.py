@@ -1,5 +1,7 @@
 # UperNet on a plain ViT: MMSegmentation's model for BEiT, with its pyramid (x4,
-# x2, x1, x1/2 from four layers), on iBOT's backbone.
+# x2, x1, x1/2 from four layers), on iBOT's backbone. The position embedding is
+# resized to the training size once, when it is loaded, and trained at that
+# size.
 _base_ = [
     __import__('ibot_mm').config_path('mmseg::_base_/models/upernet_beit.py')
 ]
@@ -10,7 +12,7 @@ model = dict(
         _delete_=True,
         type='ibot_mm.IBOTViT',
         arch='base',
-        img_size=224,
+        img_size=512,
         patch_size=16,
         drop_path_rate=0.1,
         out_type='featmap',

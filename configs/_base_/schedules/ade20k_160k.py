@@ -1,7 +1,7 @@
 # Schedule and runtime: AdamW with layer decay, 160k iterations, warm-up 1500
-# from 1e-6 of the rate, then linear to 0 (paper, appendix; official release).
-# The release means to exempt position embedding and CLS token from weight
-# decay, but by a slip decays them: so do we.
+# from 1e-6 of the rate, then linear to 0. The official code intends to exempt
+# position embedding and CLS token from weight decay, but decays them by
+# mistake; so do we.
 _base_ = [
     __import__('ibot_mm').config_path(f'mmseg::_base_/{name}.py')
     for name in ('schedules/schedule_160k', 'default_runtime')

@@ -1,6 +1,12 @@
-# Fine-tuning for transfer and semi-supervised learning (official code, a DeiT
+# Fine-tuning for transfer and semi-supervised learning (release, a DeiT
 # recipe): AdamW without layer decay, lr x batch / 512, warm-up 5 epochs from
 # 1e-6, cosine to 1e-5 (or to the peak if that is lower), by epoch.
+#
+# Three differences from the release are deliberate. It also decays the CLS
+# token and the position embeddings, because its ViT exempts none
+# (optim_wrapper.paramwise_cfg=dict(decay_embeddings=True) does the same), its
+# schedule lags one epoch, and it reports the best epoch on the validation set
+# (kept here as best_*.pth, next to the last one).
 optim_wrapper = dict(
     type='ibot_mm.PretrainOptimWrapper',
     constructor='ibot_mm.LayerDecayOptimWrapperConstructor',

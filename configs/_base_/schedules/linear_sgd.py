@@ -1,6 +1,7 @@
 # Linear protocol: SGD with momentum 0.9 and no weight decay, 100 epochs with a
 # total batch of 1024, cosine to 0 by epoch. The peak lr is batch / 256 = 4,
-# multiplied by the learning rate of each classifier.
+# multiplied by the learning rate of each classifier; the best classifier
+# counts.
 optim_wrapper = dict(
     type='ibot_mm.PretrainOptimWrapper',
     # Classifiers that diverge must not stop the others.

@@ -1,16 +1,13 @@
-# Launch: bash tools/dist_train.sh \
-#     configs/benchmarks/detection/cascade-mask-rcnn_swin-t-p4-w7-ibot-pre_fpn_4conv1fc-giou_amp-ms-crop-3x_coco.py \
-#     8 --pretrained CHECKPOINT
+# bash tools/dist_train.sh configs/benchmarks/detection/cascade-mask-rcnn_swin-t-p4-w7-ibot-pre_fpn_4conv1fc-giou_amp-ms-crop-3x_coco.py 8 --pretrained CHECKPOINT
 #
-# CHECKPOINT: of a pre-training, of the official code or from
-# extract_backbone.py; the teacher is loaded.
-# Schedule: 8 GPUs x batch 2 x accumulation 1 = 16 images per step; lr 1e-4;
-# warm-up 500 iterations, 36 epochs of 7,330 iterations (263,880 in all;
-# 117,266 images have instances), rate x 0.1 after epochs 27 and 33.
-# Neither paper nor release states the batch size: it is that of MMDetection's
-# Swin configs.
-# No result of this configuration is published.
-_base_ = 'cascade-mask-rcnn_swin-t-p4-w7-ibot-pre_fpn_4conv1fc-giou_amp-ms-crop-1x_coco.py'
-
-param_scheduler = _base_.schedule_3x
-train_cfg = dict(max_epochs=36)
+# 8 GPUs x 2 images = 16 per step; 117,266 images with instances / 16 = 7,330
+# steps per epoch, x 36 epochs = 263,880. lr 1e-4; warm-up 500 steps, lr x 0.1
+# after epochs 27 and 33.
+# The batch is that of MMDetection's Swin configs; the official code has Swin-S
+# and Swin-B only.
+# Published: nothing.
+_base_ = [
+    '../../_base_/models/cascade-mask-rcnn_swin-tiny-w7.py',
+    '../../_base_/datasets/coco-instance_ms-crop.py',
+    '../../_base_/schedules/coco_3x.py',
+]

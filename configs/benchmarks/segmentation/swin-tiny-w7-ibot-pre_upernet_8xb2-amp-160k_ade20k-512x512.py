@@ -1,16 +1,10 @@
-# Launch: bash tools/dist_train.sh \
-#     configs/benchmarks/segmentation/swin-tiny-w7-ibot-pre_upernet_8xb2-amp-160k_ade20k-512x512.py \
-#     8 --pretrained CHECKPOINT
+# bash tools/dist_train.sh configs/benchmarks/segmentation/swin-tiny-w7-ibot-pre_upernet_8xb2-amp-160k_ade20k-512x512.py 8 --pretrained CHECKPOINT
 #
-# CHECKPOINT: of a pre-training, of the official code or from
-# extract_backbone.py; the teacher is loaded.
-# Schedule: 8 GPUs x batch 2 x accumulation 1 = 16 images per step; lr 6e-5
-# for everything;
-# warm-up 1500 iterations from 1e-6 of it, linear to 0 after 160,000
-# iterations.
-# Rate, drop path and decay are those of MMSegmentation's Swin-T, which neither
-# paper nor release changes.
-# No result of this configuration is published.
+# 8 GPUs x 2 images = 16 per step; lr 6e-5; warm-up 1,500 iterations, linear to
+# 0 after 160,000.
+# Rate, drop path and weight decay are those of MMSegmentation's Swin-T;
+# neither the paper nor the official code has this model.
+# Published: nothing.
 _base_ = [
     '../../_base_/models/upernet_swin-tiny-w7.py',
     '../../_base_/datasets/ade20k_512.py',

@@ -1,14 +1,9 @@
-# Launch: bash tools/dist_train.sh \
-#     configs/benchmarks/segmentation/vit-large-p16-ibot-pre_upernet_8xb1-acc2-amp-320k_ade20k-640x640.py \
-#     8 --pretrained CHECKPOINT
+# bash tools/dist_train.sh configs/benchmarks/segmentation/vit-large-p16-ibot-pre_upernet_8xb1-acc2-amp-320k_ade20k-640x640.py 8 --pretrained CHECKPOINT
 #
-# CHECKPOINT: of a pre-training, of the official code or from
-# extract_backbone.py; the teacher is loaded.
-# Schedule: 8 GPUs x batch 1 x accumulation 2 = 16 images per step; lr 2e-5
-# for the head, times 0.95 for each layer of the backbone below;
-# warm-up 1500 iterations from 1e-6 of it, linear to 0 after 320,000
-# iterations (160,000 steps).
-# No result of this configuration is published.
+# 8 GPUs x 1 image x 2 accumulated = 16 per step; lr 2e-5 for neck and heads, x
+# 0.95 per layer of the backbone; warm-up 3,000 iterations, linear to 0 after
+# 320,000 (160,000 steps).
+# Published: nothing; the official code has this config file.
 _base_ = 'vit-base-p16-ibot-pre_upernet_8xb2-amp-160k_ade20k-640x640.py'
 
 model = dict(
@@ -23,7 +18,14 @@ optim_wrapper = dict(
     paramwise_cfg=dict(layer_decay_rate=0.95),
     accumulative_counts=2)
 param_scheduler = [
-    _base_.param_scheduler[0],
-    dict(_base_.param_scheduler[1], end=320000),
+    dict(
+        type='LinearLR', start_factor=1e-6, by_epoch=False, begin=0, end=3000),
+    dict(
+        type='PolyLR',
+        power=1.0,
+        eta_min=0.0,
+        begin=3000,
+        end=320000,
+        by_epoch=False),
 ]
 train_cfg = dict(max_iters=320000)

@@ -1,14 +1,8 @@
-# Launch: bash tools/dist_train.sh \
-#     configs/benchmarks/segmentation/vit-large-p16-ibot-pre_upernet_8xb2-amp-160k_ade20k-512x512.py \
-#     8 --pretrained CHECKPOINT
+# bash tools/dist_train.sh configs/benchmarks/segmentation/vit-large-p16-ibot-pre_upernet_8xb2-amp-160k_ade20k-512x512.py 8 --pretrained CHECKPOINT
 #
-# CHECKPOINT: of a pre-training, of the official code or from
-# extract_backbone.py; the teacher is loaded.
-# Schedule: 8 GPUs x batch 2 x accumulation 1 = 16 images per step; lr 2e-5
-# for the head, times 0.95 for each layer of the backbone below;
-# warm-up 1500 iterations from 1e-6 of it, linear to 0 after 160,000
-# iterations.
-# No result of this configuration is published.
+# 8 GPUs x 2 images = 16 per step; lr 2e-5 for neck and heads, x 0.95 per layer
+# of the backbone; warm-up 1,500 iterations, linear to 0 after 160,000.
+# Published: nothing; the official code has this config file.
 _base_ = 'vit-base-p16-ibot-pre_upernet_8xb2-amp-160k_ade20k-512x512.py'
 
 model = dict(

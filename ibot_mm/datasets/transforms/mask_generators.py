@@ -149,7 +149,7 @@ class RandomMaskGenerator:
     """
 
     def __init__(self,
-                 ratio: Ratio = (0., 0.65),
+                 ratio: Ratio = (0., 0.7),
                  ratio_var: Ratio = (0., 0.05)) -> None:
         self.ratio = RatioSampler(ratio, ratio_var)
 

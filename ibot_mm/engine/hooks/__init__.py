@@ -8,13 +8,11 @@ from .skipped_step_hook import SkippedStepHook
 from .strict_load_hook import StrictLoadHook
 from .teacher_ema_hook import TeacherEMAHook
 from .teacher_temperature_hook import TeacherTemperatureHook
-from .test_time_aug_hook import TestTimeAugHook
 from .training_health_hook import TrainingHealthError, TrainingHealthHook
 
 __all__ = [
     'BadFileHook', 'DataCheckHook', 'FreezeLastLayerHook',
     'InterruptionHook', 'PretrainRuntimeInfoHook', 'SafeCheckpointHook',
     'SkippedStepHook', 'StrictLoadHook', 'TeacherEMAHook',
-    'TeacherTemperatureHook', 'TestTimeAugHook', 'TrainingHealthError',
-    'TrainingHealthHook'
+    'TeacherTemperatureHook', 'TrainingHealthError', 'TrainingHealthHook'
 ]

@@ -51,6 +51,8 @@ class SkippedStepHook(Hook):
         self.max_in_a_row = max_in_a_row
         self.interval = interval
         self.in_a_row = 0
+        self._from_start = True
+        self._steps = 0
         self._bad_gradients = 0
         self._has_state = False
         # (iteration, losses, files) since the last step.
@@ -58,6 +60,7 @@ class SkippedStepHook(Hook):
 
     def before_train(self, runner) -> None:
         """Look for the state that an earlier start has saved."""
+        self._from_start = runner.iter == 0
         there = [Path(runner.work_dir, FOLDER, STATE).exists()]
         broadcast_object_list(there)  # saving may be a collective call
         self._has_state, = there
@@ -77,6 +80,7 @@ class SkippedStepHook(Hook):
             return  # MMEngine's wrapper, which skips nothing
         if wrapper.stepped or wrapper.skipped:
             self.in_a_row = self.in_a_row + 1 if wrapper.skipped else 0
+        self._steps += wrapper.stepped
         self._batches.append((runner.iter, outputs, files_of(data_batch)))
         if wrapper.skipped:
             self._write(runner)
@@ -94,6 +98,22 @@ class SkippedStepHook(Hook):
                 f'scale in the last {MAX_BACKED_OFF} steps')
         if self.every_n_train_iters(runner, self.interval):
             self._check_gradients(runner)
+
+    def after_train(self, runner) -> None:
+        """End a run that never made a step with an error.
+
+        Raises:
+            TrainingHealthError: All steps were skipped.
+        """
+        if not hasattr(runner.optim_wrapper, 'skipped'):
+            return
+        self._check_gradients(runner)
+        skipped = self.in_a_row or self._bad_gradients
+        if (self._from_start and skipped
+                and self._steps <= self._bad_gradients):
+            stop_training(runner, 'nonfinite',
+                          'no optimizer step was made: all losses or '
+                          'gradients were non-finite')
 
     def _count(self, runner, number: int, why: str) -> None:
         hub = runner.message_hub

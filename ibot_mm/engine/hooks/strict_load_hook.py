@@ -4,13 +4,13 @@ from collections.abc import Sequence
 from typing import Any
 
 from mmengine.hooks import Hook
-from mmengine.model import BaseTTAModel, is_model_wrapper
 
 from ibot_mm.checkpoints.for_mmengine import use_restricted_loader
 from ibot_mm.checkpoints.load import CheckpointError
 from ibot_mm.checkpoints.pretrained import weights_of
 from ibot_mm.checkpoints.strict import load_strict
 from ibot_mm.distributed.dtensor import is_sharded
+from ibot_mm.distributed.unwrap import unwrapped_model
 from ibot_mm.registry import HOOKS
 
 
@@ -39,9 +39,7 @@ class StrictLoadHook(Hook):
         Raises:
             CheckpointError: They do not fit, and why.
         """
-        model = runner.model
-        while is_model_wrapper(model) or isinstance(model, BaseTTAModel):
-            model = model.module
+        model = unwrapped_model(runner)
         source = str(getattr(runner, '_load_from', None) or 'the checkpoint')
         if {'student', 'teacher'} & set(checkpoint) and not hasattr(
                 model, 'adapt_checkpoint'):

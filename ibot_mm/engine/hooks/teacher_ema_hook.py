@@ -1,6 +1,7 @@
 """Exponential moving average of the teacher."""
 
 import math
+from itertools import accumulate
 
 from mmengine.hooks import Hook
 
@@ -16,25 +17,68 @@ class TeacherEMAHook(Hook):
     The momentum follows a cosine from ``momentum`` to ``end_momentum`` over
     all steps. Skipped steps update neither the teacher nor the centers.
 
+    The product of all momenta so far is the share of the initial, random
+    weights that is left in the teacher. The log has it as
+    ``teacher_initial_share``, and the run warns at its start if a tenth or
+    more would be left at its end.
+
     Args:
         momentum: Momentum at the start.
         end_momentum: Momentum at the end.
+        max_initial_share: If given, ``momentum`` is lowered where the run is
+            too short to leave at most this share of the initial weights in
+            the teacher, e.g. 0.01.
 
     Raises:
-        ValueError: The momentum falls or leaves [0, 1].
+        ValueError: The momentum falls or leaves [0, 1], or the share leaves
+            (0, 1).
     """
 
     priority = 'ABOVE_NORMAL'
 
     def __init__(self,
                  momentum: float = 0.996,
-                 end_momentum: float = 1.0) -> None:
+                 end_momentum: float = 1.0,
+                 max_initial_share: float | None = None) -> None:
         if not 0 <= momentum <= end_momentum <= 1:
             raise ValueError('TeacherEMAHook: need 0 <= momentum <= '
                              f'end_momentum <= 1, got {momentum} and '
                              f'{end_momentum}.')
+        if max_initial_share is not None and not 0 < max_initial_share < 1:
+            raise ValueError('TeacherEMAHook: max_initial_share must be '
+                             f'between 0 and 1, got {max_initial_share}.')
         self.momentum = momentum
         self.end_momentum = end_momentum
+        self.max_initial_share = max_initial_share
+        # After each optimizer step of the run.
+        self.initial_shares: list[float] = []
+
+    def before_train(self, runner) -> None:
+        """Fit the momentum to the length of the run."""
+        accumulation = runner.optim_wrapper.accumulative_counts
+        steps = math.ceil(runner.max_iters / accumulation)
+        if self.max_initial_share is not None:
+            # The mean of the cosine is halfway between its ends, and
+            # prod(m) <= exp(-sum(1 - m)).
+            lost = -2 * math.log(self.max_initial_share) / steps
+            fitting = max(0., 2 - self.end_momentum - lost)
+            if fitting < self.momentum:
+                runner.logger.info(
+                    f'The run has {steps} steps: the teacher momentum starts '
+                    f'at {fitting:.5g}, not at {self.momentum:g}, so that at '
+                    f'most {self.max_initial_share:.0%} of its initial '
+                    'weights are left at the end.')
+                self.momentum = fitting
+        self.initial_shares = list(accumulate(
+            (cosine_between(self.momentum, self.end_momentum, step, steps)
+             for step in range(steps)), lambda share, m: share * m))
+        if self.initial_shares[-1] > 0.1:
+            runner.logger.warning(
+                f'At the end of the run, after {steps} steps, '
+                f'{self.initial_shares[-1]:.0%} of the teacher are still its '
+                'initial, random weights: lower default_hooks.teacher_ema.'
+                'momentum, set its max_initial_share, or train longer '
+                '(docs/schedules.md).')
 
     def momentum_at(self, iteration: int, max_iters: int,
                     accumulation: int = 1) -> float:
@@ -57,5 +101,9 @@ class TeacherEMAHook(Hook):
             model.update_teacher(momentum)
             model.head.update_centers()
             runner.message_hub.update_scalar('train/momentum', momentum)
+            if self.initial_shares:
+                step = runner.iter // wrapper.accumulative_counts
+                runner.message_hub.update_scalar(
+                    'train/teacher_initial_share', self.initial_shares[step])
         elif wrapper.should_update():
             model.head.discard_centers()

@@ -45,6 +45,9 @@ class TeacherTemperatureHook(Hook):
         warmup_epochs: Number of epochs of both warm-ups.
         patch_start_epoch: First epoch with masks; delays the warm-up of the
             patch temperature.
+
+    Raises:
+        ValueError: A temperature is not positive.
     """
 
     def __init__(self,
@@ -54,6 +57,10 @@ class TeacherTemperatureHook(Hook):
                  teacher_patch_temp: float = 0.07,
                  warmup_epochs: int = 30,
                  patch_start_epoch: int = 0) -> None:
+        if min(warmup_teacher_temp, teacher_temp, warmup_teacher_patch_temp,
+               teacher_patch_temp) <= 0:
+            raise ValueError('TeacherTemperatureHook: temperatures must be '
+                             'positive.')
         self.cls_range = warmup_teacher_temp, teacher_temp
         self.patch_range = warmup_teacher_patch_temp, teacher_patch_temp
         self.warmup_epochs = warmup_epochs

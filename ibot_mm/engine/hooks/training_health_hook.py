@@ -70,7 +70,8 @@ class TrainingHealthHook(Hook):
     Args:
         interval: Iterations between checks.
         samples: Iterations with statistics per interval.
-        patience: Iterations of a collapse before the training stops; None for
+        patience: Iterations of a collapse before the training stops; 'auto'
+            for 10,000, or half of a run that has fewer than 20,000; None for
             no limit. A network may start with uniform distributions.
         tolerance: Distance from 0 or log K, as a fraction of log K.
 
@@ -84,7 +85,7 @@ class TrainingHealthHook(Hook):
     def __init__(self,
                  interval: int = 50,
                  samples: int = 5,
-                 patience: int | None = 10000,
+                 patience: int | str | None = 'auto',
                  tolerance: float = 0.01) -> None:
         if not (1 <= samples <= interval and 0 < tolerance < 0.5):
             raise ValueError(
@@ -93,7 +94,9 @@ class TrainingHealthHook(Hook):
                 'and 0.5.')
         self.interval = interval
         self.samples = samples
-        self.patience = math.inf if patience is None else patience
+        self.auto_patience = patience == 'auto'
+        self.patience = (10000 if patience == 'auto' else
+                         math.inf if patience is None else patience)
         self.tolerance = tolerance
         self.bad_weights = 0
         # Iterations that each kind of collapse has lasted.
@@ -103,7 +106,12 @@ class TrainingHealthHook(Hook):
         self._judged_checkpoint: Path | None = None
 
     def before_train(self, runner) -> None:
-        """Ignore the checkpoint of an earlier process, of unknown health."""
+        """Fit the patience to the run.
+
+        The checkpoint of an earlier process, of unknown health, is ignored.
+        """
+        if self.auto_patience:
+            self.patience = min(self.patience, runner.max_iters // 2)
         self._judged_checkpoint = saved_last(runner.work_dir)
 
     def before_train_iter(self, runner, batch_idx: int,

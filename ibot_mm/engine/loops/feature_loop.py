@@ -53,6 +53,8 @@ class FeatureTestLoop(BaseLoop):
                 bank_dataloader, seed=runner.seed)
         self.cache = FeatureCache(cache_dir) if cache_dir else None
         self.log_interval = log_interval
+        # Files of the last extraction that were left out, on this rank.
+        self.bad_files: list[tuple[str, str]] = []
 
     @staticmethod
     def _recipe(dataloader) -> str | None:
@@ -75,10 +77,11 @@ class FeatureTestLoop(BaseLoop):
             features = self.cache.load(path)
             if features is not None:
                 return features
+        self.bad_files = []
         with unsharded_model(self.runner) as unsharded:
             features = extract_features(unsharded.extract_feat,
                                         model.data_preprocessor, dataloader,
-                                        self.log_interval)
+                                        self.log_interval, self.bad_files)
         if path is not None:
             self.cache.save(path, features)
         return features

@@ -52,7 +52,21 @@ class PretrainLoop(EpochBasedTrainLoop):
         dataloader: Data loader of the training set.
         max_epochs: Number of epochs.
         **kwargs: Passed to MMEngine's EpochBasedTrainLoop.
+
+    Raises:
+        ValueError: There is nothing to train.
     """
+
+    def __init__(self, runner, dataloader, max_epochs: int, **kwargs) -> None:
+        super().__init__(runner, dataloader, max_epochs, **kwargs)
+        if not len(self.dataloader):
+            raise ValueError(
+                f'{len(self.dataloader.dataset)} images are fewer than a '
+                f'batch: lower train_dataloader.batch_size '
+                f'({self.dataloader.batch_size}).')
+        if max_epochs < 1:
+            raise ValueError(
+                f'train_cfg.max_epochs must be 1 or more, got {max_epochs}.')
 
     def run(self) -> torch.nn.Module:
         """Train from the start or from the loaded checkpoint."""

@@ -40,6 +40,11 @@ class StepScheduler(_ParamScheduler):
                               **kwargs):
         """Build from arguments in epochs (``convert_to_iter_based``)."""
         for key in cls.EPOCH_KEYS:
+            if kwargs.get(key, 0) > end:
+                raise ValueError(
+                    f'{cls.__name__}: {key} ({kwargs[key]} epochs) is longer '
+                    f'than the run ({end} epochs); lower param_scheduler...'
+                    f'{key} or raise train_cfg.max_epochs.')
             if key in kwargs:
                 kwargs[key] = kwargs[key] * epoch_length
         kwargs['by_epoch'] = False
@@ -67,12 +72,12 @@ class StepScheduler(_ParamScheduler):
         return dict(_global_step=count, last_step=max(last_step, -1))
 
     def load_state_dict(self, state_dict: dict) -> None:
-        """Load a full state or a position, then update the optimizer.
+        """Load the position of a state, then update the optimizer.
 
-        Entries that a position lacks, such as the base values, keep what the
-        current config and batch size give.
+        Everything else follows the config: with a larger ``max_epochs`` a
+        resumed run is where a run of that length would be.
         """
-        super().load_state_dict(state_dict)
+        super().load_state_dict(self.position(state_dict['_global_step']))
         if self.last_step >= 0:
             for group, value in zip(self.optimizer.param_groups,
                                     self._get_value()):

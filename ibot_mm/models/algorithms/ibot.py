@@ -74,6 +74,12 @@ class IBOT(BaseSelfSupervisor):
             head=MODELS.build(deepcopy(head)),
             data_preprocessor=data_preprocessor,
             init_cfg=init_cfg)
+        width = self.backbone.block_widths[-1]
+        if neck.get('in_channels', width) != width:
+            raise ValueError(
+                f'IBOT: neck.in_channels ({neck["in_channels"]}) differs from '
+                f'the width of the backbone ({width}); set '
+                f'model.neck.in_channels={width}.')
         for key, center in (('num_prototypes', self.head.center),
                             ('num_patch_prototypes', self.head.patch_center)):
             if len(center.value) != getattr(self.neck, key):
@@ -131,11 +137,8 @@ class IBOT(BaseSelfSupervisor):
 
     def last_layer_parameters(self) -> list[nn.Parameter]:
         """Parameters of the student's prototypes, for freezing them."""
-        return [
-            *self.neck.last_layer.parameters(),
-            *(self.neck.last_layer2.parameters()
-              if self.neck.last_layer2 is not None else ())
-        ]
+        layers = nn.ModuleList([self.neck.last_layer, self.neck.patch_layer])
+        return list(layers.parameters())
 
     def ema_pairs(self) -> tuple[list[Tensor], list[Tensor]]:
         """Teacher parameters and the student parameters of the same names.

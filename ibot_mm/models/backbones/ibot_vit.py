@@ -243,6 +243,11 @@ class IBOTViT(VisionTransformer):
     def _embed(self, x: Tensor, mask: Tensor | None
                ) -> tuple[Tensor, tuple[int, int]]:
         """Embed images; returns tokens (B, 1 + N, C) and the grid (h, w)."""
+        if x.shape[1] != self.patch_embed.projection.in_channels:
+            raise ValueError(
+                f'IBOTViT: the images have {x.shape[1]} channels, but '
+                'backbone.in_channels is '
+                f'{self.patch_embed.projection.in_channels}.')
         x, grid = self.patch_embed(x)
         if mask is not None:
             if self.mask_token is None:

@@ -64,7 +64,7 @@ class IBOTHead(BaseModule):
             ``TrainingHealthHook`` attaches one in some iterations.
 
     Raises:
-        ValueError: ``centering`` is unknown.
+        ValueError: ``centering`` is unknown, or a value is out of range.
     """
 
     def __init__(self,
@@ -83,6 +83,13 @@ class IBOTHead(BaseModule):
         if centering not in ('centering', 'sinkhorn_knopp'):
             raise ValueError("IBOTHead: centering must be 'centering' or "
                              f"'sinkhorn_knopp', got {centering!r}.")
+        temperatures = dict(student_temp=student_temp,
+                            teacher_temp=teacher_temp,
+                            teacher_patch_temp=teacher_patch_temp)
+        for name, value in temperatures.items():
+            if not value > 0:
+                raise ValueError(
+                    f'IBOTHead: {name} must be positive, got {value}.')
         self.centering = centering
         self.teacher_temp = teacher_temp
         self.teacher_patch_temp = teacher_patch_temp

@@ -17,10 +17,18 @@ class Center(nn.Module):
 
     Attributes:
         value: c, (K,).
+
+    Raises:
+        ValueError: A value is out of range.
     """
 
     def __init__(self, num_prototypes: int, momentum: float = 0.9) -> None:
         super().__init__()
+        if num_prototypes < 1 or not 0 <= momentum <= 1:
+            raise ValueError(
+                'IBOTHead: the number of prototypes must be 1 or more and the '
+                f'center momentum from 0 to 1, got {num_prototypes} and '
+                f'{momentum}.')
         self.momentum = momentum
         self.register_buffer('value', torch.zeros(num_prototypes))
         # Sum of the logits and their number, (K + 1,), since the last update.

@@ -31,8 +31,8 @@ class IBOTNeck(BaseModule):
         init_cfg: As in :class:`mmengine.model.BaseModule`.
 
     Raises:
-        ValueError: ``num_layers`` is below 2, or a shared head has different
-            numbers of prototypes.
+        ValueError: A size is too small, the norm is one for maps, or a shared
+            head has different numbers of prototypes.
     """
 
     def __init__(self,
@@ -51,7 +51,20 @@ class IBOTNeck(BaseModule):
         if num_layers < 2:
             raise ValueError(
                 f'IBOTNeck: num_layers must be 2 or more, got {num_layers}.')
-        num_patch_prototypes = num_patch_prototypes or num_prototypes
+        if num_patch_prototypes is None:
+            num_patch_prototypes = num_prototypes
+        sizes = dict(in_channels=in_channels, hidden_channels=hidden_channels,
+                     bottleneck_channels=bottleneck_channels,
+                     num_prototypes=num_prototypes,
+                     num_patch_prototypes=num_patch_prototypes)
+        for name, size in sizes.items():
+            if size < 1:
+                raise ValueError(f'IBOTNeck: {name} must be 1 or more, got '
+                                 f'{size}.')
+        if norm_cfg and norm_cfg['type'] in ('BN', 'BN2d'):
+            raise ValueError(
+                f'IBOTNeck: norm_cfg of type {norm_cfg["type"]!r} is for '
+                "maps, tokens need 'BN1d', 'SyncBN' or 'LN'.")
         if shared_head and num_patch_prototypes != num_prototypes:
             raise ValueError(
                 'IBOTNeck: a shared head needs num_patch_prototypes '

@@ -1,14 +1,11 @@
-# Launch: bash tools/dist_train.sh \
-#     configs/benchmarks/classification/linear/ibot_swin-tiny-w14_linear-8xb128-100e_in1k.py \
-#     8 --pretrained CHECKPOINT
+# bash tools/dist_train.sh configs/benchmarks/classification/linear/ibot_swin-tiny-w14_linear-8xb128-100e_in1k.py 8 --pretrained CHECKPOINT
 #
-# Features: mean tokens of the last 4 blocks (384, 384, 768 and 768 wide).
-# Schedule: 8 GPUs x batch 128 x accumulation 1 = 1024 images per step; all
-# learning rates of {1..9} x 10^{-4..0}, times 1024 / 256 = 4, are trained at
-# once, cosine to 0 by epoch; 1,281,167 / 1024 = 1252 steps per epoch, 125,200
-# in all. The best learning rate counts.
-# Aim (published, official code): linear probe 79.3 top-1 on ImageNet-1K. Not
-# reproduced here.
+# 8 GPUs x batch 128 = 1024 images per step; 45 learning rates, {1..9} x
+# 10^{-4..0} times 1024 / 256, at once. 1,281,167 / 1024 = 1252 steps per
+# epoch, 125,200 in all.
+# Published (release): linear 79.3.
+#
+# Mean tokens of the last 4 blocks (384, 384, 768 and 768 wide).
 _base_ = 'ibot_swin-tiny-w7_linear-8xb128-100e_in1k.py'
 
 model = dict(backbone=dict(window_size=14))

@@ -1,13 +1,11 @@
-# Launch: python tools/test.py \
-#     configs/benchmarks/classification/unsupervised/ibot_vit-small-p16-1000protos_unsupervised_in1k.py \
-#     CHECKPOINT
+# python tools/test.py configs/benchmarks/classification/unsupervised/ibot_vit-small-p16-1000protos_unsupervised_in1k.py CHECKPOINT
 #
-# CHECKPOINT: from the pre-training with 1000 prototypes, with its projection
+# The cluster of each of the 50,000 validation images is its most likely
+# prototype; labels are for the scores only.
+# Published (paper): ACC 43.4, ARI 32.8, NMI 78.6, FMI 35.6.
+#
+# CHECKPOINT: of the pre-training with 1000 prototypes, with its projection
 # head (extract_backbone.py --with-neck).
-# No training; labels only for the scores: the cluster of each of the 50,000
-# validation images is its most likely prototype of 1000.
-# Aim (published, paper): ACC 43.4, ARI 32.8, NMI 78.6, FMI 35.6 on
-# ImageNet-1K. Not reproduced here.
 _base_ = [
     '../../../_base_/models/frozen_vit-small-p16.py',
     '../../../_base_/datasets/imagenet_frozen.py',
