@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+import torch.nn.functional as F
 from torch import nn
 from torch.utils.data import DataLoader
 
@@ -72,6 +73,19 @@ def frozen(**changes):
                     patch_size=8)
     backbone.update(changes.pop('backbone', {}))
     return FeatureExtractor(backbone, **changes)
+
+
+def test_features_with_a_neck_are_its_logits_of_the_cls_token():
+    model = frozen(neck=dict(
+        type='ibot_mm.IBOTNeck', in_channels=24, hidden_channels=32,
+        bottleneck_channels=16, num_prototypes=10, num_patch_prototypes=7,
+        shared_head=False, norm_last_layer=False)).eval()
+    x = torch.randn(2, 3, 32, 32)
+    z = F.normalize(model.neck.mlp(model.backbone.extract_cls(x)), dim=-1)
+    directions = F.normalize(model.neck.last_layer.weight_v, dim=1)
+    torch.testing.assert_close(
+        model.extract_feat(x),
+        z @ directions.T * model.neck.last_layer.weight_g.T)
 
 
 def test_settings_tell_models_of_equal_weights_apart():
