@@ -100,7 +100,7 @@ class FeatureExtractor(BaseModel):
         """Features (B, C) of normalized images (B, C_in, H, W)."""
         if self.neck is not None:
             cls = self.backbone.extract_cls(inputs)
-            return self.neck.cls_logits(self.neck.project(cls))
+            return self.neck(cls)[0]
         return pooled_tokens(self.backbone, inputs, self.n_last_blocks,
                              self.pooling)
 
