@@ -355,16 +355,17 @@ def test_metafile_agrees_with_the_configs():
 
 
 @pytest.mark.parametrize('name', list(RECIPES))
-def test_headers_and_readme(name):
+def test_headers_and_metafile(name):
     """A launch line to paste, and the published results next to the config."""
     path = path_of(name)
     header = path.read_text().split('_base_')[0]
     launches = [line for line in header.splitlines() if 'tools/' in line]
     assert len(launches) == 1 and f'configs/ibot/{path.name}' in launches[0]
-    results = [r for r in RESULTS.get(name, '').split() if r != '-']
-    assert all(result in header for result in results)
-    readme = (CONFIGS / 'ibot' / 'README.md').read_text()
-    for line in readme.splitlines():
-        if f'({path.name})' in line and name in RESULTS:
-            cells = line.split('|')[-4:-1]
-            assert [cell.split()[0] for cell in cells] == RESULTS[name].split()
+    results = RESULTS.get(name, '- - -').split()
+    assert all(result in header for result in results if result != '-')
+    entry, = (model for model in yaml.safe_load(
+        (CONFIGS / 'ibot' / 'metafile.yml').read_text())['Models']
+        if model['Name'] == path.stem)
+    found = entry['Results'][0]['Metrics'] if entry['Results'] else {}
+    assert [str(found.get(f'{kind} (published)', '-')) for kind in (
+        'k-NN', 'linear', 'fine-tuned')] == results

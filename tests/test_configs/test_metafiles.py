@@ -5,10 +5,8 @@ from functools import cache
 from pathlib import Path
 
 import pytest
-import torch
 import yaml
 from mmengine.config import Config
-from mmengine.registry import MODELS
 
 ROOT = Path(__file__).parents[2]
 INDEX = yaml.safe_load((ROOT / 'model-index.yml').read_text())['Import']
@@ -76,14 +74,3 @@ def test_metadata_are_those_of_the_configs(metafile):
             assert metadata['Iterations'] == cfg.train_cfg.max_iters
         else:
             assert metadata['Epochs'] == cfg.train_cfg.max_epochs
-
-
-def test_numbers_of_parameters():
-    for entry in entries('configs/ibot/metafile.yml'):
-        cfg = Config.fromfile(ROOT / entry['Config'])
-        # Without values, because all networks together have 10 GB. MMPretrain
-        # computes the drop rates of Swin with tensors.
-        with torch.device('meta' if 'vit' in entry['Name'] else 'cpu'):
-            model = MODELS.build(cfg.model)
-        assert entry['Metadata']['Parameters'] == sum(
-            p.numel() for p in model.parameters()), entry['Name']

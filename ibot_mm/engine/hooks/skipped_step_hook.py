@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import torch
 from mmengine.dist import broadcast_object_list
 from mmengine.hooks import Hook
 
@@ -170,7 +171,7 @@ def files_of(batch: dict) -> list[str]:
 
 def describe(iteration: int, losses: dict, files: list[str]) -> str:
     """Losses and files of an iteration, one per line."""
-    values = ', '.join(f'{name} {float(value):g}'
+    values = ', '.join(f'{name} {float(torch.as_tensor(value).detach()):g}'
                        for name, value in losses.items() if 'loss' in name)
     head = f'iteration {iteration + 1}: {values}'
     return '\n  '.join([head, *files]) + '\n'

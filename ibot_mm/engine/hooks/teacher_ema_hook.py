@@ -101,9 +101,11 @@ class TeacherEMAHook(Hook):
             model.update_teacher(momentum)
             model.head.update_centers()
             runner.message_hub.update_scalar('train/momentum', momentum)
-            if self.initial_shares:
-                step = runner.iter // wrapper.accumulative_counts
+            # Resumed with a larger batch, a run has more iterations behind it
+            # than it has in all.
+            step = runner.iter // wrapper.accumulative_counts
+            for share in self.initial_shares[:step + 1][-1:]:
                 runner.message_hub.update_scalar(
-                    'train/teacher_initial_share', self.initial_shares[step])
+                    'train/teacher_initial_share', share)
         elif wrapper.should_update():
             model.head.discard_centers()
