@@ -79,8 +79,8 @@ def augment_test(cfg: Config) -> None:
 def main() -> None:
     """Build the runner and evaluate.
 
-    A pre-training config has no test set: its validation, k-NN of
-    the teacher, is what is run.
+    A pre-training config has no test set: its validation, k-NN of the
+    teacher, runs instead.
     """
     args = parse_args()
     cfg = Config.fromfile(args.config)

@@ -18,7 +18,7 @@ from .image_lists import (
     list_images,
     read_labels,
 )
-from .pretrain import IMAGE_EXTENSIONS
+from .pretrain import image_extensions
 
 
 class BadFile(NamedTuple):
@@ -65,7 +65,8 @@ class LabeledDataset(CustomDataset):
             folder.
         num_classes: Number of classes of the model, an exclusive upper bound
             of the labels; None for no check.
-        extensions: File name extensions of images.
+        extensions: File name extensions of images; those of
+            :func:`image_extensions` if None.
         **kwargs: Passed to CustomDataset.
 
     Attributes:
@@ -80,7 +81,7 @@ class LabeledDataset(CustomDataset):
                  classes_prefix: str | None = None,
                  subset: str = '',
                  num_classes: int | None = None,
-                 extensions: Sequence[str] = IMAGE_EXTENSIONS,
+                 extensions: Sequence[str] | None = None,
                  **kwargs) -> None:
         self.classes_prefix = classes_prefix
         self.subset = os.path.expanduser(subset)
@@ -90,7 +91,7 @@ class LabeledDataset(CustomDataset):
             data_root=data_root,
             data_prefix=data_prefix,
             ann_file=ann_file,
-            extensions=extensions,
+            extensions=tuple(extensions or image_extensions()),
             **kwargs)
 
     def __getitem__(self, index: int):

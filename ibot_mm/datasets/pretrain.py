@@ -17,12 +17,14 @@ from ibot_mm.registry import DATASETS
 from .image_lists import list_images, read_labels, read_names
 from .samplers import SampleIndex
 
-Image.init()
-# AVIF and HEIC depend on Pillow's version and plugins.
-IMAGE_EXTENSIONS = (
-    '.jpg', '.jpeg', '.jfif', '.png', '.ppm', '.bmp', '.pgm', '.tif', '.tiff',
-    '.webp', '.gif', *(extension for extension in ('.avif', '.heic', '.heif')
-                       if extension in Image.registered_extensions()))
+
+def image_extensions() -> tuple[str, ...]:
+    """File name extensions of images; AVIF and HEIC if Pillow reads them."""
+    optional = Image.registered_extensions()
+    return ('.jpg', '.jpeg', '.jfif', '.png', '.ppm', '.bmp', '.pgm', '.tif',
+            '.tiff', '.webp', '.gif',
+            *(extension for extension in ('.avif', '.heic', '.heif')
+              if extension in optional))
 
 
 @DATASETS.register_module()
@@ -42,19 +44,20 @@ class PretrainDataset(CustomDataset):
         data_root: Folder of the data.
         max_refetch: Number of consecutive unreadable files before the run
             stops.
-        extensions: File name extensions of images.
+        extensions: File name extensions of images; those of
+            :func:`image_extensions` if None.
         **kwargs: Passed to CustomDataset.
     """
 
     def __init__(self,
                  data_root: str = '',
                  max_refetch: int = 100,
-                 extensions: Sequence[str] = IMAGE_EXTENSIONS,
+                 extensions: Sequence[str] | None = None,
                  **kwargs) -> None:
         super().__init__(
             data_root=data_root,
             max_refetch=max_refetch,
-            extensions=extensions,
+            extensions=tuple(extensions or image_extensions()),
             **kwargs)
 
     def load_data_list(self) -> list:

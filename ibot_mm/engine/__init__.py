@@ -12,7 +12,7 @@ from .hooks import (
                     TrainingHealthError,
                     TrainingHealthHook,
 )
-from .loops import FeatureTestLoop, KNNValLoop
+from .loops import FeatureTestLoop, KNNValLoop, PretrainLoop
 from .optimizers import (
                     LayerDecayOptimWrapperConstructor,
                     PretrainOptimWrapper,
@@ -24,7 +24,7 @@ __all__ = [
     'BadFileHook', 'CosineWeightDecay', 'DataCheckHook', 'EpochCosineLR',
     'FeatureTestLoop', 'FreezeLastLayerHook', 'InterruptionHook',
     'KNNValLoop', 'LayerDecayOptimWrapperConstructor',
-    'PretrainOptimWrapper', 'PretrainOptimWrapperConstructor',
+    'PretrainLoop', 'PretrainOptimWrapper', 'PretrainOptimWrapperConstructor',
     'PretrainRuntimeInfoHook', 'SafeCheckpointHook', 'SkippedStepHook',
     'StrictLoadHook', 'TeacherEMAHook', 'TeacherTemperatureHook',
     'TrainingHealthError', 'TrainingHealthHook',

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 from mmengine.registry import init_default_scope
-from mmengine.runner import Runner
+from mmengine.runner import BaseLoop, Runner
 from PIL import Image
 
 from ibot_mm.datasets.transforms import ImageDecodeError
@@ -53,11 +53,22 @@ def loader(folder, workers):
                       dict(type='PackInputs')]))
 
 
-def build(cls, folder, errors, workers=0, **kwargs):
+class Training(BaseLoop):
+    """The loop of a training that has begun."""
+
+    def __init__(self):
+        pass
+
+    def run(self):
+        pass
+
+
+def build(cls, folder, errors, workers=0, train_loop=None, **kwargs):
     init_default_scope('mmpretrain')
     hook = BadFileHook()
     runner = SimpleNamespace(
-        model=Colors(), seed=0, _randomness_cfg={}, hooks=[hook],
+        model=Colors(), seed=0, hooks=[hook],
+        _train_loop=train_loop, _randomness_cfg={},
         build_dataloader=Runner.build_dataloader,
         call_hook=lambda *args, **kwargs: None,
         logger=SimpleNamespace(error=errors.append))
@@ -68,7 +79,8 @@ def build(cls, folder, errors, workers=0, **kwargs):
 @pytest.mark.parametrize('workers', [0, 1])
 def test_bad_files_are_left_out_and_named_once(folder, workers):
     errors = []
-    hook, loop = build(KNNValLoop, folder, errors, workers, k=[3], topk=[1])
+    hook, loop = build(KNNValLoop, folder, errors, workers, Training(),
+                       k=[3], topk=[1])
     for _ in range(2):
         assert loop.run() == {'knn/k3_top1': 100., 'knn/top1': 100.}
     assert len(errors) == 1 and 'red/3.png' in errors[0]
@@ -76,13 +88,18 @@ def test_bad_files_are_left_out_and_named_once(folder, workers):
 
 
 def test_too_many_bad_files_are_an_error(folder):
-    _, loop = build(KNNValLoop, folder, [], k=[3], max_bad_share=0.05)
+    _, loop = build(KNNValLoop, folder, [], train_loop=Training(), k=[3],
+                    max_bad_share=0.05)
     with pytest.raises(ValueError, match='1 of the 10 .*max_bad_share'):
         loop.run()
 
 
-def test_the_test_is_strict(folder):
-    _, loop = build(FeatureTestLoop, folder, [],
-                    protocol=dict(type='ibot_mm.KNNClassification', k=[3]))
+@pytest.mark.parametrize('cls,settings', [
+    (FeatureTestLoop,
+     dict(protocol=dict(type='ibot_mm.KNNClassification', k=[3]))),
+    (KNNValLoop, dict(k=[3], train_loop=dict(type='PretrainLoop')))])
+def test_a_test_is_strict(cls, settings, folder):
+    """Also that of a pre-training config, whose training never begins."""
+    _, loop = build(cls, folder, [], **settings)
     with pytest.raises(ImageDecodeError):
         loop.run()

@@ -219,9 +219,9 @@ def timed_parts(step: Step) -> Iterator[dict[str, float]]:
         wrap(student, method, lambda x, *_: 'student backbone, '
              + ('global' if x.shape[-1] == largest else 'local'))
     wrap(teacher.backbone, 'extract_tokens', lambda *_: 'teacher backbone')
-    for neck, who in ((model.neck, 'student'), (teacher.neck, 'teacher')):
-        for method in ('project', 'logits'):
-            wrap(neck, method, lambda *_, who=who: f'{who} neck')
+    wrap(model.neck, 'forward', lambda *_: 'student neck')
+    for method in ('project', 'logits'):
+        wrap(teacher.neck, method, lambda *_: 'teacher neck')
     wrap(model.head, 'loss', lambda *_: 'loss')  # not in the dense step
     wrap(PassAccumulator, '_differentiate',
          lambda *_: 'backward, first passes')

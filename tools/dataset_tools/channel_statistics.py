@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ibot_mm.datasets.pretrain import IMAGE_EXTENSIONS
+from ibot_mm.datasets.pretrain import image_extensions
 from ibot_mm.datasets.transforms import ImageDecodeError, decode_unchanged
 
 
@@ -63,7 +63,7 @@ def main() -> None:
         '--count', type=int, default=500, help='number of random files')
     args = parser.parse_args()
     paths = sorted(p for p in args.folder.rglob('*')
-                   if p.suffix.lower() in IMAGE_EXTENSIONS)
+                   if p.suffix.lower() in image_extensions())
     if not paths:
         parser.error(f'"{args.folder}" contains no images.')
     random.Random(0).shuffle(paths)

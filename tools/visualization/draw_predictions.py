@@ -34,7 +34,7 @@ import ibot_mm  # noqa: F401  (checks the installation first)
 from ibot_mm.checkpoints.load import load_checkpoint
 from ibot_mm.checkpoints.pretrained import weights_of
 from ibot_mm.checkpoints.strict import load_strict
-from ibot_mm.datasets.pretrain import IMAGE_EXTENSIONS
+from ibot_mm.datasets.pretrain import image_extensions
 from ibot_mm.datasets.transforms import ImageDecodeError, decode_image
 
 WIDTH, GAP = 800, 6
@@ -62,7 +62,7 @@ def find_images(paths: Sequence[str], count: int) -> list[Path]:
     for path in map(Path, paths):
         if path.is_dir():
             found = sorted(p for p in path.iterdir()
-                           if p.suffix.lower() in IMAGE_EXTENSIONS)
+                           if p.suffix.lower() in image_extensions())
             if not found:
                 raise ValueError(f'"{path}" contains no images.')
             files += spaced(found, count)

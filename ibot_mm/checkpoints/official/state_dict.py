@@ -193,7 +193,7 @@ def from_official_checkpoint(checkpoint: dict[str, Any],
 
     Args:
         checkpoint: A full one with ``student`` and ``teacher``, or the
-            release's backbone-only ones: ``state_dict``, or flat.
+            official backbone-only ones: ``state_dict``, or flat.
         networks: Which of both to take from a full one.
 
     Returns:

@@ -12,7 +12,9 @@ REPORT = 'bad_files.txt'
 
 @HOOKS.register_module()
 class BadFileHook(Hook):
-    """Log, count and list the files that ``PretrainDataset`` replaced.
+    """Log, count and list the files that could not be read.
+
+    ``PretrainDataset`` replaced them, or ``KNNValLoop`` left them out.
 
     Each process logs a file once. After each epoch the new ones of all
     processes are appended to ``bad_files.txt`` in the work directory, one line
@@ -101,5 +103,5 @@ class BadFileHook(Hook):
         self._list(runner)
         if self._listed:
             runner.logger.warning(
-                f'{len(self._listed)} bad files were replaced during '
-                f'training: see {Path(runner.work_dir) / REPORT}.')
+                f'{len(self._listed)} bad files were replaced or '
+                f'left out: see {Path(runner.work_dir) / REPORT}.')

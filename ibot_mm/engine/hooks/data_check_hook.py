@@ -83,7 +83,7 @@ class DataCheckHook(Hook):
                                   min(self.num_samples, len(dataset)))
             samples = [dataset.get_data_info(int(i)) for i in indices]
             # MMSegmentation's data sets; others may have maps without labels.
-            loaders = [transform for transform in dataset.pipeline.transforms
+            loaders = [transform for transform in _transforms(dataset)
                        if getattr(transform, 'with_seg', False)
                        and hasattr(dataset, 'reduce_zero_label')]
             if 'files' in self.checks:
@@ -91,6 +91,15 @@ class DataCheckHook(Hook):
             if 'labels' in self.checks and loaders:
                 for sample in samples:
                     _check_labels(sample, dataset, place, loaders[0])
+
+
+def _transforms(dataset: BaseDataset) -> list:
+    """Transforms of a pipeline, and those inside test-time augmentation."""
+    found = list(dataset.pipeline.transforms)
+    for transform in dataset.pipeline.transforms:
+        for pipeline in getattr(transform, 'subroutines', [])[:1]:
+            found += pipeline.transforms
+    return found
 
 
 def _unwrap(dataset: Any, key: str) -> Iterator[tuple[BaseDataset, str]]:

@@ -109,7 +109,8 @@ class SkippedStepHook(Hook):
         if not hasattr(runner.optim_wrapper, 'skipped'):
             return
         self._check_gradients(runner)
-        skipped = self.in_a_row or self._bad_gradients
+        skipped = (self.in_a_row or self._bad_gradients
+                   or runner.optim_wrapper.backed_off)
         if (self._from_start and skipped
                 and self._steps <= self._bad_gradients):
             stop_training(runner, 'nonfinite',

@@ -15,7 +15,8 @@ class TeacherEMAHook(Hook):
     """Update the teacher and the centers after each optimizer step.
 
     The momentum follows a cosine from ``momentum`` to ``end_momentum`` over
-    all steps. Skipped steps update neither the teacher nor the centers.
+    all steps. Steps that are skipped for a non-finite loss, or by the loss
+    scaler, update neither the teacher nor the centers.
 
     The product of all momenta so far is the share of the initial, random
     weights that is left in the teacher. The log has it as
@@ -101,11 +102,10 @@ class TeacherEMAHook(Hook):
             model.update_teacher(momentum)
             model.head.update_centers()
             runner.message_hub.update_scalar('train/momentum', momentum)
-            # Resumed with a larger batch, a run has more iterations behind it
-            # than it has in all.
-            step = runner.iter // wrapper.accumulative_counts
-            for share in self.initial_shares[:step + 1][-1:]:
+            if self.initial_shares:
+                step = min(runner.iter // wrapper.accumulative_counts,
+                           len(self.initial_shares) - 1)
                 runner.message_hub.update_scalar(
-                    'train/teacher_initial_share', share)
+                    'train/teacher_initial_share', self.initial_shares[step])
         elif wrapper.should_update():
             model.head.discard_centers()

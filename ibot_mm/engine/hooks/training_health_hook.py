@@ -71,8 +71,9 @@ class TrainingHealthHook(Hook):
         interval: Iterations between checks.
         samples: Iterations with statistics per interval.
         patience: Iterations of a collapse before the training stops; 'auto'
-            for 10,000, or half of a run that has fewer than 20,000; None for
-            no limit. A network may start with uniform distributions.
+            for 10,000, or half of a run that has fewer than 20,000, but at
+            least 500, because a network may start with uniform
+            distributions; None for no limit.
         tolerance: Distance from 0 or log K, as a fraction of log K.
 
     Raises:
@@ -111,7 +112,8 @@ class TrainingHealthHook(Hook):
         The checkpoint of an earlier process, of unknown health, is ignored.
         """
         if self.auto_patience:
-            self.patience = min(self.patience, runner.max_iters // 2)
+            self.patience = min(self.patience,
+                                max(runner.max_iters // 2, 500))
         self._judged_checkpoint = saved_last(runner.work_dir)
 
     def before_train_iter(self, runner, batch_idx: int,

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from functools import partial
 
 from mmengine.dist import all_gather_object
+from mmengine.runner import BaseLoop
 from torch.utils.data import DataLoader
 
 from ibot_mm.datasets.labeled import LabeledDataset, collate_readable
@@ -18,8 +19,8 @@ from .feature_loop import FeatureTestLoop
 class KNNValLoop(FeatureTestLoop):
     """Weighted k-NN classification of a labeled set by a labeled bank.
 
-    A file that cannot be read is left out, so that it does not end the
-    training; ``BadFileHook`` lists it.
+    In a training, a file that cannot be read is left out instead of ending
+    it, and ``BadFileHook`` lists it.
 
     Args:
         runner: The runner.
@@ -30,7 +31,7 @@ class KNNValLoop(FeatureTestLoop):
         temperature: Temperature of the vote weights,
             exp(similarity / temperature).
         topk: Which top-n accuracies to report.
-        max_bad_share: Largest fraction of unreadable files.
+        max_bad_share: Largest fraction of unreadable files in a training.
     """
 
     stage = 'val'
@@ -56,8 +57,10 @@ class KNNValLoop(FeatureTestLoop):
             log_interval=0)
         self.max_bad_share = max_bad_share
         self._known_bad: set[str] = set()
+        # Without a training, the runner has the config of a loop, or none.
+        training = isinstance(runner._train_loop, BaseLoop)
         for loader in (self.dataloader, self.bank_dataloader):
-            if isinstance(loader.dataset, LabeledDataset):
+            if training and isinstance(loader.dataset, LabeledDataset):
                 loader.dataset.skip_unreadable = True
                 loader.collate_fn = partial(
                     collate_readable, collate=loader.collate_fn)

@@ -4,11 +4,12 @@ import logging
 from collections.abc import Sequence
 
 import torch
-from mmengine.dist import get_rank
+from mmengine.dist import get_rank, get_world_size
 from mmengine.logging import print_log
 from mmengine.runner import EpochBasedTrainLoop
 
 from ibot_mm.engine.dataloader_workers import explained_worker_death
+from ibot_mm.engine.schedulers.cosine import StepScheduler
 from ibot_mm.registry import LOOPS
 
 # Message hub key of the epoch, its first iteration and its length.
@@ -62,8 +63,8 @@ class PretrainLoop(EpochBasedTrainLoop):
         if not len(self.dataloader):
             raise ValueError(
                 f'{len(self.dataloader.dataset)} images are fewer than a '
-                f'batch: lower train_dataloader.batch_size '
-                f'({self.dataloader.batch_size}).')
+                f'batch for {get_world_size()} process(es): lower '
+                f'train_dataloader.batch_size ({self.dataloader.batch_size}).')
         if max_epochs < 1:
             raise ValueError(
                 f'train_cfg.max_epochs must be 1 or more, got {max_epochs}.')
@@ -98,16 +99,21 @@ class PretrainLoop(EpochBasedTrainLoop):
         # Checkpoints without the entry are from the end of an epoch.
         epoch, begin, before = self.runner.message_hub.get_info(
             BEGIN, [self._epoch, self._iter, length])
-        done = self._iter - begin if epoch == self._epoch else 0
-        if done and before != length:
-            print_log(
-                f'The checkpoint is from a run with {before} iterations per '
-                f'epoch, this run has {length}: epoch {self._epoch + 1} '
-                'restarts from its first sample.',
-                logger='current',
-                level=logging.WARNING)
-            return 0
-        return done
+        if before == length:
+            return self._iter - begin if epoch == self._epoch else 0
+        print_log(
+            f'The checkpoint is from a run with {before} iterations per '
+            f'epoch, this run has {length}: epoch {self._epoch + 1} starts '
+            'from its first sample, and iterations are counted anew from '
+            'the epochs.',
+            logger='current',
+            level=logging.WARNING)
+        self._iter = self._epoch * length
+        for scheduler in self.runner.param_schedulers or []:
+            if isinstance(scheduler, StepScheduler):
+                scheduler.load_state_dict(scheduler.position(
+                    self._epoch if scheduler.by_epoch else self._iter))
+        return 0
 
     def run_iter(self, idx: int, data_batch: Sequence[dict]) -> None:
         """Seed PyTorch for the iteration, then run it."""

@@ -15,6 +15,7 @@ from ibot_mm.registry import PARAM_SCHEDULERS
 
 def cosine_between(start: float, end: float, step: int, total: int) -> float:
     """Half cosine from ``start`` at step 0 to ``end`` at step ``total``."""
+    step = min(step, total)
     return end + 0.5 * (start - end) * (1 + math.cos(math.pi * step / total))
 
 
