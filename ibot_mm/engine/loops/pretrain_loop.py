@@ -104,8 +104,8 @@ class PretrainLoop(EpochBasedTrainLoop):
         print_log(
             f'The checkpoint is from a run with {before} iterations per '
             f'epoch, this run has {length}: epoch {self._epoch + 1} starts '
-            'from its first sample, and iterations are counted anew from '
-            'the epochs.',
+            'from its first sample. The finished epochs count as '
+            f'{self._epoch * length} iterations.',
             logger='current',
             level=logging.WARNING)
         self._iter = self._epoch * length
