@@ -7,12 +7,16 @@ from mmengine.model import BaseTTAModel, is_model_wrapper
 from torch import nn
 
 
-def unwrapped_model(runner) -> nn.Module:
-    """A runner's model, not distributed and without test-time augmentation."""
-    model = runner.model
+def unwrapped(model: nn.Module) -> nn.Module:
+    """A model, not distributed and without test-time augmentation."""
     while is_model_wrapper(model) or isinstance(model, BaseTTAModel):
         model = model.module
     return model
+
+
+def unwrapped_model(runner) -> nn.Module:
+    """A runner's model behind its wrappers."""
+    return unwrapped(runner.model)
 
 
 @contextmanager

@@ -2,6 +2,7 @@
 
 import math
 from itertools import accumulate
+from operator import mul
 
 from mmengine.hooks import Hook
 
@@ -71,8 +72,7 @@ class TeacherEMAHook(Hook):
                     'weights are left at the end.')
                 self.momentum = fitting
         self.initial_shares = list(accumulate(
-            (cosine_between(self.momentum, self.end_momentum, step, steps)
-             for step in range(steps)), lambda share, m: share * m))
+            (self.momentum_at(step, steps) for step in range(steps)), mul))
         if self.initial_shares[-1] > 0.1:
             runner.logger.warning(
                 f'At the end of the run, after {steps} steps, '

@@ -3,9 +3,9 @@
 from collections.abc import Sequence
 from copy import deepcopy
 
-from mmengine.model import is_model_wrapper
 from torch import nn
 
+from ibot_mm.distributed.unwrap import unwrapped
 from ibot_mm.registry import OPTIM_WRAPPER_CONSTRUCTORS
 
 from .wrapper_constructor import build_wrapper
@@ -84,8 +84,7 @@ class LayerDecayOptimWrapperConstructor:
 
     def __call__(self, model: nn.Module):
         """Build the optimizer and its wrapper for a model."""
-        if is_model_wrapper(model):
-            model = model.module
+        model = unwrapped(model)
         return build_wrapper(self.wrapper_cfg, self.optimizer_cfg,
                              self.groups(model),
                              next(model.parameters()).device)

@@ -4,12 +4,12 @@ import inspect
 from copy import deepcopy
 
 import torch
-from mmengine.model import is_model_wrapper
 from mmengine.optim import OptimWrapper
 from mmengine.registry import OPTIM_WRAPPERS, OPTIMIZERS
 from mmengine.utils import digit_version
 from torch import nn
 
+from ibot_mm.distributed.unwrap import unwrapped
 from ibot_mm.registry import OPTIM_WRAPPER_CONSTRUCTORS
 
 
@@ -100,7 +100,5 @@ class PretrainOptimWrapperConstructor:
         ]
         wrapper = build_wrapper(self.wrapper_cfg, self.optimizer_cfg, groups,
                                 next(model.parameters()).device)
-        if is_model_wrapper(model):
-            model = model.module
-        wrapper.last_layer = model.last_layer_parameters()
+        wrapper.last_layer = unwrapped(model).last_layer_parameters()
         return wrapper

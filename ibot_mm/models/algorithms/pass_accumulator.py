@@ -26,8 +26,10 @@ class _AccumulatedGradients(torch.autograd.Function):
 
 def _sum(a: dict[str, Tensor], b: dict[str, Tensor]) -> dict[str, Tensor]:
     """Sums of the values of the same name."""
-    return {name: a[name] + b[name] if name in a and name in b
-            else a[name] if name in a else b[name] for name in {**a, **b}}
+    total = dict(a)
+    for name, value in b.items():
+        total[name] = total[name] + value if name in total else value
+    return total
 
 
 class PassAccumulator:
