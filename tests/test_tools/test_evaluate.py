@@ -184,7 +184,8 @@ def test_logs_say_what_was_read(results, pretrained):
             finetune=f"IBOTViT: {count} entries of the teacher's backbone in ",
             semi="ProjectionNeck: 2 entries of the teacher's neck in ",
     ).items():
-        log = next((results[0] / 'epoch_7' / protocol).glob('*/*.log')).read_text()
+        folder = results[0] / 'epoch_7' / protocol
+        log = next(folder.glob('*/*.log')).read_text()
         assert log.count(f'{line}"{path}"') == 1, protocol
 
 
