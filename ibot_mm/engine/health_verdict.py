@@ -35,8 +35,11 @@ def num_prototypes(cfg: Config) -> dict[str, int]:
 
 def health_hook(cfg: Config, scalars: Scalars) -> TrainingHealthHook:
     """The hook of a run, with the patience for its length."""
-    hook = HOOKS.build(cfg.default_hooks.get('training_health') or dict(
-        type='ibot_mm.TrainingHealthHook'))
+    settings = cfg.default_hooks.get('training_health') or dict(
+        type='ibot_mm.TrainingHealthHook')
+    # None only keeps the run from being stopped.
+    hook = HOOKS.build(dict(settings, patience=settings.get(
+        'patience') or 'auto'))
     # In epoch e, e epochs have this length or more.
     epochs = scalars.get('epoch', [(0, 1)])
     epoch_length = math.inf if epochs[-1][1] < 2 else max(
@@ -91,16 +94,15 @@ def judge_collapse(scalars: Scalars, cfg: Config) -> Finding:
                      if not hook.collapses([*values.values()])[kind]),
                     default=0)
         lasted = last - begin
-        if lasted + unlogged >= hook.patience and lasted:
-            return Finding(f'collapsed to {name}',
-                           f'{numbers}, for {lasted} iterations',
+        if not lasted:
+            continue
+        numbers += f', for {lasted} iterations'
+        if lasted + unlogged >= hook.patience:
+            return Finding(f'collapsed to {name}', numbers,
                            training_health_hook.ADVICE[kind])
-        if lasted:
-            return Finding(
-                'too short to tell',
-                f'{numbers}, for {lasted} iterations, and the patience is '
-                f'{hook.patience:g}',
-                f'look again later: a network may start as {name}')
+        return Finding('too short to tell',
+                       f'{numbers}, and the patience is {hook.patience:g}',
+                       f'look again later: a network may start as {name}')
     return Finding('healthy', numbers, 'go on')
 
 
@@ -120,8 +122,8 @@ def judge(scalars: Scalars, cfg: Config) -> list[Finding]:
     iteration, share = scalars.get('teacher_initial_share', [(0, 0.)])[-1]
     if share > teacher_ema_hook.HIGH_SHARE:
         findings.append(Finding(
-            'teacher still initial',
-            f'{share:.0%} of it are the random weights of the start, after '
+            'teacher still has initial weights',
+            f'{share:.0%} of it are the random ones of the start, after '
             f'{iteration} iterations',
             'go on; or, at the end of a run, ' + teacher_ema_hook.ADVICE))
     iteration, skipped = scalars.get('skipped_steps', [(0, 0)])[-1]
