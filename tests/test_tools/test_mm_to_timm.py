@@ -104,6 +104,7 @@ def test_the_printed_call_gives_our_features(tmp_path):
     torch.save(backbone.state_dict(), source)
     out, _ = run_tool(TO_TIMM, source, target)
     assert "'vit_tiny_patch16_224'" in out and 'assumed' in out
+    assert 'for RGB' in out
     model = eval(call_in(out), dict(timm=timm)).eval()
     x = torch.randn(2, 3, 48, 48)
     with torch.no_grad():
@@ -119,9 +120,9 @@ def test_the_printed_call_gives_our_features(tmp_path):
 
 @pytest.mark.parametrize('mean, std, shown', [
     ([51., 102., 153.], [25.5, 51., 76.5],
-     '(0.2, 0.4, 0.6) and std (0.1, 0.2, 0.3)'),
+     '(0.2, 0.4, 0.6) and std (0.1, 0.2, 0.3): as in the config, for BGR'),
     ([1., 2., 3., 4.], [5., 6., 7., 8.],
-     '(1.0, 2.0, 3.0, 4.0) and std (5.0, 6.0, 7.0, 8.0)'),
+     '(1.0, 2.0, 3.0, 4.0) and std (5.0, 6.0, 7.0, 8.0): as in the config'),
 ])
 def test_the_printed_call_with_a_config(tmp_path, mean, std, shown):
     """What the weights do not show: heads, and a grid that is no square."""
@@ -141,8 +142,9 @@ def test_the_printed_call_with_a_config(tmp_path, mean, std, shown):
     torch.save(backbone.state_dict(), source)
     out, _ = run_tool(TO_TIMM, source, target)
     assert 'number of heads' in out and 'timm.create_model(' not in out
+    assert ('4 channels is in its config' in out) == (channels == 4)
     out, _ = run_tool(TO_TIMM, source, target, '--config', config)
-    assert shown in out and 'as in the config' in out
+    assert shown in out
     model = eval(call_in(out), dict(timm=timm)).eval()
     x = torch.randn(2, channels, 32, 16)
     with torch.no_grad():

@@ -14,14 +14,12 @@ token, of a pre-training checkpoint; or the backbone of a file that
 """
 
 import argparse
-from collections.abc import Sequence
 from typing import Any
 
 import torch
 from mmengine.config import Config
 from mmengine.registry import init_default_scope
 
-import ibot_mm  # noqa: F401  (registers)
 from ibot_mm.checkpoints.load import CheckpointError, load_checkpoint
 from ibot_mm.checkpoints.official.state_dict import (
     State,
@@ -51,34 +49,39 @@ def shape_of(cfg: Config, state: State, source: str) -> dict[str, Any]:
                 img_size=backbone.img_size)
 
 
-def normalization(cfg: Config | None) -> tuple[Sequence, Sequence]:
-    """Mean and std in pixel values."""
-    if cfg is None:
-        return MEAN, STD
-    settings = cfg.model.get('data_preprocessor') or cfg.get(
-        'data_preprocessor') or {}
-    return settings.get('mean') or (0., ), settings.get('std') or (1., )
-
-
-def how_to_load(weights: State, path: str, cfg: Config | None,
-                shape: dict[str, Any]) -> str:
-    """Code that loads the file with timm, and how to prepare images."""
-    mean, std = normalization(cfg)
-    source = 'as in the config' if cfg else (
-        "ImageNet's, which is assumed (--config tells)")
+def preparation(cfg: Config | None, channels: int) -> tuple[dict, str]:
+    """Options for timm and words about the normalization of images."""
+    images = dict(mean=MEAN, std=STD, to_rgb=True)
+    source = "ImageNet's, which is assumed (--config tells)"
+    if cfg is not None:
+        images = cfg.model.get('data_preprocessor') or cfg.get(
+            'data_preprocessor') or {}
+        source = 'as in the config'
+    elif channels != 3:
+        return {}, f'the normalization of {channels} channels is in its config'
+    mean, std = images.get('mean') or [0.], images.get('std') or [1.]
     options = {}
     if len(mean) == 3:
         # timm's values for these names are 0.5.
         mean, std = (tuple(round(x / 255, 4) for x in xs)
                      for xs in (mean, std))
         options['pretrained_cfg_overlay'] = dict(mean=mean, std=std)
-        source += ", for RGB from 0 to 1; timm's own of this name is 0.5"
+        source += (f', for {"RGB" if images.get("to_rgb") else "BGR"} from 0 '
+                   "to 1; timm's own of this name is 0.5")
+    return options, (f'normalize images with mean {tuple(mean)} and std '
+                     f'{tuple(std)}: {source}')
+
+
+def how_to_load(weights: State, path: str, cfg: Config | None,
+                shape: dict[str, Any]) -> str:
+    """Code that loads the file with timm, and how to prepare images."""
+    options, words = preparation(
+        cfg, weights['patch_embed.proj.weight'].shape[1])
     try:
         call = create_model_call(weights, path, **shape, **options)
     except CheckpointError as error:
         call = f'# no call of timm.create_model: {error}'
-    return (f'{call}\n# the model returns CLS tokens; normalize images with '
-            f'mean {tuple(mean)} and std {tuple(std)}: {source}')
+    return f'{call}\n# the model returns CLS tokens; {words}'
 
 
 def main() -> None:
