@@ -1,5 +1,6 @@
 from .bad_file_hook import BadFileHook
 from .data_check_hook import DataCheckHook
+from .data_wait_hook import DataWaitHook
 from .freeze_last_layer_hook import FreezeLastLayerHook
 from .interruption_hook import InterruptionHook
 from .runtime_info_hook import PretrainRuntimeInfoHook
@@ -11,7 +12,7 @@ from .teacher_temperature_hook import TeacherTemperatureHook
 from .training_health_hook import TrainingHealthError, TrainingHealthHook
 
 __all__ = [
-    'BadFileHook', 'DataCheckHook', 'FreezeLastLayerHook',
+    'BadFileHook', 'DataCheckHook', 'DataWaitHook', 'FreezeLastLayerHook',
     'InterruptionHook', 'PretrainRuntimeInfoHook', 'SafeCheckpointHook',
     'SkippedStepHook', 'StrictLoadHook', 'TeacherEMAHook',
     'TeacherTemperatureHook', 'TrainingHealthError', 'TrainingHealthHook'
