@@ -30,6 +30,13 @@ env_cfg = dict(
     dist_cfg=dict(backend='nccl'),
 )
 
+# Several processes: gradients are not copied in order to be sent, which saves
+# 4 bytes per parameter. Buffers are equal on all ranks anyway.
+model_wrapper_cfg = dict(
+    type='MMDistributedDataParallel',
+    broadcast_buffers=False,
+    gradient_as_bucket_view=True)
+
 visualizer = dict(
     type='UniversalVisualizer',
     vis_backends=[

@@ -88,7 +88,8 @@ def prepare_launch(cfg: Config) -> None:
 
     MMEngine's launchers need a CUDA device. Without one this initializes the
     process group before the Runner is built, and configures DDP without
-    ``device_ids``. With one it only sets Slurm's rendezvous.
+    ``device_ids``. With one it sets Slurm's rendezvous and merges
+    ``find_unused_parameters`` into ``model_wrapper_cfg``, if there is one.
 
     Args:
         cfg: Config whose ``launcher`` is set; gets ``model_wrapper_cfg``.
@@ -100,7 +101,13 @@ def prepare_launch(cfg: Config) -> None:
     require_usable_gpu()
     if cfg.launcher == 'slurm':
         set_slurm_rendezvous()
-    if cfg.launcher == 'none' or torch.cuda.is_available():
+    if cfg.launcher == 'none':
+        return
+    # MMEngine reads it only where there is no model_wrapper_cfg.
+    if cfg.get('model_wrapper_cfg') and 'find_unused_parameters' in cfg:
+        cfg.model_wrapper_cfg.setdefault('find_unused_parameters',
+                                         cfg.find_unused_parameters)
+    if torch.cuda.is_available():
         return
     dist_cfg = (cfg.get('env_cfg') or {}).get('dist_cfg') or {}
     start_gloo(cfg.launcher, dist_cfg.get('timeout'))
