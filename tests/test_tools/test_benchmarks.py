@@ -79,15 +79,19 @@ model = {TINY_MODEL}
 def test_kernels_are_counted_in_a_trace():
     event = dict(ph='X', ts=0, dur=1000)
     trace = dict(traceEvents=[
-        dict(event, cat='kernel', name='gemm', dur=3000),
         dict(event, cat='kernel', name='Optimizer'),
+        dict(event, cat='kernel', name='gemm', dur=3000),
+        dict(event, cat='kernel', name='gemm', dur=2000),
         dict(event, cat='gpu_memcpy', name='Memcpy HtoD'),
         dict(event, cat='gpu_user_annotation', name='Optimizer.step#AdamW'),
         dict(event, cat='cuda_runtime', name='cudaLaunchKernel'),
         dict(ph='M', name='process_name'),
     ])
     found = import_tool('benchmarks/training_step.py').count_kernels(trace)
-    assert found == dict(kernels=2, kernel_seconds=pytest.approx(4e-3))
+    assert found == dict(
+        kernels=3, kernel_seconds=pytest.approx(6e-3),
+        top_kernels=dict(gemm=pytest.approx(5e-3), Optimizer=1e-3))
+    assert list(found['top_kernels']) == ['gemm', 'Optimizer']
 
 
 @pytest.mark.parametrize('device,dtype,tf32,peak', [

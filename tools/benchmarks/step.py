@@ -8,7 +8,7 @@ code does, is timed in turns, in a process of its own; the losses of both must
 agree first.
 
     python tools/benchmarks/step.py
-    python tools/benchmarks/step.py --arch base --batch 128 --views none --compile
+    python tools/benchmarks/step.py --arch base --views none --compile
     python tools/benchmarks/step.py --batch 8 --dtype float32 --steps 1 --dense
 """
 

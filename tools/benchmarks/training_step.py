@@ -6,6 +6,7 @@ import random
 import resource
 import tempfile
 import time
+from collections import Counter
 from contextlib import nullcontext
 from functools import partial
 from pathlib import Path
@@ -78,10 +79,18 @@ def select_attention(name: str) -> None:
 
 
 def count_kernels(trace: dict) -> dict:
-    """Number and total time of the kernels in a trace of Chrome's format."""
-    seconds = [event['dur'] / 1e6 for event in trace['traceEvents']
-               if event.get('cat') == 'kernel']
-    return dict(kernels=len(seconds), kernel_seconds=sum(seconds))
+    """Number, time and names of the kernels in a trace of Chrome's format.
+
+    Returns:
+        ``kernels``, ``kernel_seconds`` and the seconds of the ``top_kernels``.
+    """
+    events = [event for event in trace['traceEvents']
+              if event.get('cat') == 'kernel']
+    seconds: Counter[str] = Counter()
+    for event in events:
+        seconds[event['name'][:120]] += event['dur'] / 1e6
+    return dict(kernels=len(events), kernel_seconds=sum(seconds.values()),
+                top_kernels=dict(seconds.most_common(15)))
 
 
 def without_samples(loss, model, inputs, data_samples=None):
