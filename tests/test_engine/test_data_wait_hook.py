@@ -8,7 +8,7 @@ import torch
 
 from ibot_mm.engine import DataWaitHook
 from ibot_mm.engine.hooks import data_wait_hook
-from ibot_mm.engine.hooks.data_wait_hook import workers_needed
+from ibot_mm.engine.hooks.data_wait_hook import Instant, workers_needed
 from tests.helpers.tiny_run import EPOCH, At, build_runner, log_of
 
 
@@ -52,8 +52,9 @@ def machine(monkeypatch):
     return machine
 
 
-def test_on_a_cpu(machine, tmp_path):
+def test_on_a_cpu(machine, monkeypatch, tmp_path):
     """3 s for a batch, in the same process; 7 s for a step, then 2 s."""
+    monkeypatch.setattr(torch.cuda, 'is_available', lambda: False)
 
     def load(batch):
         machine.now += 3
@@ -112,6 +113,26 @@ def test_on_a_gpu(machine, monkeypatch, data, share):
     assert logged == pytest.approx([share] * 4, abs=0.01)
     assert len(warnings) == (share > 0)
     assert not warnings or 'num_workers to 10 instead of 5' in warnings[0]
+
+
+@pytest.mark.cuda
+@pytest.mark.skipif(not torch.cuda.is_available(), reason='needs a GPU')
+def test_instants_of_a_gpu():
+    """Recorded and asked for without waiting."""
+    x = torch.ones(4096, 4096, device='cuda')
+    x @ x  # the first product initializes cuBLAS
+    torch.cuda.synchronize()
+    torch.cuda.set_sync_debug_mode('error')
+    try:
+        start = Instant()
+        for _ in range(100):
+            x = x @ x * 0.
+        end = Instant()
+        assert not end.passed()
+    finally:
+        torch.cuda.set_sync_debug_mode('default')
+    torch.cuda.synchronize()
+    assert end.passed() and 1e-4 < start.seconds_until(end) < 60
 
 
 @pytest.mark.parametrize('workers,share,needed', [

@@ -46,13 +46,19 @@ def test_the_dense_step_is_the_one_of_the_paper():
                                expected['patch_center'])
 
 
-def test_step_benchmark_prints_a_ratio(tmp_path):
-    config, row = tmp_path / 'tiny.py', tmp_path / 'row.json'
+def tiny(folder):
+    """A config of the published crops for a tiny network."""
+    config = folder / 'tiny.py'
     config.write_text(f'''
 _base_ = [__import__('ibot_mm').config_path(
     'ibot/ibot_vit-small-p16_16xb64-multicrop-800e_in1k.py')]
 model = {TINY_MODEL}
 ''')
+    return config
+
+
+def test_step_benchmark_prints_a_ratio(tmp_path):
+    config, row = tiny(tmp_path), tmp_path / 'row.json'
     out = run_tool(
         'benchmarks/step.py', config, '--batch', 2, '--steps', 1, '--rounds',
         2, '--device', 'cpu', '--dtype', 'float32', '--prototypes', 40,
@@ -74,6 +80,21 @@ model = {TINY_MODEL}
     if ours['flops']:  # PyTorch 2.6 or later
         # The head of the dense step sees the patches that are not masked.
         assert dense['flops'] > ours['flops'] > 0
+
+
+@pytest.mark.cuda
+@pytest.mark.skipif(not torch.cuda.is_available(), reason='needs a GPU')
+def test_step_benchmark_on_a_gpu(tmp_path):
+    row = tmp_path / 'row.json'
+    run_tool('benchmarks/step.py', tiny(tmp_path), '--batch', 4, '--device',
+             'cuda', '--json', row)
+    found = json.loads(row.read_text())
+    assert found['device'] == torch.cuda.get_device_name()
+    found = found['ours']
+    # Forward and backward of 4 layers alone are more than 100.
+    assert 100 < found['kernels'] < 10_000
+    assert 0 < found['kernel_seconds'] and 0 < found['launch_seconds']
+    assert found['flops'] > 0 and found['peak_mib'] > 1
 
 
 def test_kernels_are_counted_in_a_trace():
