@@ -31,6 +31,7 @@ ROWS = dict(
     seconds=('ms per step', 1e3, '.1f'),
     images_per_second=('images per second', 1, '.1f'),
     peak_mib=('peak memory, MiB', 1, '.0f'),
+    idle_mib=('  before the first step', 1, '.0f'),
     kernels=('kernels per step', 1, 'd'),
     kernel_seconds=('ms of kernels', 1e3, '.1f'),
     launch_seconds=('ms to launch a step', 1e3, '.1f'),
@@ -96,6 +97,7 @@ class Child:
         self.pool = ProcessPoolExecutor(
             1, multiprocessing.get_context('spawn'))
         self.settings = self.pool.submit(build, args, dense).result()
+        self.idle = self('peak')  # in MiB, before the first step
 
     def __call__(self, name: str, *args):
         """Call a method of the step and return its result."""
@@ -147,6 +149,7 @@ def measure(args: argparse.Namespace,
         seconds, peak = statistics.median(rounds[name]), child('peak')
         result = dict(
             rounds=rounds[name], seconds=seconds, peak_mib=peak,
+            idle_mib=child.idle,
             images_per_second=child.settings['batch'] / seconds,
             **(child.attempt('kernels') or {}), flops=child.attempt('flops'))
         limit = peak_flops(child.settings)
