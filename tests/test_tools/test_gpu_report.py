@@ -61,8 +61,8 @@ def test_reasons(report, output, reason):
     assert report.reason_of(output) == reason
 
 
-def test_failed_tests_are_counted_and_named(report):
-    found = report.read_tests(
+def test_failed_tests_are_counted_and_named():
+    found = import_tool('benchmarks/gpu_report_rows.py').read_tests(
         'FAILED tests/a.py::test_b - AssertionError\n'
         'ERROR tests/c.py - ModuleNotFoundError\n'
         '1 failed, 20 passed, 3 skipped, 900 deselected, 1 error in 9.99s\n')
@@ -84,6 +84,7 @@ def test_a_rehearsal_fills_all_rows_and_continues(tmp_path):
     command = ('bash', 'tools/benchmarks/gpu_report.sh', '--device', 'cpu',
                '--tiny', '--scratch', scratch, '--minutes', '60', '--parts')
     settings = dict(PYTHON=sys.executable, OUT=str(out))
+    out = out / 'rehearsal'
     run(*command, 'step', 'loader', **settings)
     rows = [json.loads(line) for line in
             (out / 'rows.jsonl').read_text().splitlines()]
