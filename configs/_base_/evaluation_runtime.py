@@ -16,6 +16,7 @@ default_hooks = dict(
     sampler_seed=dict(type='DistSamplerSeedHook'),
     strict_load=dict(type='ibot_mm.StrictLoadHook'),
     skipped_steps=dict(type='ibot_mm.SkippedStepHook'),
+    run_summary=dict(type='ibot_mm.RunSummaryHook'),
 )
 
 env_cfg = dict(
