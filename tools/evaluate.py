@@ -31,13 +31,14 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
-from mmengine.config import Config, DictAction
+from mmengine.config import Config
 from mmengine.registry import MODELS, init_default_scope
 from mmengine.runner import set_random_seed
 from protocol_configs import FROZEN, protocol_config
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 from ibot_mm.checkpoints.load import CheckpointError
+from ibot_mm.command_line import CommandParser, ConfigOptions, report_errors
 from ibot_mm.datasets import LabeledDataset
 from ibot_mm.evaluation.feature_cache import add_samples
 
@@ -56,7 +57,7 @@ BATCH = re.compile(r'features \[(\d+)/(\d+)\]')
 
 def parse_args() -> argparse.Namespace:
     """Parse the command line."""
-    parser = argparse.ArgumentParser(
+    parser = CommandParser(
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('checkpoint', help='checkpoint to evaluate')
@@ -82,7 +83,7 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('--processes', type=int, default=1,
                         help='GPUs, or CPU processes (default: 1)')
     parser.add_argument('--seed', type=int, default=0)
-    parser.add_argument('--cfg-options', nargs='+', action=DictAction,
+    parser.add_argument('--cfg-options', nargs='+', action=ConfigOptions,
                         default={}, metavar='PROTOCOL.KEY=VALUE')
     return parser.parse_args()
 
@@ -314,6 +315,7 @@ def table(results: dict[str, dict[str, dict]], protocols: list[str]) -> str:
     return '\n'.join(lines)
 
 
+@report_errors
 def main() -> int:
     """Run the protocols and write the table."""
     args = parse_args()

@@ -20,11 +20,13 @@ from ibot_mm.checkpoints.load import load_checkpoint
 from ibot_mm.checkpoints.official.state_dict import add_prefix, strip_prefix
 from ibot_mm.checkpoints.pretrained import select_network
 from ibot_mm.checkpoints.timm import to_timm
+from ibot_mm.command_line import CommandParser, report_errors
 
 
+@report_errors
 def main() -> None:
     """Read, extract, convert, write."""
-    parser = argparse.ArgumentParser(
+    parser = CommandParser(
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('source', help='checkpoint of a pre-training, or '

@@ -11,6 +11,8 @@ import argparse
 import json
 from pathlib import Path
 
+from ibot_mm.command_line import CommandParser, report_errors
+
 PANELS = (
     ('loss_cls_global', 'CLS loss, global views'),
     ('loss_cls_local', 'CLS loss, local views'),
@@ -73,9 +75,10 @@ def plot(runs: dict[str, dict], out: Path) -> None:
     figure.savefig(out, dpi=80)
 
 
+@report_errors
 def main() -> None:
     """Read the logs and plot them."""
-    parser = argparse.ArgumentParser(
+    parser = CommandParser(
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('work_dirs', nargs='+', type=Path)
