@@ -109,7 +109,7 @@ def main() -> None:
     cfg.load_from = args.checkpoint
     prepare_launch(cfg)
     with nullcontext() if args.no_check else explained_config_errors(cfg):
-        runner = build_runner(cfg, args.verbose)
+        runner = build_runner(cfg, verbose=args.verbose)
         # An empty test_cfg is a test loop too.
         metrics = runner.val() if cfg.get(
             'test_cfg') is None else runner.test()

@@ -254,7 +254,7 @@ def main() -> None:
 
 def train(cfg: Config, args: argparse.Namespace, resumed: ResumePoint) -> None:
     """Build the runner and train."""
-    runner = build_runner(cfg, args.verbose)
+    runner = build_runner(cfg, cfg.get('runner_type', 'Runner'), args.verbose)
     require_same_on_all_ranks(resumed.path)
     if resumed.warning:
         runner.logger.warning(resumed.warning)

@@ -4,6 +4,7 @@ from .hooks import (
                     FreezeLastLayerHook,
                     InterruptionHook,
                     PretrainRuntimeInfoHook,
+                    RunSummaryHook,
                     SafeCheckpointHook,
                     SkippedStepHook,
                     StrictLoadHook,
@@ -11,6 +12,7 @@ from .hooks import (
                     TeacherTemperatureHook,
                     TrainingHealthError,
                     TrainingHealthHook,
+                    TrialHook,
 )
 from .loops import FeatureTestLoop, KNNValLoop, PretrainLoop
 from .optimizers import (
@@ -25,8 +27,8 @@ __all__ = [
     'FeatureTestLoop', 'FreezeLastLayerHook', 'InterruptionHook',
     'KNNValLoop', 'LayerDecayOptimWrapperConstructor',
     'PretrainLoop', 'PretrainOptimWrapper', 'PretrainOptimWrapperConstructor',
-    'PretrainRuntimeInfoHook', 'SafeCheckpointHook', 'SkippedStepHook',
-    'StrictLoadHook', 'TeacherEMAHook', 'TeacherTemperatureHook',
-    'TrainingHealthError', 'TrainingHealthHook',
-    'WarmupCosineLR'
+    'PretrainRuntimeInfoHook', 'RunSummaryHook', 'SafeCheckpointHook',
+    'SkippedStepHook', 'StrictLoadHook', 'TeacherEMAHook',
+    'TeacherTemperatureHook', 'TrainingHealthError', 'TrainingHealthHook',
+    'TrialHook', 'WarmupCosineLR'
 ]

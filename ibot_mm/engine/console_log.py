@@ -31,14 +31,22 @@ class ShortConsole:
         return logger
 
 
-def build_runner(cfg: Config, verbose: bool = False) -> Runner:
+def build_runner(cfg: Config,
+                 runner_type: str = 'Runner',
+                 verbose: bool = False) -> Runner:
     """Build the runner of a config.
 
     Args:
         cfg: The config.
+        runner_type: Name of the class.
         verbose: Whether the console shows all that the log file has.
+
+    Raises:
+        KeyError: There is no such class.
     """
-    runner = RUNNERS.get(cfg.get('runner_type', 'Runner'))
-    if verbose or runner is None:  # MMEngine says that there is none
-        return RUNNERS.build(cfg)
-    return type(runner.__name__, (ShortConsole, runner), {}).from_cfg(cfg)
+    runner = RUNNERS.get(runner_type)
+    if runner is None:
+        return RUNNERS.build(cfg)  # raises MMEngine's error
+    if not verbose:
+        runner = type(runner.__name__, (ShortConsole, runner), {})
+    return runner.from_cfg(cfg)

@@ -44,7 +44,7 @@ IMAGES = 8
 def run(monkeypatch, script, *args):
     """A script of tools/ in this process, where importing costs nothing."""
     path = str(ROOT / 'tools' / script)
-    monkeypatch.setattr(sys, 'argv', [path, *map(str, args)])
+    monkeypatch.setattr(sys, 'argv', [path, *map(str, args), '--traceback'])
     monkeypatch.chdir(ROOT)
     runpy.run_path(path, run_name='__main__')
 
@@ -339,6 +339,21 @@ def test_tta_without_its_pipeline(monkeypatch, tmp_path):
     with pytest.raises(ConfigError, match='no tta_model and no tta_pipeline'):
         run(monkeypatch, 'test.py', CONFIGS / EXAMPLES['mask'], 'none.pth',
             '--work-dir', tmp_path, '--tta')
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize('name', ['mask', 'upernet'])
+def test_a_trial(name, shapes, pretrained, monkeypatch, tmp_path):
+    """Of the config as it is, on other data."""
+    settings = [option for option in options(name, shapes, tmp_path)
+                if not option.startswith(('train_cfg', 'param_', 'default_'))]
+    run(monkeypatch, 'train.py', CONFIGS / EXAMPLES[name], '--pretrained',
+        pretrained[0], '--work-dir', tmp_path, '--trial', 2, '--cfg-options',
+        *settings)
+    lines = scalars(tmp_path)
+    assert [line['step'] for line in lines if 'loss' in line] == [1, 2]
+    assert metrics(name, lines[-1])
+    assert not list(tmp_path.glob('*.pth'))
 
 
 @pytest.mark.cuda

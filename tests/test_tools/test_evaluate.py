@@ -340,6 +340,16 @@ def test_a_probe_is_resumed_and_tested_without_the_pretraining(
         results[1]['linear']['value'])
 
 
+def test_a_trial_of_a_probe(probe_config, pretrained, tmp_path):
+    run_tool('train.py', probe_config, '--pretrained', pretrained[0],
+             '--work-dir', tmp_path / 'trial', '--trial', 2)
+    log = next(tmp_path.glob('trial/*/vis_data/scalars.json')).read_text()
+    lines = [json.loads(line) for line in log.splitlines()]
+    assert [line['step'] for line in lines if 'loss' in line] == [1, 2]
+    assert 'linear/top1' in lines[-1]
+    assert not list(tmp_path.glob('trial/*.pth'))
+
+
 def test_training_without_a_checkpoint_raises(probe_config, tmp_path):
     with pytest.raises(CheckpointError, match='--pretrained'):
         run_tool('train.py', probe_config, '--work-dir', tmp_path)

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from typing import Any
 
+from mmengine.dataset import BaseDataset
 from mmengine.device import get_device
 from mmengine.dist import get_world_size
 from mmengine.hooks import Hook
@@ -64,9 +65,9 @@ def _data(loops: dict[str, Any]) -> dict[str, str]:
         dataset = getattr(getattr(loop, 'dataloader', None), 'dataset', None)
         if dataset is not None:
             classes = getattr(dataset, 'metainfo', {}).get('classes')
-            prefix = getattr(dataset, 'data_prefix', None) or {}
-            place = getattr(dataset, 'ann_file', '') or next(
-                iter(prefix.values()), '')
+            place = getattr(dataset, 'ann_file', '')
+            if not place and isinstance(dataset, BaseDataset):
+                place = next(iter(dataset.data_prefix.values()), '')
             lines[f'{name} data'] = (
                 f'{len(dataset)} images'
                 + (f' of {len(classes)} classes' if classes else '')
@@ -101,7 +102,7 @@ def _size(parameters: Iterator[nn.Parameter]) -> str:
 def _training(runner) -> dict[str, str]:
     """Batch, length, optimizer and schedules of a training."""
     wrapper = runner.optim_wrapper
-    # DataLoader.batch_size is None with MMDetection's samplers.
+    # The loader's own is None with MMDetection's samplers.
     batch = runner.train_dataloader.batch_sampler.batch_size
     processes = get_world_size()
     accumulation = getattr(wrapper, 'accumulative_counts', 1)
