@@ -276,7 +276,8 @@ def shrunken(path: Path) -> Config:
 
 
 @pytest.mark.parametrize('path', [
-    *map(path_of, RECIPES), *(CONFIGS / 'examples').glob('ibot_*.py')
+    *map(path_of, RECIPES),
+    *(CONFIGS / 'examples').glob('ibot_vit-*-p*_1xb*.py')
 ], ids=lambda p: p.stem)
 def test_one_step(path):
     """Real crops and masks of the pipeline; every trained weight moves."""
