@@ -34,7 +34,8 @@ def check_class_counts(model: nn.Module, dataset: BaseDataset,
     if classes:
         wrong = {name: count for name, count in counts.items()
                  if count != len(classes)}
-        found, advice = f'{len(classes)} classes', f'set each to {len(classes)}'
+        found = f'{len(classes)} classes'
+        advice = f'set each to {len(classes)}'
     else:
         largest = _largest_label(dataset) if counts else -1
         fits = len(set(counts.values())) < 2 and all(

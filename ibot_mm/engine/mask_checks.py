@@ -10,24 +10,28 @@ def _has_mask_head(model: nn.Module) -> bool | None:
     return getattr(getattr(model, 'roi_head', None), 'with_mask', None)
 
 
+def _evaluates_masks(metrics: Sequence) -> bool:
+    """Whether one of the metrics is CocoMetric with "segm"."""
+    return any('segm' in (getattr(metric, 'metrics', None) or ())
+               for metric in metrics)
+
+
 def check_mask_metrics(model: nn.Module, metrics: Sequence,
-                       key: str) -> None:
+                       evaluator: str) -> None:
     """Check that a detector makes the masks that are evaluated.
 
     Args:
         model: The model.
         metrics: Metrics of the evaluator.
-        key: Config key of the evaluator.
+        evaluator: Config key of the evaluator.
 
     Raises:
         ValueError: Masks are evaluated, and there is no mask head.
     """
-    for metric in metrics:
-        if (_has_mask_head(model) is False
-                and 'segm' in (getattr(metric, 'metrics', None) or ())):
-            raise ValueError(
-                f'{key}.metric has "segm", but model.roi_head.mask_head is '
-                f'None; set {key}.metric="bbox", or add a mask head.')
+    if _has_mask_head(model) is False and _evaluates_masks(metrics):
+        raise ValueError(
+            f'{evaluator}.metric has "segm", but model.roi_head.mask_head is '
+            f'None; set {evaluator}.metric="bbox", or add a mask head.')
 
 
 def check_training_masks(model: nn.Module, transforms: Sequence,
@@ -51,27 +55,33 @@ def check_training_masks(model: nn.Module, transforms: Sequence,
             'or model.roi_head.mask_head=None for boxes alone.')
 
 
-def check_masks(samples: Sequence[dict], transforms: Sequence, ann_file: str,
-                key: str) -> None:
-    """Check that the annotations have the masks that are loaded.
+def check_masks(samples: Sequence[dict], transforms: Sequence,
+                metrics: Sequence, ann_file: str, key: str) -> None:
+    """Check that the annotations have the masks that are used.
 
     Args:
         samples: Some samples of the data set.
         transforms: Its transforms.
+        metrics: Metrics of the evaluator.
         ann_file: Its annotation file.
         key: Its config key.
 
     Raises:
-        ValueError: A box has no segmentation, and masks are loaded.
+        ValueError: A box has no segmentation, and masks are loaded or
+            evaluated.
     """
-    if not any(getattr(transform, 'with_mask', False)
-               for transform in transforms):
+    if any(getattr(transform, 'with_mask', False)
+           for transform in transforms):
+        use = 'LoadAnnotations has with_mask=True'
+    elif _evaluates_masks(metrics):
+        use = 'metric of the evaluator has "segm"'
+    else:
         return
     for sample in samples:
         if any('mask' not in box for box in sample.get('instances', ())):
             raise ValueError(
                 f'{key}: in "{ann_file}" a box of "{sample["img_path"]}" has '
-                'no segmentation, but LoadAnnotations has with_mask=True; '
-                'add the segmentations (check_coco.py --masks lists all), or '
-                'set with_mask=False and model.roi_head.mask_head=None for '
-                'boxes alone.')
+                f'no segmentation, but {use}; add the segmentations '
+                '(check_coco.py --masks lists all), or set with_mask=False, '
+                'metric="bbox" and model.roi_head.mask_head=None for boxes '
+                'alone.')

@@ -90,7 +90,11 @@ def test_boxes_without_segmentation(models, tmp_path, shape):
                 'train_dataloader.dataset: in ".*boxes.json" a box of '
                 '".*2.png".*with_mask=True')):
             check(model, dataset)
-    check(models[1], data(tmp_path, False, **shape))
+    dataset = data(tmp_path, False, **shape)
+    check(models[1], dataset)
+    with pytest.raises(ValueError, match='val_dataloader.* has "segm"'):
+        check(models[0], data(tmp_path, True, segmentation=SQUARE), dataset,
+              metric='segm')
 
 
 def test_a_mask_head_needs_masks_to_train(models, tmp_path):

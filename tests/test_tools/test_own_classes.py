@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 import torch
 from mmpretrain import FeatureExtractor, ImageClassificationInferencer
+from mmpretrain.registry import TRANSFORMS
 
 from ibot_mm.models import IBOT
 from tests.helpers.builders import ARCH, model_config
@@ -91,7 +92,6 @@ def test_the_label_of_a_photograph(config, trained, shapes):
     for path, *results in zip(paths, by_path, by_array):
         data = dict(img_path=path, gt_label=0)
         for step in inferencer.config.test_dataloader.dataset.pipeline:
-            from mmpretrain.registry import TRANSFORMS
             data = TRANSFORMS.build(step)(data)
         image = data['inputs'][None].flip(1).float()
         image = (image - torch.tensor([123.675, 116.28, 103.53]).view(3, 1, 1)

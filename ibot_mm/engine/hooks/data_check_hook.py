@@ -87,9 +87,10 @@ class DataCheckHook(Hook):
                 check_metrics(metrics, dataset, key, f'{split}_evaluator')
             if 'masks' in self.checks and split == 'train':
                 check_training_masks(model, _transforms(dataset), key)
-            self._check_samples(dataset, key)
+            self._check_samples(dataset, metrics, key)
 
-    def _check_samples(self, dataset: BaseDataset, key: str) -> None:
+    def _check_samples(self, dataset: BaseDataset, metrics: Sequence,
+                       key: str) -> None:
         """Check what needs local files, most of it on a sample."""
         if (dataset.metainfo.get('classes') is None
                 or getattr(dataset, 'backend_args', None)
@@ -112,7 +113,7 @@ class DataCheckHook(Hook):
             for sample in samples:
                 _check_labels(sample, dataset, key, loaders[0])
         if 'masks' in self.checks:
-            check_masks(samples, transforms, dataset.ann_file, key)
+            check_masks(samples, transforms, metrics, dataset.ann_file, key)
 
 
 def _transforms(dataset: BaseDataset) -> list:
