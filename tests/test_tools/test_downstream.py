@@ -203,6 +203,30 @@ def test_a_checkpoint_gives_the_metric_of_its_training(
                 assert a['score'] == pytest.approx(b['score'], abs=1e-5)
 
 
+def test_boxes_without_segmentation(shapes, pretrained, monkeypatch,
+                                    tmp_path):
+    """The example without a mask head needs none in the annotations."""
+    folder = shapes / 'coco' / 'annotations'
+    for split in ('train', 'val'):
+        content = json.loads(
+            (folder / f'instances_{split}2017.json').read_text())
+        for box in content['annotations']:
+            del box['segmentation']
+        (folder / f'boxes_{split}2017.json').write_text(json.dumps(content))
+    run(monkeypatch, 'train.py',
+        CONFIGS / 'faster-rcnn_vit-micro-p8-ibot-pre_fpn_shapes.py',
+        '--pretrained', pretrained[0], '--work-dir', tmp_path,
+        '--cfg-options', *options('mask', shapes, tmp_path),
+        'train_cfg.max_epochs=1',
+        f'val_evaluator.ann_file={folder}/boxes_val2017.json',
+        *(f'{split}_dataloader.dataset.ann_file='
+          f'annotations/boxes_{split}2017.json' for split in (
+              'train', 'val')))
+    names = {name for line in scalars(tmp_path) for name in line}
+    assert {'loss_bbox', 'coco/bbox_mAP'} <= names
+    assert not {'loss_mask', 'coco/segm_mAP'} & names
+
+
 def test_it_resumes(trained, shapes, monkeypatch, tmp_path):
     """From the middle: its Adam counts the steps of both runs."""
     name, work_dir, lines = trained
