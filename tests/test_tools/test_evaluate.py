@@ -178,6 +178,21 @@ def test_semi_supervised_starts_from_the_projection(results, pretrained):
     assert state['head.fc.weight'].shape == (3, 32)
 
 
+def test_logs_say_what_was_read(results, pretrained):
+    path, _ = pretrained
+    names = list(torch.load(path)['state_dict'])
+    count = sum(name.startswith('teacher.backbone.') for name in names)
+    for protocol, line in dict(
+            knn=f'FeatureExtractor: {count} entries of the teacher in ',
+            linear=f"IBOTViT: {count} entries of the teacher's backbone in ",
+            finetune=f"IBOTViT: {count} entries of the teacher's backbone in ",
+            semi="ProjectionNeck: 2 entries of the teacher's neck in ",
+    ).items():
+        folder = results[0] / 'epoch_7' / protocol
+        log = next(folder.glob('*/*.log')).read_text()
+        assert log.count(f'{line}"{path}"') == 1, protocol
+
+
 def test_finished_protocols_are_not_run_again(results, data, pretrained):
     out, rows, *_ = results
     before = (out / 'epoch_7' / 'knn' / 'log.txt').stat().st_mtime_ns

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from ibot_mm.checkpoints.load import CheckpointError
 from ibot_mm.checkpoints.pretrained import init_from_checkpoint
+from ibot_mm.checkpoints.unread import warn_if_unread
 from ibot_mm.models.layers.activation_checkpointing import use_checkpointing
 from ibot_mm.models.layers.drop_path import plain_drop_rates, use_subset_depth
 from ibot_mm.models.layers.freezing import check_frozen_stages, freeze
@@ -136,6 +137,7 @@ class IBOTViT(VisionTransformer):
         check_frozen_stages('IBOTViT', frozen_stages, self.num_layers)
         self.frozen_stages = frozen_stages
         self._freeze_stages()
+        warn_if_unread(self, self.patch_embed)
 
     def _norms_of_outputs(
             self, flags: Sequence[bool] | None) -> dict[int, bool]:
