@@ -1,6 +1,7 @@
 from .hooks import (
                     BadFileHook,
                     DataCheckHook,
+                    DataWaitHook,
                     FreezeLastLayerHook,
                     InterruptionHook,
                     PretrainRuntimeInfoHook,
@@ -23,9 +24,9 @@ from .optimizers import (
 from .schedulers import CosineWeightDecay, EpochCosineLR, WarmupCosineLR
 
 __all__ = [
-    'BadFileHook', 'CosineWeightDecay', 'DataCheckHook', 'EpochCosineLR',
-    'FeatureTestLoop', 'FreezeLastLayerHook', 'InterruptionHook',
-    'KNNValLoop', 'LayerDecayOptimWrapperConstructor',
+    'BadFileHook', 'CosineWeightDecay', 'DataCheckHook', 'DataWaitHook',
+    'EpochCosineLR', 'FeatureTestLoop', 'FreezeLastLayerHook',
+    'InterruptionHook', 'KNNValLoop', 'LayerDecayOptimWrapperConstructor',
     'PretrainLoop', 'PretrainOptimWrapper', 'PretrainOptimWrapperConstructor',
     'PretrainRuntimeInfoHook', 'RunSummaryHook', 'SafeCheckpointHook',
     'SkippedStepHook', 'StrictLoadHook', 'TeacherEMAHook',

@@ -381,12 +381,19 @@ def test_a_trial(name, shapes, pretrained, monkeypatch, tmp_path):
 
 
 @pytest.mark.cuda
+@pytest.mark.skipif(not torch.cuda.is_available(), reason='needs a GPU')
 @pytest.mark.parametrize('name', EXAMPLES)
 def test_float16_on_a_gpu(name, shapes, pretrained, monkeypatch, tmp_path):
-    """The precision of the published recipes, with loss scaling."""
+    """The precision of the published recipes, with loss scaling.
+
+    From a scale that so few steps need not search for.
+    """
+    if name in DETECTORS:
+        pytest.importorskip('mmcv._ext')
     run(monkeypatch, 'train.py', CONFIGS / EXAMPLES[name], '--pretrained',
         pretrained[0], '--work-dir', tmp_path, '--amp', 'float16',
-        '--cfg-options', *options(name, shapes, tmp_path))
+        '--cfg-options', *options(name, shapes, tmp_path),
+        'optim_wrapper.loss_scale=256.')
     losses = [x['loss'] for x in scalars(tmp_path) if 'loss' in x]
     assert len(losses) == 4 and all(0 < loss < 100 for loss in losses)
     state = torch.load(

@@ -1,5 +1,6 @@
 from .bad_file_hook import BadFileHook
 from .data_check_hook import DataCheckHook
+from .data_wait_hook import DataWaitHook
 from .freeze_last_layer_hook import FreezeLastLayerHook
 from .interruption_hook import InterruptionHook
 from .run_summary_hook import RunSummaryHook
@@ -13,7 +14,7 @@ from .training_health_hook import TrainingHealthError, TrainingHealthHook
 from .trial_hook import TrialHook
 
 __all__ = [
-    'BadFileHook', 'DataCheckHook', 'FreezeLastLayerHook',
+    'BadFileHook', 'DataCheckHook', 'DataWaitHook', 'FreezeLastLayerHook',
     'InterruptionHook', 'PretrainRuntimeInfoHook', 'RunSummaryHook',
     'SafeCheckpointHook', 'SkippedStepHook', 'StrictLoadHook',
     'TeacherEMAHook', 'TeacherTemperatureHook', 'TrainingHealthError',
