@@ -189,6 +189,32 @@ def test_compiled_blocks(backend):
     assert torch.isfinite(cls_loss(losses))
 
 
+@pytest.mark.skipif(not FULL_GRAPHS, reason='PyTorch 2.1 breaks graphs')
+def test_nothing_is_compiled_after_the_first_step():
+    """In one graph per kind of pass, for all layers and drop rates."""
+    arch = dict(embed_dims=24, num_layers=4, num_heads=2,
+                feedforward_channels=48)
+    model = build_model(
+        backbone=dict(drop_path_rate=0.3, arch=arch),
+        compile_blocks=dict(backend='eager')).train()
+    torch._dynamo.reset()
+    counters = torch._dynamo.utils.counters
+    counters.clear()
+    graphs = []
+    for seed in range(3):
+        sum(model.loss(batch(4, seed=seed)['inputs']).values()).backward()
+        graphs.append(counters['stats']['unique_graphs'])
+    # The first layer, which drops nothing, the others, and the last one of
+    # local crops; the teacher shares the first. Sizes may double them.
+    assert graphs[0] == graphs[1] == graphs[2] <= 6
+    assert not counters['graph_break']
+
+
+def test_modes_with_cuda_graphs_are_refused():
+    with pytest.raises(ValueError, match='reduce-overhead'):
+        build_model(compile_blocks=dict(mode='reduce-overhead'))
+
+
 def test_subset_residual_by_hand():
     x = torch.arange(10.).unsqueeze(1)
     seen = []

@@ -19,14 +19,15 @@ import math
 import sys
 import weakref
 from collections import defaultdict
-from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, fields
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves, tree_map_only
@@ -92,6 +93,22 @@ class Cost:
         for field in fields(self):
             setattr(self, field.name, getattr(self, field.name) +
                     getattr(other, field.name))
+
+
+def roofline(card: Card, kernels: int, traffic: float, flops: float = 0.,
+             peak: float = 1.) -> Cost:
+    """Cost of kernels that move ``traffic`` bytes and compute ``flops``.
+
+    Args:
+        card: The GPU.
+        kernels: Launches.
+        traffic: Bytes.
+        flops: FLOPs.
+        peak: FLOP/s that they reach.
+    """
+    return Cost(kernels, traffic, flops, max(
+        flops / peak, traffic / (EFFICIENCY['bandwidth'] * card.bandwidth),
+        LAUNCH * kernels))
 
 
 def num_bytes(tensor: Tensor) -> int:
@@ -165,9 +182,7 @@ def cost_of(name: str, ins: list[Tensor], outs: list[Tensor], args: Any,
             scalars = len(lists) > 1 and not lists[1][0].dim()
             # A list of scalar tensors has no fused kernel.
             kernels = len(lists[0]) if scalars else kernels
-    return Cost(kernels, traffic, flops, max(
-        flops / peak, traffic / (EFFICIENCY['bandwidth'] * card.bandwidth),
-        LAUNCH * kernels))
+    return roofline(card, kernels, traffic, flops, peak)
 
 
 class Trace(TorchDispatchMode):
@@ -248,7 +263,41 @@ def running(trace: Trace, phase: str) -> Iterator[None]:
         yield
 
 
-def trace_step(cfg, batch_size: int, dtype: str, trace: Trace) -> Any:
+def fuse_blocks(blocks: Sequence[nn.Module], calls: Iterable[tuple],
+                context: Callable, trace: Trace) -> None:
+    """Replace the costs of eager blocks by those of compiled ones.
+
+    Args:
+        blocks: One per call.
+        calls: Arguments of each call, and whether gradients were on.
+        context: Of the forward pass.
+        trace: Has counted the blocks in eager mode.
+    """
+    from fused_cost import compiled_cost
+    known: dict[tuple, tuple[Cost, Cost]] = {}
+    for block, (args, training) in zip(blocks, calls):
+        key = (training, *(getattr(a, 'shape', a) for a in args))
+        if key not in known:
+            args[0].requires_grad_(training)
+            eager = Trace(trace.card, trace.tf32)
+            with torch.set_grad_enabled(training):
+                with context(), running(eager, 'forward'):
+                    out = block(*args)
+                if training:
+                    with running(eager, 'backward'):
+                        out.backward(torch.empty_like(out))
+            with context():
+                compiled = compiled_cost(block, args, training, trace.card,
+                                         trace.tf32)
+            known[key] = eager.total(), compiled
+        eager, compiled = known[key]
+        trace.costs['compiled', 'blocks, compiled'].add(compiled)
+        trace.costs['compiled', 'blocks, no longer eager'].add(
+            Cost(*(-value for value in vars(eager).values())))
+
+
+def trace_step(cfg, batch_size: int, dtype: str, trace: Trace,
+               compiled: bool = False) -> nn.Module:
     """Run one training step of a config without data.
 
     Args:
@@ -256,6 +305,7 @@ def trace_step(cfg, batch_size: int, dtype: str, trace: Trace) -> Any:
         batch_size: Images per GPU.
         dtype: Of the forward pass, as ``optim_wrapper.dtype``.
         trace: Counts the step.
+        compiled: Whether to predict compiled blocks (of ViTs).
 
     Returns:
         The model.
@@ -273,6 +323,17 @@ def trace_step(cfg, batch_size: int, dtype: str, trace: Trace) -> Any:
         wrapper = PretrainOptimWrapperConstructor(
             dict(settings, dtype=dtype, skip_nonfinite=False))(model)
         batch = tree_map_only(Tensor, mode.from_tensor, batch)
+        blocks, calls = [], []
+
+        def note(block: nn.Module, args: tuple) -> None:
+            blocks.append(block)
+            calls.append((tree_map_only(Tensor, Tensor.detach, args),
+                          torch.is_grad_enabled()))
+
+        if compiled:
+            for block in (*model.backbone.blocks,
+                          *model.teacher.backbone.blocks):
+                block.register_forward_pre_hook(note)
         with running(trace, 'preprocessing'):
             inputs = model.data_preprocessor(batch)['inputs']
         with running(trace, 'forward'), wrapper.optim_context(model):
@@ -286,6 +347,9 @@ def trace_step(cfg, batch_size: int, dtype: str, trace: Trace) -> Any:
         with running(trace, 'teacher update'):
             model.update_teacher(0.996)
             model.head.update_centers()
+        if compiled:
+            fuse_blocks(blocks, list(calls),
+                        partial(wrapper.optim_context, model), trace)
     return model
 
 
@@ -304,6 +368,9 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument(
         '--views', type=int, nargs=2, metavar=('GLOBAL', 'LOCAL'),
         help='views per pass of the student; default: all at once')
+    parser.add_argument('--compile', action='store_true',
+                        help='predict the blocks of a ViT as torch.compile '
+                        'would fuse them')
     parser.add_argument('--prototypes', type=int, default=8192)
     parser.add_argument('--json', action='store_true')
     return parser.parse_args(argv)
@@ -323,11 +390,12 @@ def predict(args: argparse.Namespace) -> tuple[Trace, dict[str, Any]]:
     cfg.model.head.num_prototypes = args.prototypes
     card = CARDS[args.card]
     trace = Trace(card, not args.no_tf32)
-    model = trace_step(cfg, args.batch, args.dtype, trace)
+    model = trace_step(cfg, args.batch, args.dtype, trace, args.compile)
     total = trace.total()
     return trace, dict(
         arch=args.arch, batch=args.batch, card=args.card, dtype=args.dtype,
         views_per_pass=args.views, prototypes=args.prototypes,
+        compiled=args.compile,
         parameters=sum(p.numel() for p in model.student_parameters()),
         kernels=total.kernels,
         gigabytes=total.bytes / 1e9,

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from ibot_mm.distributed.dtensor import to_local
 from ibot_mm.models.heads.ibot_head import TeacherTargets
+from ibot_mm.models.layers import compilation
 from ibot_mm.models.layers.precision import autocast_dtype
 from ibot_mm.registry import MODELS
 from ibot_mm.structures import CropBatch, GlobalView, merge_views
@@ -48,8 +49,9 @@ class IBOT(BaseSelfSupervisor):
             gradients would miss the loss scale; ``ShardedStrategy`` needs
             False.
         compile_blocks: Arguments of ``torch.compile`` for the transformer
-            blocks of student and teacher, e.g. ``dict(mode='default')``; None
-            for no compilation. Checkpoints do not depend on it.
+            blocks of student and teacher; None for no compilation; 'auto' for
+            its defaults on GPUs with PyTorch 2.5 or later. Checkpoints do not
+            depend on it.
         data_preprocessor: Config of ``MultiCropDataPreprocessor``.
         init_cfg: As in :class:`mmengine.model.BaseModule`.
     """
@@ -63,7 +65,7 @@ class IBOT(BaseSelfSupervisor):
                  koleo: dict | None = None,
                  views_per_pass: tuple[int, int] | None = None,
                  accumulate_passes: bool = True,
-                 compile_blocks: dict | None = None,
+                 compile_blocks: dict | str | None = 'auto',
                  data_preprocessor: dict | nn.Module | None = None,
                  init_cfg: dict | None = None) -> None:
         if data_preprocessor is None:
@@ -104,10 +106,9 @@ class IBOT(BaseSelfSupervisor):
             neck=MODELS.build({**deepcopy(neck), **(teacher_neck or {})})))
         self.teacher.requires_grad_(False)
         self.reset_teacher()
-        if compile_blocks is not None:
-            for block in (*self.backbone.blocks,
-                          *self.teacher.backbone.blocks):
-                block.compile(**compile_blocks)
+        compilation.compile_blocks(
+            (*self.backbone.blocks, *self.teacher.backbone.blocks),
+            compile_blocks)
 
     def init_weights(self) -> None:
         """Initialize the student and copy its weights to the teacher."""
