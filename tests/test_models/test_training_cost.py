@@ -6,7 +6,11 @@ from mmengine.utils import digit_version
 
 from ibot_mm.engine.token_statistics import TokenStatistics
 from ibot_mm.models import IBOTSwin, MultiCropDataPreprocessor
-from ibot_mm.models.layers.drop_path import add_subset_residual
+from ibot_mm.models.layers.drop_path import (
+    add_scaled,
+    add_subset_residual,
+    drop_path_scales,
+)
 from tests.helpers.builders import (
     batch,
     build_model,
@@ -128,6 +132,26 @@ def test_passes_of_the_student(dtype, views):
             assert p.grad is None
 
 
+def test_passes_where_memory_is_not_known():
+    """'auto' on a CPU: one global view, up to five local ones."""
+    model, seen = build_model(views_per_pass='auto'), []
+    model.backbone.layers[0].register_forward_hook(
+        lambda module, args, out: seen.append(len(out)))
+    model.loss(batch(4, local_sizes=(16, ) * 7)['inputs'])
+    assert seen == [20, 8, 4, 4]
+
+
+@needs_cpu_float16
+def test_no_passes_in_float16():
+    """They would save no memory, since nothing is freed in between."""
+    model, seen = build_model(views_per_pass=(1, 1)), []
+    model.backbone.layers[0].register_forward_hook(
+        lambda module, args, out: seen.append(len(out)))
+    with torch.autocast('cpu', dtype=torch.float16):
+        model.loss(batch(4)['inputs'])
+    assert seen == [8, 8]
+
+
 def test_views_per_pass_is_checked():
     with pytest.raises(ValueError, match='views_per_pass'):
         build_model(views_per_pass=(1, 0))
@@ -213,6 +237,35 @@ def test_nothing_is_compiled_after_the_first_step():
 def test_modes_with_cuda_graphs_are_refused():
     with pytest.raises(ValueError, match='reduce-overhead'):
         build_model(compile_blocks=dict(mode='reduce-overhead'))
+
+
+def test_scaled_residual_in_bfloat16():
+    """Against autograd on the same operation."""
+    x, branch, scale = torch.randn(4, 5, 6), torch.randn(4, 5, 6), torch.rand(
+        4, 1, 1)
+    results = []
+    for add in (add_scaled, torch.addcmul):
+        inputs = (x.clone().requires_grad_(),
+                  branch.bfloat16().requires_grad_())
+        out = add(*inputs, scale)
+        assert out.dtype == torch.float32
+        results.append([out, *torch.autograd.grad(out.sin().sum(), inputs)])
+    for ours, theirs in zip(*results):
+        assert ours.dtype == theirs.dtype
+        assert torch.equal(ours, theirs)
+
+
+def test_factors_of_dropped_residuals():
+    """0 or 1 / p, and 1 on average."""
+    keep = torch.tensor([0.8, 0.5]).view(2, 1, 1, 1, 1)
+    scales = drop_path_scales(keep, 10000)
+    assert scales.shape == (2, 2, 10000, 1, 1)
+    for layer, p in zip(scales, (0.8, 0.5)):
+        assert set(layer.unique().tolist()) == {
+            0., (torch.tensor(1.) / torch.tensor(p)).item()}
+        # Five standard errors of sqrt((1 - p) / p / 20000).
+        assert layer.mean().item() == pytest.approx(
+            1, abs=5 * ((1 - p) / p / 20000)**0.5)
 
 
 def test_subset_residual_by_hand():
