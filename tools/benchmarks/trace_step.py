@@ -21,6 +21,7 @@ import weakref
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from copy import deepcopy
 from dataclasses import dataclass, fields
 from functools import partial
 from pathlib import Path
@@ -28,7 +29,7 @@ from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
-from torch._subclasses.fake_tensor import FakeTensorMode
+from torch._subclasses.fake_tensor import FakeCopyMode, FakeTensorMode
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves, tree_map_only
 
@@ -240,7 +241,8 @@ class Trace(TorchDispatchMode):
         held = {t.untyped_storage()._cdata for t in ins}
         is_view = not func._schema.is_mutable and outs and all(
             t.untyped_storage()._cdata in held for t in outs)
-        if is_view or 'empty' in name or func.namespace == 'prim':
+        if is_view or 'empty' in name or func.namespace in (
+                'prim', 'profiler'):
             return result
         cost = cost_of(name, ins, outs, args, self.card, self.tf32)
         self.costs[self._current_phase(), name].add(cost)
@@ -263,37 +265,51 @@ def running(trace: Trace, phase: str) -> Iterator[None]:
         yield
 
 
-def fuse_blocks(blocks: Sequence[nn.Module], calls: Iterable[tuple],
-                context: Callable, trace: Trace) -> None:
+class BlockCall(NamedTuple):
+    """A call of a transformer block.
+
+    Attributes:
+        block: The block.
+        args: Its arguments, (shape, dtype) for tensors.
+        training: Whether gradients are on.
+    """
+
+    block: nn.Module
+    args: tuple
+    training: bool
+
+
+def fuse_blocks(calls: Iterable[BlockCall], context: Callable,
+                trace: Trace) -> None:
     """Replace the costs of eager blocks by those of compiled ones.
 
     Args:
-        blocks: One per call.
-        calls: Arguments of each call, and whether gradients were on.
+        calls: Of the step.
         context: Of the forward pass.
         trace: Has counted the blocks in eager mode.
     """
     from fused_cost import compiled_cost
     known: dict[tuple, tuple[Cost, Cost]] = {}
-    for block, (args, training) in zip(blocks, calls):
-        key = (training, *(getattr(a, 'shape', a) for a in args))
-        if key not in known:
-            args[0].requires_grad_(training)
+    for block, args, training in calls:
+        if (args, training) not in known:
+            values = tuple(torch.empty(a[0], dtype=a[1])
+                           if isinstance(a, tuple) else a for a in args)
+            values[0].requires_grad_(training)
             eager = Trace(trace.card, trace.tf32)
             with torch.set_grad_enabled(training):
                 with context(), running(eager, 'forward'):
-                    out = block(*args)
+                    out = block(*values)
                 if training:
                     with running(eager, 'backward'):
                         out.backward(torch.empty_like(out))
             with context():
-                compiled = compiled_cost(block, args, training, trace.card,
+                compiled = compiled_cost(block, values, training, trace.card,
                                          trace.tf32)
-            known[key] = eager.total(), compiled
-        eager, compiled = known[key]
+            known[args, training] = eager.total(), compiled
+        eager_cost, compiled = known[args, training]
         trace.costs['compiled', 'blocks, compiled'].add(compiled)
         trace.costs['compiled', 'blocks, no longer eager'].add(
-            Cost(*(-value for value in vars(eager).values())))
+            Cost(*(-value for value in vars(eager_cost).values())))
 
 
 def trace_step(cfg, batch_size: int, dtype: str, trace: Trace,
@@ -315,25 +331,27 @@ def trace_step(cfg, batch_size: int, dtype: str, trace: Trace,
 
     from ibot_mm.engine import PretrainOptimWrapperConstructor
     batch = make_batch(cfg, batch_size)
-    with FakeTensorMode(allow_non_fake_inputs=True) as mode:
-        model = MODELS.build(cfg.model).train()
+    mode = FakeTensorMode(allow_non_fake_inputs=True)
+    with FakeCopyMode(mode):  # not built on fake tensors: Swin reads numbers
+        model = deepcopy(MODELS.build(cfg.model)).train()
+    with mode:
         settings = {k: v for k, v in cfg.optim_wrapper.items()
                     if k not in ('constructor', 'accumulative_counts')}
         settings['optimizer'] = dict(settings['optimizer'], fused=True)
         wrapper = PretrainOptimWrapperConstructor(
             dict(settings, dtype=dtype, skip_nonfinite=False))(model)
         batch = tree_map_only(Tensor, mode.from_tensor, batch)
-        blocks, calls = [], []
+        calls: list[BlockCall] = []
 
         def note(block: nn.Module, args: tuple) -> None:
-            blocks.append(block)
-            calls.append((tree_map_only(Tensor, Tensor.detach, args),
-                          torch.is_grad_enabled()))
+            # Without data: a reference would keep the activations alive.
+            calls.append(BlockCall(block, tuple(
+                (a.shape, a.dtype) if isinstance(a, Tensor) else a
+                for a in args), torch.is_grad_enabled()))
 
-        if compiled:
-            for block in (*model.backbone.blocks,
-                          *model.teacher.backbone.blocks):
-                block.register_forward_pre_hook(note)
+        handles = [
+            block.register_forward_pre_hook(note) for block in
+            (*model.backbone.blocks, *model.teacher.backbone.blocks)]
         with running(trace, 'preprocessing'):
             inputs = model.data_preprocessor(batch)['inputs']
         with running(trace, 'forward'), wrapper.optim_context(model):
@@ -347,9 +365,10 @@ def trace_step(cfg, batch_size: int, dtype: str, trace: Trace,
         with running(trace, 'teacher update'):
             model.update_teacher(0.996)
             model.head.update_centers()
+        for handle in handles:
+            handle.remove()
         if compiled:
-            fuse_blocks(blocks, list(calls),
-                        partial(wrapper.optim_context, model), trace)
+            fuse_blocks(calls, partial(wrapper.optim_context, model), trace)
     return model
 
 
@@ -386,6 +405,7 @@ def predict(args: argparse.Namespace) -> tuple[Trace, dict[str, Any]]:
         f'ibot/ibot_{CONFIGS[args.arch]}_in1k.py'))
     init_default_scope('mmpretrain')
     cfg.model.views_per_pass = args.views
+    cfg.model.compile_blocks = None
     cfg.model.neck.num_prototypes = args.prototypes
     cfg.model.head.num_prototypes = args.prototypes
     card = CARDS[args.card]
@@ -403,26 +423,31 @@ def predict(args: argparse.Namespace) -> tuple[Trace, dict[str, Any]]:
         predicted_ms=total.seconds * 1e3,
         images_per_second=args.batch / total.seconds,
         utilization=total.flops / total.seconds / card.half,
-        activation_gib=trace.peak_bytes / 2**30)
+        activation_gib=trace.peak_bytes / 2**30)  # of eager blocks
 
 
 def main() -> None:
     """Predict and print."""
     args = parse_args()
+    if args.compile and args.arch not in ('small', 'base', 'large'):
+        raise SystemExit('--compile predicts ViTs only.')
     trace, result = predict(args)
     if args.json:
         print(json.dumps(result))
         return
-    print(result)
     for key in ('phase', 'operation'):
-        print(f'\n{key:44}{"kernels":>9}{"GB":>9}{"TFLOP":>9}'
+        print(f'\n{key:48}{"kernels":>9}{"GB":>9}{"TFLOP":>9}'
               f'{"predicted ms":>14}')
         names = {pair[key == 'operation'] for pair in trace.costs}
         sums = {name: trace.total(**{key: name}) for name in names}
         for name, cost in sorted(sums.items(),
                                  key=lambda item: -item[1].seconds):
-            print(f'{name:44}{cost.kernels:9d}{cost.bytes / 1e9:9.2f}'
+            print(f'{name:48}{cost.kernels:9d}{cost.bytes / 1e9:9.2f}'
                   f'{cost.flops / 1e12:9.3f}{cost.seconds * 1e3:14.2f}')
+    print('\npredicted, not measured')
+    for name, value in result.items():
+        print(f'  {name:24}'
+              f'{f"{value:.4g}" if isinstance(value, float) else value}')
 
 
 if __name__ == '__main__':
