@@ -58,26 +58,28 @@ def test_compiled_blocks_move_less(trace_step):
 
 
 def test_matrix_product_by_hand(trace_step):
-    card = trace_step.Card(bandwidth=1e12, half=1e14, tf32=1e13, single=1e12,
+    import roofline
+    card = roofline.Card(bandwidth=1e12, half=1e14, tf32=1e13, single=1e12,
                            memory=1e10)
     a, b = torch.empty(100, 200), torch.empty(200, 300)
-    cost = trace_step.cost_of('mm', [a, b], [torch.empty(100, 300)], (a, b),
+    cost = roofline.cost_of('mm', [a, b], [torch.empty(100, 300)], (a, b),
                               card, tf32=True)
     assert cost.flops == 2 * 100 * 200 * 300
     assert cost.bytes == 4 * (100 * 200 + 200 * 300 + 100 * 300)
     # Three bounds, of which the launch is the largest here.
-    assert cost.seconds == trace_step.LAUNCH
+    assert cost.seconds == roofline.LAUNCH
     big = torch.empty(8192, 8192, dtype=torch.bfloat16, device='meta')
-    cost = trace_step.cost_of('mm', [big, big], [big], (big, big), card, True)
+    cost = roofline.cost_of('mm', [big, big], [big], (big, big), card, True)
     assert cost.seconds == pytest.approx(2 * 8192**3 / (0.57 * 1e14))
 
 
 def test_launches_of_lists_by_hand(trace_step):
     """Two lists of 100 small tensors: at most 64 pairs per launch."""
+    from roofline import foreach_launches
     small = [torch.empty(10)] * 100
-    assert trace_step.foreach_launches(2, small) == 2
+    assert foreach_launches(2, small) == 2
     # 640 chunks of 65,536 values in launches of 320.
-    assert trace_step.foreach_launches(
+    assert foreach_launches(
         1, [torch.empty(640 * 65536, device='meta')]) == 2
 
 

@@ -9,9 +9,9 @@ from functorch.compile import (
     make_boxed_func,
     min_cut_rematerialization_partition,
 )
+from roofline import Card, Cost, cost_of, num_bytes, roofline
 from torch import Tensor, fx, nn
 from torch.utils._pytree import tree_leaves
-from trace_step import Card, Cost, cost_of, num_bytes, roofline
 
 
 def _tensors(value) -> list[Tensor]:
