@@ -96,7 +96,7 @@ def judge_collapse(scalars: Scalars, cfg: Config) -> Finding:
         lasted = last - begin
         if not lasted:
             continue
-        numbers += f', for {lasted} iterations'
+        numbers += f'; {name} for {lasted} iterations'
         if lasted + unlogged >= hook.patience:
             return Finding(f'collapsed to {name}', numbers,
                            training_health_hook.ADVICE[kind])

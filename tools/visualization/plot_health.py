@@ -76,14 +76,16 @@ def read_run(work_dir: Path, label: str) -> Run:
         name: sorted(points.items()) for name, points in values.items()})
 
 
-def mark_limits(axis, name: str, run: Run, color: str) -> None:
+def mark_limits(axis, name: str, runs: Sequence[Run]) -> None:
     """Mark log K and the healthy range, as the hooks define them."""
     what, _, kind = name.rpartition('_')
     if what == 'entropy':
-        limit = math.log(num_prototypes(run.cfg)[kind])
-        margin = limit * health_hook(run.cfg, run.scalars).tolerance
-        axis.axhline(limit, color=color, linestyle='--', linewidth=1)
-        axis.axhspan(margin, limit - margin, color='green', alpha=0.06)
+        for limit, tolerance in {
+            (math.log(num_prototypes(run.cfg)[kind]),
+             health_hook(run.cfg, run.scalars).tolerance) for run in runs}:
+            axis.axhline(limit, color='gray', linestyle='--', linewidth=1)
+            axis.axhspan(tolerance * limit, (1 - tolerance) * limit,
+                         color='green', alpha=0.06)
     elif what == 'kl':
         axis.axhline(0, color='gray', linestyle='--', linewidth=1)
     elif name == 'teacher_initial_share':
@@ -102,7 +104,7 @@ def plot(runs: Sequence[Run], out: Path) -> None:
             # A line needs two points.
             axis.plot(*zip(*points), label=run.label, color=f'C{i}',
                       marker='.' if len(points) < 30 else None)
-            mark_limits(axis, name, run, f'C{i}')
+        mark_limits(axis, name, runs)
         axis.set_title(title, fontsize=9)
         axis.tick_params(labelsize=7)
         axis.grid(alpha=0.3)
