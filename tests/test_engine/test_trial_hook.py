@@ -17,18 +17,19 @@ def test_the_first_batches(count, batches):
 
 
 @pytest.mark.parametrize('by_epoch', [True, False])
-@pytest.mark.parametrize('iterations, validated', [
-    (2, [2]),
+@pytest.mark.parametrize('iterations, val_batches, validated', [
+    (2, 3, [3]),
     # After the epoch of 6 iterations, and at the end.
-    (8, [6, 6]),
+    (8, 9, [6, 6]),
 ])
 def test_it_ends_with_a_short_validation(tmp_path, monkeypatch, by_epoch,
-                                         iterations, validated):
+                                         iterations, val_batches, validated):
     seen = []
     monkeypatch.setattr(Scores, 'compute_metrics',
                         lambda self, results: seen.append(len(results)) or {})
-    runner = build_runner(tmp_path, TrialHook(iterations), by_epoch=by_epoch,
-                          scores=[], checkpoint=dict(interval=-1))
+    runner = build_runner(tmp_path, TrialHook(iterations, val_batches),
+                          by_epoch=by_epoch, scores=[],
+                          checkpoint=dict(interval=-1))
     with pytest.raises(SystemExit) as stop:
         runner.train()
     assert stop.value.code == 0

@@ -39,22 +39,23 @@ class TrialHook(Hook):
     speed and first losses are, too.
 
     Args:
-        iterations: Number of training iterations, and of batches of each data
-            loader of the validation.
+        iterations: Number of training iterations.
+        val_batches: Number of batches of each data loader of the validation.
     """
 
     # After the other hooks have logged the iteration.
     priority = 'LOWEST'
 
-    def __init__(self, iterations: int = 20) -> None:
+    def __init__(self, iterations: int = 20, val_batches: int = 20) -> None:
         self.iterations = iterations
+        self.val_batches = val_batches
 
     def before_train(self, runner) -> None:
         """Shorten the validation."""
         for name, loader in list(vars(runner.val_loop or self).items()):
             if isinstance(loader, DataLoader):
                 setattr(runner.val_loop, name,
-                        FirstBatches(loader, self.iterations))
+                        FirstBatches(loader, self.val_batches))
 
     def after_train_iter(self, runner, *args, **kwargs) -> None:
         """Validate and end the run after the last iteration.
