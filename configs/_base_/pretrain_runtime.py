@@ -21,6 +21,7 @@ default_hooks = dict(
     bad_files=dict(type='ibot_mm.BadFileHook', max_share=0.1),
     skipped_steps=dict(type='ibot_mm.SkippedStepHook'),
     training_health=dict(type='ibot_mm.TrainingHealthHook', interval=50),
+    run_summary=dict(type='ibot_mm.RunSummaryHook'),
     data_wait=dict(type='ibot_mm.DataWaitHook', interval=50),
 )
 

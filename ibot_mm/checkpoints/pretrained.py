@@ -14,7 +14,12 @@ from ibot_mm.checkpoints.official.state_dict import (
 )
 
 from .load import CheckpointError, load_checkpoint
+from .load_log import log_loaded
 from .strict import load_strict
+from .unread import pretrained_cfg
+
+# Entries that only a student of a pre-training has.
+STUDENT_ENTRIES = {'backbone.mask_token', 'head.center.value'}
 
 
 def _prefixes(state: State) -> str:
@@ -81,7 +86,7 @@ def select_network(checkpoint: dict[str, Any],
     elif any(name.startswith('teacher.backbone.') for name in state):
         prefix = 'teacher.' if network == 'teacher' else ''
     elif network == 'teacher' and strip_prefix(state, 'backbone.') and (
-            {'backbone.mask_token', 'head.center.value'} & set(state)):
+            STUDENT_ENTRIES & set(state)):
         raise CheckpointError(
             'the checkpoint has no teacher, only a student: take that with '
             'network="student", or extract_backbone.py --network student.')
@@ -96,6 +101,18 @@ def select_network(checkpoint: dict[str, Any],
             f'the checkpoint has no backbone of the {network}: its entries '
             f'begin with {_prefixes(state)}.')
     return result
+
+
+def network_taken(checkpoint: dict[str, Any], network: str) -> str:
+    """Whose weights :func:`select_network` takes; '' if no one can tell.
+
+    Files of a backbone do not say which network it was.
+    """
+    state = checkpoint.get('state_dict', checkpoint)
+    if {'student', 'teacher'} & set(checkpoint) or any(
+            name.startswith('teacher.backbone.') for name in state):
+        return network
+    return 'student' if STUDENT_ENTRIES & set(state) else ''
 
 
 def require_neck(state: State) -> State:
@@ -172,6 +189,7 @@ def load_pretrained(module: nn.Module,
             prefix = f'{part}.'
         else:
             state = weights_of(content)
+            network = 'teacher' if 'teacher' in prefix else 'student'
         found = strip_prefix(require_neck(state) if prefix == 'neck.' else
                              state, prefix)
         found.pop('mask_token', None)
@@ -181,7 +199,8 @@ def load_pretrained(module: nn.Module,
                 f'begin with {_prefixes(state)}.')
     except CheckpointError as error:
         raise CheckpointError(f'"{source}": {error}') from error
-    state = {k: v for k, v in found.items() if k.startswith(keep_prefix)}
+    found = {k: v for k, v in found.items() if k.startswith(keep_prefix)}
+    state = dict(found)
     expected = module.state_dict()
     # Pre-training has no norms of early stages; only its student has a mask
     # token.
@@ -196,6 +215,9 @@ def load_pretrained(module: nn.Module,
         state['pos_embed'] = module.fit_positions(state['pos_embed'],
                                                   img_size)
     load_strict(module, state, source)
+    network = network_taken(content, network)
+    whose = f"the {network}'s" if network else 'the'
+    log_loaded(module, found, f'{whose} {part} in "{checkpoint}"')
     return list(state)
 
 
@@ -213,8 +235,8 @@ def init_from_checkpoint(module: nn.Module, **defaults: Any) -> bool:
     Returns:
         Whether there was one.
     """
-    cfg = getattr(module, 'init_cfg', None)
-    if not isinstance(cfg, dict) or cfg.get('type') != 'Pretrained':
+    cfg = pretrained_cfg(module)
+    if cfg is None:
         return False
     settings = {key: value for key, value in cfg.items() if key != 'type'}
     load_pretrained(module, **{**defaults, **settings})

@@ -5,20 +5,37 @@ from textwrap import shorten
 from torch import nn
 
 from .load import CheckpointError
-from .official.state_dict import State
+from .official.state_dict import State, strip_prefix
+
+KERNEL = 'patch_embed.projection.weight'
+
+
+def _backbone_prefix(state: State) -> str | None:
+    """Prefix of the first backbone of a state dict; None without one."""
+    return next((name.removesuffix(KERNEL) for name in state
+                 if name.endswith(KERNEL)), None)
 
 
 def _architecture(state: State) -> str:
-    """Kind and size of the backbone of a state dict; '' if there is none."""
-    weight = next((v for k, v in state.items()
-                   if k.endswith('patch_embed.projection.weight')), None)
-    if weight is None:
+    """Kind and size of the first backbone; '' if there is none."""
+    prefix = _backbone_prefix(state)
+    if prefix is None:
         return ''
+    # A pre-training has two, of student and teacher.
+    state = strip_prefix(state, prefix)
     is_swin = any('relative_position_bias_table' in name for name in state)
     blocks = {name.split('.attn.')[0] for name in state if '.attn.' in name}
     return (f'{"Swin transformer" if is_swin else "ViT"} of width '
-            f'{weight.shape[0]}, {len(blocks)} blocks and patches of '
-            f'{weight.shape[-1]} pixels')
+            f'{state[KERNEL].shape[0]}, {len(blocks)} blocks and patches of '
+            f'{state[KERNEL].shape[-1]} pixels')
+
+
+def _missing_parts(state: State, own: State) -> list[str]:
+    """Parts of a complete model that a state dict has nothing of."""
+    if not _backbone_prefix(own):
+        return []  # a backbone or a neck alone
+    parts = [{name.split('.')[0] for name in names} for names in (own, state)]
+    return sorted(parts[0] - parts[1])
 
 
 def load_strict(module: nn.Module, state: State, source: str,
@@ -33,7 +50,7 @@ def load_strict(module: nn.Module, state: State, source: str,
 
     Raises:
         CheckpointError: Weights are missing, unexpected or of another shape,
-            or those of another architecture.
+            or those of another architecture, or of a part of the model only.
     """
     before = module.state_dict()
     if not assign:
@@ -50,6 +67,11 @@ def load_strict(module: nn.Module, state: State, source: str,
             raise CheckpointError(
                 f'"{source}" holds a {theirs}, but the config builds a {ours}:'
                 ' use the config of that architecture.') from error
+        if missing := _missing_parts(state, before):
+            raise CheckpointError(
+                f'"{source}" holds no {", ".join(missing)}, which the model '
+                'of the config has. To start from its backbone, name the file '
+                'in the init_cfg of the backbone.') from error
         # PyTorch writes a title, then a line per kind of fault.
         lines = str(error).splitlines()
         faults = ' '.join(shorten(line, 300) for line in lines[1:6] or lines)

@@ -5,6 +5,7 @@ from .hooks import (
                     FreezeLastLayerHook,
                     InterruptionHook,
                     PretrainRuntimeInfoHook,
+                    RunSummaryHook,
                     SafeCheckpointHook,
                     SkippedStepHook,
                     StrictLoadHook,
@@ -12,6 +13,7 @@ from .hooks import (
                     TeacherTemperatureHook,
                     TrainingHealthError,
                     TrainingHealthHook,
+                    TrialHook,
 )
 from .loops import FeatureTestLoop, KNNValLoop, PretrainLoop
 from .optimizers import (
@@ -26,7 +28,8 @@ __all__ = [
     'EpochCosineLR', 'FeatureTestLoop', 'FreezeLastLayerHook',
     'InterruptionHook', 'KNNValLoop', 'LayerDecayOptimWrapperConstructor',
     'PretrainLoop', 'PretrainOptimWrapper', 'PretrainOptimWrapperConstructor',
-    'PretrainRuntimeInfoHook', 'SafeCheckpointHook', 'SkippedStepHook',
-    'StrictLoadHook', 'TeacherEMAHook', 'TeacherTemperatureHook',
-    'TrainingHealthError', 'TrainingHealthHook', 'WarmupCosineLR'
+    'PretrainRuntimeInfoHook', 'RunSummaryHook', 'SafeCheckpointHook',
+    'SkippedStepHook', 'StrictLoadHook', 'TeacherEMAHook',
+    'TeacherTemperatureHook', 'TrainingHealthError', 'TrainingHealthHook',
+    'TrialHook', 'WarmupCosineLR'
 ]

@@ -1,6 +1,7 @@
 """Backbones from checkpoints of every kind, and what is rejected."""
 
 import math
+import re
 
 import pytest
 import torch
@@ -11,10 +12,11 @@ from mmpretrain.models.backbones import VisionTransformer
 
 from ibot_mm.checkpoints.load import CheckpointError
 from ibot_mm.checkpoints.pretrained import load_pretrained, select_network
+from ibot_mm.checkpoints.strict import load_strict
 from ibot_mm.models import IBOTSwin, IBOTViT, ProjectionNeck
 from ibot_mm.models.layers.patch_embed import inflate_channels
 from tests.helpers import golden
-from tests.helpers.builders import ARCH, build_model
+from tests.helpers.builders import ARCH, build_model, model_config
 
 
 def vit(init=None, **changes):
@@ -277,6 +279,39 @@ def test_another_architecture_is_one_sentence(save):
         vit(dict(checkpoint=path))
 
 
+def blocks_in(message):
+    return re.findall(r'width (\d+), (\d+) blocks', message)
+
+
+@pytest.mark.parametrize('kept', [
+    '', ('backbone.', 'neck.', 'head.'), ('teacher.', 'head.')])
+def test_a_pre_training_of_another_depth(kept):
+    """Blocks of student and teacher are not added: 3 here, 2 are built."""
+    deep = build_model(backbone=dict(arch={**ARCH, 'num_layers': 3}))
+    state = {k: v for k, v in deep.state_dict().items() if k.startswith(kept)}
+    with pytest.raises(CheckpointError, match='"x.pth"') as error:
+        load_strict(build_model(), state, 'x.pth')
+    assert blocks_in(str(error.value)) == [('24', '3'), ('24', '2')]
+
+
+@pytest.mark.parametrize('kept, missing', [
+    (('backbone.', 'neck.', 'head.'), 'teacher'),
+    (('teacher.', 'head.'), 'backbone, neck'),
+    (('backbone.', ), 'head, neck, teacher'),
+])
+def test_parts_that_a_pre_training_checkpoint_lacks(kept, missing):
+    """They are named, and not taken for another architecture."""
+    model = build_model()
+    before = {k: v.clone() for k, v in model.state_dict().items()}
+    state = {k: v + 1 for k, v in before.items() if k.startswith(kept)}
+    with pytest.raises(CheckpointError,
+                       match=f'"x.pth" holds no {missing},') as error:
+        load_strict(model, state, 'x.pth')
+    assert not blocks_in(str(error.value))
+    assert all(torch.equal(v, before[k])
+               for k, v in model.state_dict().items())
+
+
 def test_wrong_prefix_and_no_checkpoint(save):
     path = save(dict(state_dict=build_model().state_dict()))
     with pytest.raises(CheckpointError,
@@ -336,13 +371,16 @@ def test_other_hosts_build_and_load_our_backbone(host, save, model):
         model.teacher.backbone.extract_tokens(x)[0])
 
 
-def runner(tmp_path, load_from):
+EXTRACTOR = dict(
+    type='ibot_mm.FeatureExtractor',
+    backbone=dict(type='ibot_mm.IBOTViT', arch=ARCH, img_size=32,
+                  patch_size=8))
+
+
+def runner(tmp_path, load_from, model=EXTRACTOR, resume=False):
     cfg = Config(dict(
-        model=dict(
-            type='ibot_mm.FeatureExtractor',
-            backbone=dict(type='ibot_mm.IBOTViT', arch=ARCH, img_size=32,
-                          patch_size=8)),
-        work_dir=str(tmp_path), load_from=load_from,
+        model=model,
+        work_dir=str(tmp_path), load_from=load_from, resume=resume,
         default_scope='mmpretrain',
         custom_hooks=[dict(type='ibot_mm.StrictLoadHook')],
         experiment_name=f'strict{tmp_path.name}'))
@@ -361,6 +399,17 @@ def test_the_runner_rejects_what_does_not_fit(tmp_path, model, save):
     del state['teacher.backbone.ln1.bias']
     run = runner(tmp_path, save(dict(state_dict=state)))
     with pytest.raises(CheckpointError, match='backbone.ln1.bias'):
+        run.load_or_resume()
+
+
+@pytest.mark.parametrize('resume', [False, True])
+def test_the_runner_names_a_missing_teacher(tmp_path, model, save, resume):
+    """As load_from, with --resume and in tools/test.py."""
+    state = {k: v for k, v in model.state_dict().items()
+             if not k.startswith('teacher.')}
+    path = save(dict(state_dict=state, meta=dict(iter=1)))
+    run = runner(tmp_path, path, model_config(), resume)
+    with pytest.raises(CheckpointError, match='ckpt.pth" holds no teacher,'):
         run.load_or_resume()
 
 

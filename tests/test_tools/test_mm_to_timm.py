@@ -1,12 +1,13 @@
 """Converted backbones in timm's own VisionTransformer."""
 
 import pytest
+import timm
 import torch
 from timm.models.vision_transformer import VisionTransformer
 
 from ibot_mm.checkpoints.load import CheckpointError
 from ibot_mm.checkpoints.timm import to_timm
-from ibot_mm.models import IBOTSwin
+from ibot_mm.models import IBOTSwin, IBOTViT
 from tests.helpers.builders import build_model
 from tests.helpers.in_process import run_tool
 
@@ -87,3 +88,76 @@ def test_backbones_without_a_place_in_timm(tmp_path):
     assert not target.exists()
     with pytest.raises(CheckpointError, match='place for layers.0.ffn.w12'):
         to_timm({'layers.0.ffn.w12.weight': torch.zeros(1)})
+
+
+def call_in(out):
+    """The line of code that the tool prints, as a user pastes it."""
+    return next(line for line in out.splitlines()
+                if line.startswith('timm.create_model('))
+
+
+def test_the_printed_call_gives_our_features(tmp_path):
+    """A network of the paper, whose heads are known, without a config."""
+    backbone = IBOTViT('tiny', img_size=48, patch_size=8).eval()
+    backbone.init_weights()
+    source, target = tmp_path / 'bare.pth', tmp_path / 'vit.pth'
+    torch.save(backbone.state_dict(), source)
+    out, _ = run_tool(TO_TIMM, source, target)
+    assert "'vit_tiny_patch16_224'" in out and 'assumed' in out
+    assert 'for RGB' in out
+    model = eval(call_in(out), dict(timm=timm)).eval()
+    x = torch.randn(2, 3, 48, 48)
+    with torch.no_grad():
+        torch.testing.assert_close(model(x), backbone.extract_cls(x),
+                                   atol=1e-5, rtol=0)
+    # ImageNet's; what timm has under this name is not.
+    data = timm.data.resolve_model_data_config(model)
+    assert data['mean'] == (0.485, 0.456, 0.406)
+    assert data['std'] == (0.229, 0.224, 0.225)
+    usual = timm.get_pretrained_cfg('vit_tiny_patch16_224')
+    assert usual.mean == usual.std == (0.5, 0.5, 0.5)
+
+
+@pytest.mark.parametrize('mean, std, shown', [
+    ([51., 102., 153.], [25.5, 51., 76.5],
+     '(0.2, 0.4, 0.6) and std (0.1, 0.2, 0.3): as in the config, for BGR'),
+    ([1., 2., 3., 4.], [5., 6., 7., 8.],
+     '(1.0, 2.0, 3.0, 4.0) and std (5.0, 6.0, 7.0, 8.0): as in the config'),
+])
+def test_the_printed_call_with_a_config(tmp_path, mean, std, shown):
+    """What the weights do not show: heads, and a grid that is no square."""
+    channels = len(mean)
+    settings = dict(
+        arch=dict(embed_dims=32, num_layers=2, num_heads=4,
+                  feedforward_channels=64),
+        img_size=(32, 16), patch_size=8, in_channels=channels)
+    backbone = IBOTViT(**settings).eval()
+    backbone.init_weights()
+    source, target = tmp_path / 'bare.pth', tmp_path / 'vit.pth'
+    config = tmp_path / 'config.py'
+    config.write_text(
+        f"model = dict(type='ibot_mm.IBOT', backbone=dict("
+        f"type='ibot_mm.IBOTViT', with_mask_token=True, **{settings}), "
+        f'data_preprocessor=dict(mean={mean}, std={std}))')
+    torch.save(backbone.state_dict(), source)
+    out, _ = run_tool(TO_TIMM, source, target)
+    assert 'number of heads' in out and 'timm.create_model(' not in out
+    assert ('4 channels is in its config' in out) == (channels == 4)
+    out, _ = run_tool(TO_TIMM, source, target, '--config', config)
+    assert shown in out
+    model = eval(call_in(out), dict(timm=timm)).eval()
+    x = torch.randn(2, channels, 32, 16)
+    with torch.no_grad():
+        torch.testing.assert_close(model(x), backbone.extract_cls(x),
+                                   atol=1e-5, rtol=0)
+    if channels == 3:
+        assert model.pretrained_cfg['mean'] == (0.2, 0.4, 0.6)
+
+
+def test_a_config_of_another_network(checkpoint, tmp_path):
+    config = tmp_path / 'config.py'
+    config.write_text("model = dict(backbone=dict(type='ibot_mm.IBOTViT', "
+                      "arch='tiny'))")
+    with pytest.raises(CheckpointError, match='epoch_1.pth.*width 48, 2 bl'):
+        run_tool(TO_TIMM, checkpoint[1], tmp_path / 'vit.pth', '--config',
+                 config)

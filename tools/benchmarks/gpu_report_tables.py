@@ -22,7 +22,7 @@ def step_cells(row: dict) -> list[str]:
         case.get('arch', 'tiny'), case['batch'],
         'all' if case['views'] == 'none' else case['views'],
         case.get('prototypes', str(row.get('prototypes', '-'))),
-        dtype + (' (TF32)' if 'tf32' in case else ''),
+        dtype + (' (no TF32)' if 'no-tf32' in case else ''),
         case.get('sdpa', 'default'), 'yes' if 'compile' in case else 'no']
     if 'reason' in row:
         return [*cells, row['reason'], *[''] * 6]

@@ -51,8 +51,8 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('--batch', type=int, help="default: the config's")
     parser.add_argument('--dtype', help="default: the config's",
                         choices=['float32', 'bfloat16', 'float16'])
-    parser.add_argument('--tf32', action='store_true',
-                        help='let float32 matrix products use TF32')
+    parser.add_argument('--no-tf32', action='store_true',
+                        help='float32 matrix products without TF32')
     parser.add_argument('--views', metavar='GLOBAL,LOCAL',
                         help='views_per_pass, or "none" for all at once')
     parser.add_argument('--prototypes', type=int, metavar='K')

@@ -39,8 +39,9 @@ def read_config(args: argparse.Namespace) -> Config:
     if args.prototypes:
         cfg.model.neck.num_prototypes = args.prototypes
         cfg.model.head.num_prototypes = args.prototypes
-    if args.compile:
-        cfg.model.compile_blocks = dict()
+    cfg.model.compile_blocks = dict() if args.compile else None
+    if args.no_tf32:
+        cfg.optim_wrapper.allow_tf32 = False
     if args.dtype:
         cfg.optim_wrapper.dtype = args.dtype
     if args.batch:
@@ -111,8 +112,6 @@ class TrainingStep:
         self.device = args.device or default_device()
         self.cfg = cfg = read_config(args)
         torch.backends.cudnn.benchmark = cfg.env_cfg.cudnn_benchmark
-        if args.tf32:
-            torch.set_float32_matmul_precision('high')
         if args.sdpa:
             select_attention(args.sdpa)
         torch.manual_seed(0)
@@ -139,10 +138,10 @@ class TrainingStep:
             config=Path(self.cfg.filename).stem,
             batch=self.cfg.train_dataloader.batch_size,
             dtype=self.cfg.optim_wrapper.dtype,
-            tf32=torch.get_float32_matmul_precision() == 'high',
+            tf32=torch.backends.cuda.matmul.allow_tf32,
             views=self.cfg.model.views_per_pass,
             prototypes=self.cfg.model.neck.num_prototypes,
-            compile='compile_blocks' in self.cfg.model)
+            compile=self.cfg.model.compile_blocks is not None)
 
     def losses(self) -> dict[str, float]:
         """Losses of the batch in eval mode."""

@@ -7,24 +7,88 @@
 Takes the teacher, or with ``--network student`` the student without its mask
 token, of a pre-training checkpoint; or the backbone of a file that
 ``extract_backbone.py`` wrote. ``--style timm`` writes a plain state dict for
-``timm.models.vision_transformer.VisionTransformer`` (``num_classes=0``);
-``--style dino`` the file that DINO's evaluation scripts read with
+``timm.models.vision_transformer.VisionTransformer`` and prints the call of
+``timm.create_model`` that loads it, and how to normalize images;
+``--style dino`` writes the file that DINO's evaluation scripts read with
 ``--checkpoint_key teacher``, whatever the network.
 """
 
 import argparse
+from typing import Any
 
 import torch
+from mmengine.config import Config
+from mmengine.registry import init_default_scope
 
-from ibot_mm.checkpoints.load import load_checkpoint
-from ibot_mm.checkpoints.official.state_dict import add_prefix, strip_prefix
+from ibot_mm.checkpoints.load import CheckpointError, load_checkpoint
+from ibot_mm.checkpoints.official.state_dict import (
+    State,
+    add_prefix,
+    strip_prefix,
+)
 from ibot_mm.checkpoints.pretrained import select_network
-from ibot_mm.checkpoints.timm import to_timm
+from ibot_mm.checkpoints.strict import load_strict
+from ibot_mm.checkpoints.timm import create_model_call, to_timm
+from ibot_mm.command_line import CommandParser, report_errors
+from ibot_mm.registry import MODELS
+
+# Of ImageNet, in pixel values.
+MEAN, STD = (123.675, 116.28, 103.53), (58.395, 57.12, 57.375)
 
 
+def shape_of(cfg: Config, state: State, source: str) -> dict[str, Any]:
+    """Heads and image size of the backbone that a config builds.
+
+    Raises:
+        CheckpointError: It is not that of the checkpoint.
+    """
+    init_default_scope(cfg.get('default_scope', 'mmpretrain'))
+    backbone = MODELS.build({**cfg.model.backbone, 'with_mask_token': False,
+                             'init_cfg': None})
+    load_strict(backbone, dict(state), source)
+    return dict(num_heads=backbone.layers[0].attn.num_heads,
+                img_size=backbone.img_size)
+
+
+def preparation(cfg: Config | None, channels: int) -> tuple[dict, str]:
+    """Options for timm and words about the normalization of images."""
+    images = dict(mean=MEAN, std=STD, to_rgb=True)
+    source = "ImageNet's, which is assumed (--config tells)"
+    if cfg is not None:
+        images = cfg.model.get('data_preprocessor') or cfg.get(
+            'data_preprocessor') or {}
+        source = 'as in the config'
+    elif channels != 3:
+        return {}, f'the normalization of {channels} channels is in its config'
+    mean, std = images.get('mean') or [0.], images.get('std') or [1.]
+    options = {}
+    if len(mean) == 3:
+        # timm's values for these names are 0.5.
+        mean, std = (tuple(round(x / 255, 4) for x in xs)
+                     for xs in (mean, std))
+        options['pretrained_cfg_overlay'] = dict(mean=mean, std=std)
+        source += (f', for {"RGB" if images.get("to_rgb") else "BGR"} from 0 '
+                   "to 1; timm's own of this name is 0.5")
+    return options, (f'normalize images with mean {tuple(mean)} and std '
+                     f'{tuple(std)}: {source}')
+
+
+def how_to_load(weights: State, path: str, cfg: Config | None,
+                shape: dict[str, Any]) -> str:
+    """Code that loads the file with timm, and how to prepare images."""
+    options, words = preparation(
+        cfg, weights['patch_embed.proj.weight'].shape[1])
+    try:
+        call = create_model_call(weights, path, **shape, **options)
+    except CheckpointError as error:
+        call = f'# no call of timm.create_model: {error}'
+    return f'{call}\n# the model returns CLS tokens; {words}'
+
+
+@report_errors
 def main() -> None:
     """Read, extract, convert, write."""
-    parser = argparse.ArgumentParser(
+    parser = CommandParser(
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('source', help='checkpoint of a pre-training, or '
@@ -34,13 +98,21 @@ def main() -> None:
                         choices=['teacher', 'student'],
                         help='of a pre-training (default: teacher)')
     parser.add_argument('--style', default='timm', choices=['timm', 'dino'])
+    parser.add_argument('--config', help='of the pre-training: number of '
+                        'heads, image size and normalization')
     args = parser.parse_args()
-    state = select_network(load_checkpoint(args.source), args.network)
-    weights = to_timm(strip_prefix(state, 'backbone.'))
+    state = strip_prefix(
+        select_network(load_checkpoint(args.source), args.network),
+        'backbone.')
+    weights = to_timm(state)
+    cfg = Config.fromfile(args.config) if args.config else None
+    shape = shape_of(cfg, state, args.source) if cfg else {}
     torch.save(
         dict(teacher=add_prefix(weights, 'backbone.'))
         if args.style == 'dino' else weights, args.target)
     print(f'wrote {len(weights)} entries to {args.target}')
+    if args.style == 'timm':
+        print(how_to_load(weights, args.target, cfg, shape))
 
 
 if __name__ == '__main__':

@@ -1,15 +1,31 @@
-"""Plot the monitoring statistics of pre-training runs.
+"""Say whether pre-training runs are healthy, and plot their statistics.
 
+    python tools/visualization/plot_health.py WORK_DIR [WORK_DIR ...]
     python tools/visualization/plot_health.py WORK_DIR [WORK_DIR ...] \
         --out health.png
 
-Reads ``WORK_DIR/*/vis_data/scalars.json`` (resumed runs have several) and
-plots one line per work directory.
+Reads ``WORK_DIR/*/vis_data/`` (resumed runs have several such folders),
+prints a verdict per work directory and, with ``--out``, plots one line per
+work directory. Dashed lines are log K, what is shaded is healthy.
 """
 
 import argparse
 import json
+import math
+from collections.abc import Sequence
 from pathlib import Path
+from typing import NamedTuple
+
+from mmengine.config import Config
+
+from ibot_mm.command_line import CommandParser, report_errors
+from ibot_mm.engine.health_verdict import (
+    Scalars,
+    health_hook,
+    judge,
+    num_prototypes,
+)
+from ibot_mm.engine.hooks.teacher_ema_hook import HIGH_SHARE
 
 PANELS = (
     ('loss_cls_global', 'CLS loss, global views'),
@@ -18,51 +34,77 @@ PANELS = (
     ('kl_cls', 'KL(teacher || student), CLS (nats)'),
     ('agreement_cls', 'same most likely prototype, CLS'),
     ('prototypes_cls', 'prototypes in use, CLS'),
+    ('teacher_initial_share', 'initial weights in the teacher'),
     ('loss_patch', 'patch loss'),
     ('entropy_patch', 'entropy of the teacher, patches (nats)'),
     ('kl_patch', 'KL(teacher || student), patches (nats)'),
     ('agreement_patch', 'same most likely prototype, patches'),
     ('prototypes_patch', 'prototypes in use, patches'),
     ('grad_norm', 'norm of the gradients'),
+    ('skipped_steps', 'skipped steps so far'),
 )
 
 
-def read_scalars(work_dir: Path) -> dict[str, list[tuple[int, float]]]:
-    """Read (iteration, value) pairs by name; later files take precedence.
+class Run(NamedTuple):
+    """A run: its name, config and log."""
+
+    label: str
+    cfg: Config
+    scalars: Scalars
+
+
+def read_run(work_dir: Path, label: str) -> Run:
+    """Read the log of a work directory; later files take precedence.
 
     Raises:
-        FileNotFoundError: The directory contains no training logs.
+        FileNotFoundError: The directory contains no log of a pre-training.
     """
-    files = sorted(work_dir.glob('*/vis_data/scalars.json'))
-    if not files:
-        raise FileNotFoundError(
-            f'"{work_dir}" contains no */vis_data/scalars.json: it is not '
-            'the work directory of a training run.')
+    configs = sorted(work_dir.glob('*/vis_data/config.py'))
     values: dict[str, dict[int, float]] = {}
-    for file in files:
+    for file in sorted(work_dir.glob('*/vis_data/scalars.json')):
         for line in file.read_text().splitlines():
             entry = json.loads(line)
             if 'loss' in entry:
                 for name, value in entry.items():
                     values.setdefault(name, {})[entry['iter']] = value
-    return {name: sorted(points.items()) for name, points in values.items()}
+    if not configs or values and 'loss_patch' not in values:
+        raise FileNotFoundError(
+            f'"{work_dir}" contains no log of a pre-training '
+            '(*/vis_data/config.py and scalars.json): it is not the work '
+            'directory of one.')
+    return Run(label, Config.fromfile(configs[-1]), {
+        name: sorted(points.items()) for name, points in values.items()})
 
 
-def plot(runs: dict[str, dict], out: Path) -> None:
-    """Plot all panels.
+def mark_limits(axis, name: str, runs: Sequence[Run]) -> None:
+    """Mark log K and the healthy range, as the hooks define them."""
+    what, _, kind = name.rpartition('_')
+    if what == 'entropy':
+        for limit, tolerance in {
+            (math.log(num_prototypes(run.cfg)[kind]),
+             health_hook(run.cfg, run.scalars).tolerance) for run in runs}:
+            axis.axhline(limit, color='gray', linestyle='--', linewidth=1)
+            axis.axhspan(tolerance * limit, (1 - tolerance) * limit,
+                         color='green', alpha=0.06)
+    elif what == 'kl':
+        axis.axhline(0, color='gray', linestyle='--', linewidth=1)
+    elif name == 'teacher_initial_share':
+        axis.axhspan(0, HIGH_SHARE, color='green', alpha=0.06)
 
-    Args:
-        runs: Scalars by label.
-        out: Image file to write.
-    """
+
+def plot(runs: Sequence[Run], out: Path) -> None:
+    """Plot all panels to an image file."""
     import matplotlib
     matplotlib.use('Agg')
     import matplotlib.pyplot as plt
-    figure, axes = plt.subplots(2, 6, figsize=(21, 6))
+    figure, axes = plt.subplots(2, 7, figsize=(24, 6))
     for axis, (name, title) in zip(axes.flat, PANELS):
-        for label, scalars in runs.items():
-            axis.plot(*zip(*scalars.get(name, [(0, float('nan'))])),
-                      label=label)
+        for i, run in enumerate(runs):
+            points = run.scalars.get(name, [(0, float('nan'))])
+            # A line needs two points.
+            axis.plot(*zip(*points), label=run.label, color=f'C{i}',
+                      marker='.' if len(points) < 30 else None)
+        mark_limits(axis, name, runs)
         axis.set_title(title, fontsize=9)
         axis.tick_params(labelsize=7)
         axis.grid(alpha=0.3)
@@ -73,21 +115,26 @@ def plot(runs: dict[str, dict], out: Path) -> None:
     figure.savefig(out, dpi=80)
 
 
+@report_errors
 def main() -> None:
-    """Read the logs and plot them."""
-    parser = argparse.ArgumentParser(
+    """Read the logs, judge and plot them."""
+    parser = CommandParser(
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('work_dirs', nargs='+', type=Path)
     parser.add_argument('--labels', nargs='+', help='one per work directory')
-    parser.add_argument('--out', type=Path, default=Path('health.png'))
+    parser.add_argument('--out', type=Path, help='picture to write')
     args = parser.parse_args()
     labels = args.labels or [path.name for path in args.work_dirs]
     if len(labels) != len(args.work_dirs):
         parser.error('--labels needs one label per work directory.')
-    plot({label: read_scalars(path)
-          for label, path in zip(labels, args.work_dirs)}, args.out)
-    print(f'wrote {args.out}')
+    runs = list(map(read_run, args.work_dirs, labels))
+    for run in runs:
+        for finding in judge(run.scalars, run.cfg):
+            print(f'{run.label}: {finding}')
+    if args.out:
+        plot(runs, args.out)
+        print(f'wrote {args.out}')
 
 
 if __name__ == '__main__':

@@ -4,7 +4,7 @@ model = dict(
     type='ibot_mm.IBOT',
     # One global view or half of the local views per pass: activations of a
     # quarter of the tokens, without additional FLOPs. None: all of a kind.
-    views_per_pass=(1, 5),
+    views_per_pass='auto',
     data_preprocessor=dict(
         type='ibot_mm.MultiCropDataPreprocessor',
         mean=[123.675, 116.28, 103.53],

@@ -7,7 +7,8 @@ from mmengine.hooks import Hook
 
 from ibot_mm.checkpoints.for_mmengine import use_restricted_loader
 from ibot_mm.checkpoints.load import CheckpointError
-from ibot_mm.checkpoints.pretrained import weights_of
+from ibot_mm.checkpoints.load_log import log_loaded
+from ibot_mm.checkpoints.pretrained import network_taken, weights_of
 from ibot_mm.checkpoints.strict import load_strict
 from ibot_mm.distributed.dtensor import is_sharded
 from ibot_mm.distributed.unwrap import unwrapped_model
@@ -20,7 +21,8 @@ class StrictLoadHook(Hook):
 
     MMEngine loads ``load_from`` and resumed checkpoints with warnings only. A
     model with a method ``adapt_checkpoint`` may select weights of the file.
-    Files are read by :func:`~ibot_mm.checkpoints.load.load_checkpoint`.
+    Files are read by :func:`~ibot_mm.checkpoints.load.load_checkpoint`. A
+    line of the log says how many entries the model has loaded.
 
     Args:
         skip_prefixes: Prefixes of weights that are not taken from
@@ -50,14 +52,19 @@ class StrictLoadHook(Hook):
             state = getattr(model, 'adapt_checkpoint', weights_of)(checkpoint)
         except CheckpointError as error:
             raise CheckpointError(f'"{source}": {error}') from error
+        network = network_taken(checkpoint, getattr(model, 'network', ''))
+        given = dict(state)
         if self.skip_prefixes and not runner._resume:
-            state = {k: v for k, v in state.items()
+            given = {k: v for k, v in state.items()
                      if not k.startswith(self.skip_prefixes)}
-            state.update((k, v) for k, v in model.state_dict().items()
-                         if k.startswith(self.skip_prefixes))
+            state = {**given,
+                     **{k: v for k, v in model.state_dict().items()
+                        if k.startswith(self.skip_prefixes)}}
         if any(map(is_sharded, model.parameters())):
             checkpoint['state_dict'] = state  # ShardedStrategy is strict
-            return
-        load_strict(model, state, source)
-        # MMEngine loads it again, without resizing anything.
-        checkpoint['state_dict'] = model.state_dict()
+        else:
+            load_strict(model, state, source)
+            # MMEngine loads it again, without resizing anything.
+            checkpoint['state_dict'] = model.state_dict()
+        log_loaded(model, given, f'the {network} in "{source}"'
+                   if network else f'"{source}"')

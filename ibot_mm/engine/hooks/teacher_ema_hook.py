@@ -10,6 +10,11 @@ from ibot_mm.distributed.unwrap import unwrapped_model
 from ibot_mm.engine.schedulers.cosine import cosine_between
 from ibot_mm.registry import HOOKS
 
+# Of the initial weights, at the end of a run: above that it warns.
+HIGH_SHARE = 0.1
+ADVICE = ('lower default_hooks.teacher_ema.momentum, set its '
+          'max_initial_share, or train longer (docs/schedules.md)')
+
 
 @HOOKS.register_module()
 class TeacherEMAHook(Hook):
@@ -73,13 +78,11 @@ class TeacherEMAHook(Hook):
                 self.momentum = fitting
         self.initial_shares = list(accumulate(
             (self.momentum_at(step, steps) for step in range(steps)), mul))
-        if self.initial_shares[-1] > 0.1:
+        if self.initial_shares[-1] > HIGH_SHARE:
             runner.logger.warning(
                 f'At the end of the run, after {steps} steps, '
                 f'{self.initial_shares[-1]:.0%} of the teacher are still its '
-                'initial, random weights: lower default_hooks.teacher_ema.'
-                'momentum, set its max_initial_share, or train longer '
-                '(docs/schedules.md).')
+                f'initial, random weights: {ADVICE}.')
 
     def momentum_at(self, iteration: int, max_iters: int,
                     accumulation: int = 1) -> float:

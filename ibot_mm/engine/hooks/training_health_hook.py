@@ -1,6 +1,7 @@
 """Detect collapsed or diverged pre-training."""
 
 import math
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NoReturn
 
@@ -111,10 +112,23 @@ class TrainingHealthHook(Hook):
 
         The checkpoint of an earlier process, of unknown health, is ignored.
         """
-        if self.auto_patience:
-            self.patience = min(self.patience,
-                                max(runner.max_iters // 2, 500))
+        self.fit_patience(runner.max_iters)
         self._judged_checkpoint = saved_last(runner.work_dir)
+
+    def fit_patience(self, max_iters: float) -> None:
+        """Set a patience of 'auto' for a run of that many iterations."""
+        if self.auto_patience:
+            self.patience = min(self.patience, max(max_iters / 2, 500))
+
+    def collapses(self, entropies: Sequence[float]) -> dict[str, bool]:
+        """Which kinds of collapse the entropies of one moment show.
+
+        Args:
+            entropies: Of CLS tokens and of patches where there are masks, as
+                fractions of log K.
+        """
+        return dict(uniform=max(entropies) > 1 - self.tolerance,
+                    one_hot=min(entropies) < self.tolerance)
 
     def before_train_iter(self, runner, batch_idx: int,
                           data_batch=None) -> None:
@@ -168,9 +182,7 @@ class TrainingHealthHook(Hook):
                 relative.append(
                     means[f'entropy_{kind}'] / math.log(len(center.value)))
         if relative:
-            for name, collapsed in (
-                ('uniform', max(relative) > 1 - self.tolerance),
-                ('one_hot', min(relative) < self.tolerance)):
+            for name, collapsed in self.collapses(relative).items():
                 self.collapsed[name] = (self.collapsed[name] +
                                         self.interval) * collapsed
         counts = torch.tensor(

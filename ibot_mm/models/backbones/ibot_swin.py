@@ -8,6 +8,7 @@ from mmpretrain.models.utils import to_2tuple
 from torch import Tensor, nn
 
 from ibot_mm.checkpoints.pretrained import init_from_checkpoint
+from ibot_mm.checkpoints.unread import warn_if_unread
 from ibot_mm.models.layers.activation_checkpointing import use_checkpointing
 from ibot_mm.models.layers.drop_path import plain_drop_rates
 from ibot_mm.models.layers.freezing import check_frozen_stages, freeze
@@ -102,6 +103,7 @@ class IBOTSwin(SwinTransformer):
         # The base class freezes in train(), which is called after the
         # optimizer and DDP have collected the parameters.
         self._freeze_stages()
+        warn_if_unread(self, self.patch_embed)
 
     def _freeze_stages(self) -> None:
         if self.frozen_stages < 0:

@@ -6,6 +6,7 @@ from mmengine.model import BaseModule
 from torch import Tensor, nn
 
 from ibot_mm.checkpoints.pretrained import init_from_checkpoint
+from ibot_mm.checkpoints.unread import warn_if_unread
 from ibot_mm.registry import MODELS
 
 
@@ -34,6 +35,7 @@ class ProjectionNeck(BaseModule):
         self.mlp = nn.Sequential(
             nn.Linear(in_channels, hidden_channels),
             build_activation_layer(act_cfg))
+        warn_if_unread(self, self)
 
     def init_weights(self) -> None:
         """Initialize from a checkpoint, or as ``IBOTNeck`` does."""
