@@ -374,11 +374,21 @@ def test_the_step_does_not_synchronize_with_the_device(settings):
         torch.cuda.set_sync_debug_mode('default')
 
 
+@pytest.fixture
+def without_tf32():
+    """Float32 products in all bits, whatever an earlier test has set."""
+    backends = (torch.backends.cudnn, torch.backends.cuda.matmul)
+    before = [backend.allow_tf32 for backend in backends]
+    for backend in backends:
+        backend.allow_tf32 = False
+    yield
+    for backend, allowed in zip(backends, before):
+        backend.allow_tf32 = allowed
+
+
 @pytest.mark.cuda
 @pytest.mark.skipif(not torch.cuda.is_available(), reason='needs a GPU')
-def test_cuda_equals_cpu(monkeypatch):
-    for backend in (torch.backends.cudnn, torch.backends.cuda.matmul):
-        monkeypatch.setattr(backend, 'allow_tf32', False)
+def test_cuda_equals_cpu(without_tf32):
     plain, moved = build_model(), build_model().cuda()
     losses = plain.loss(batch(4)['inputs'])
     inputs = moved.data_preprocessor(batch(4))['inputs']
