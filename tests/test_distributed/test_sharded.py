@@ -70,6 +70,7 @@ def build(model_changes, wrapper_changes):
             optimizer=dict(type='AdamW', lr=0.01, eps=1e-3),
             clip_grad=dict(type='per_parameter', max_norm=0.02),
             accumulative_counts=ACCUMULATION,
+            allow_tf32=False,
             **wrapper_changes))
     return model, wrapper
 
@@ -155,7 +156,7 @@ def _worker(rank, folder, cases, processes):
     torch.set_num_threads(1)
     if get_device() == 'cuda':
         torch.cuda.set_device(rank)
-        # Convolutions of different batches would round differently.
+        # TensorFloat-32 would round differently for other batches.
         torch.backends.cudnn.allow_tf32 = False
     dist.init_process_group(
         'nccl' if get_device() == 'cuda' else 'gloo',

@@ -377,7 +377,8 @@ def test_the_step_does_not_synchronize_with_the_device(settings):
 @pytest.mark.cuda
 @pytest.mark.skipif(not torch.cuda.is_available(), reason='needs a GPU')
 def test_cuda_equals_cpu(monkeypatch):
-    monkeypatch.setattr(torch.backends.cudnn, 'allow_tf32', False)
+    for backend in (torch.backends.cudnn, torch.backends.cuda.matmul):
+        monkeypatch.setattr(backend, 'allow_tf32', False)
     plain, moved = build_model(), build_model().cuda()
     losses = plain.loss(batch(4)['inputs'])
     inputs = moved.data_preprocessor(batch(4))['inputs']
