@@ -76,7 +76,8 @@ def add_scaled(x: Tensor, branch: Tensor, scale: Tensor) -> Tensor:
     Returns:
         x + branch * scale, of the dtype of ``x``.
     """
-    if torch.compiler.is_compiling():  # which fuses it
+    # PyTorch 2.1 cannot tell.
+    if getattr(torch.compiler, 'is_compiling', bool)():  # which fuses it
         return torch.addcmul(x, branch, scale)
     return _AddScaled.apply(x, branch, scale)
 
