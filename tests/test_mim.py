@@ -63,7 +63,7 @@ test_pipeline = _base_.test_pipeline
 test_pipeline[1].scale = 48
 test_pipeline[2].crop_size = 48
 loader = dict(batch_size=8, num_workers=0, persistent_workers=False)
-data = dict(data_root='data/shapes/imagenet', num_classes=12)
+data = dict(data_root='data/shapes/imagenet')
 train_dataloader = dict(**loader, dataset=dict(**data, pipeline=pipeline))
 val_dataloader = dict(**loader, dataset=dict(**data, pipeline=test_pipeline))
 test_dataloader = val_dataloader

@@ -5,7 +5,8 @@
     python tools/evaluate.py CKPT --config PRETRAINING_CONFIG \
         --data-root data/mine --protocols knn,linear --untrained
 
-DATA_ROOT contains train/ and val/ with class folders. Each protocol runs
+DATA_ROOT contains train/ and val/ with class folders, or with --split 0.2
+class folders alone, of which a fifth of each is held out. Each protocol runs
 tools/test.py or tools/train.py in a separate process, with its log in
 OUT/PROTOCOL/log.txt; a failed protocol does not stop the others, and finished
 ones are not rerun. The results table is printed and written to OUT/results.md
@@ -31,15 +32,18 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
-from mmengine.config import Config, DictAction
+from mmengine.config import Config
 from mmengine.registry import MODELS, init_default_scope
 from mmengine.runner import set_random_seed
-from protocol_configs import FROZEN, protocol_config
+from protocol_configs import FROZEN, data_sets, protocol_config
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 from ibot_mm.checkpoints.load import CheckpointError
+from ibot_mm.command_line import CommandParser, ConfigOptions, report_errors
 from ibot_mm.datasets import LabeledDataset
+from ibot_mm.datasets.image_lists import split_samples
 from ibot_mm.evaluation.feature_cache import add_samples
+from ibot_mm.registry import DATASETS
 
 TOOLS = Path(__file__).resolve().parents[0]
 # The metric of each protocol in the table.
@@ -56,7 +60,7 @@ BATCH = re.compile(r'features \[(\d+)/(\d+)\]')
 
 def parse_args() -> argparse.Namespace:
     """Parse the command line."""
-    parser = argparse.ArgumentParser(
+    parser = CommandParser(
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('checkpoint', help='checkpoint to evaluate')
@@ -64,6 +68,10 @@ def parse_args() -> argparse.Namespace:
                         '(default: the one in the folder of the checkpoint)')
     parser.add_argument('--data-root', required=True,
                         help='folder with train/ and val/')
+    parser.add_argument('--split', type=float, metavar='SHARE',
+                        help='for a data root without train/ and val/: part '
+                        'of each class to validate on, drawn with --seed and '
+                        'listed in OUT/val.txt; OUT/train.txt has the rest')
     parser.add_argument('--protocols', default='knn',
                         help='comma-separated (default: knn)')
     parser.add_argument('--out', type=Path,
@@ -82,7 +90,7 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('--processes', type=int, default=1,
                         help='GPUs, or CPU processes (default: 1)')
     parser.add_argument('--seed', type=int, default=0)
-    parser.add_argument('--cfg-options', nargs='+', action=DictAction,
+    parser.add_argument('--cfg-options', nargs='+', action=ConfigOptions,
                         default={}, metavar='PROTOCOL.KEY=VALUE')
     return parser.parse_args()
 
@@ -138,12 +146,54 @@ class Data(NamedTuple):
     digest: str
 
 
-def inspect_data(data_root: str, subset: str) -> Data:
+def split_data(data_root: str, share: float | None, seed: int,
+               out: Path) -> list[str] | None:
+    """Write the lists of a random split.
+
+    Args:
+        data_root: Folder of the class folders.
+        share: Part of each class to validate on; None for no split.
+        seed: Seed of the split.
+        out: Folder of the lists.
+
+    Returns:
+        Absolute paths of the lists for training and validation; None without
+        a split.
+
+    Raises:
+        ValueError: The share is not between 0 and 1, or there are train/ and
+            val/ already.
+        FileNotFoundError: They are missing, and no split is wanted.
+    """
+    folders = [Path(data_root, name).is_dir() for name in ('train', 'val')]
+    if share is None:
+        if Path(data_root).is_dir() and not all(folders):
+            raise FileNotFoundError(
+                f'"{data_root}" has no train/ and val/; give the folder that '
+                'holds the class folders, and --split 0.2 to validate on a '
+                'fifth of each.')
+        return None
+    if not 0 < share < 1:
+        raise ValueError(
+            f'--split {share:g} must be between 0 and 1, such as 0.2.')
+    if all(folders):
+        raise ValueError(f'--split {share:g}: "{data_root}" has train/ and '
+                         'val/ already; leave out --split.')
+    data = LabeledDataset(data_root=data_root)
+    samples = [(os.path.relpath(info['img_path'], data_root),
+                info['gt_label'])
+               for info in map(data.get_data_info, range(len(data)))]
+    out.mkdir(parents=True, exist_ok=True)
+    lists = [out / 'train.txt', out / 'val.txt']
+    for path, part in zip(lists, split_samples(samples, share, seed)):
+        path.write_text(''.join(f'{name} {label}\n' for name, label in part))
+    return [str(path.resolve()) for path in lists]
+
+
+def inspect_data(data_root: str, subset: str,
+                 lists: list[str] | None) -> Data:
     """List the images, which raises on invalid data."""
-    train = LabeledDataset(
-        data_root=data_root, data_prefix='train', subset=subset)
-    val = LabeledDataset(
-        data_root=data_root, data_prefix='val', classes_prefix='train')
+    train, val = map(DATASETS.build, data_sets(data_root, subset, lists))
     digest = hashlib.sha256()
     for dataset in (train, val):
         add_samples(digest, dataset)
@@ -314,6 +364,7 @@ def table(results: dict[str, dict[str, dict]], protocols: list[str]) -> str:
     return '\n'.join(lines)
 
 
+@report_errors
 def main() -> int:
     """Run the protocols and write the table."""
     args = parse_args()
@@ -321,14 +372,15 @@ def main() -> int:
     out = args.out or (
         Path('work_dirs') / 'evaluation' / Path(args.checkpoint).stem)
     pretraining = pretraining_config(args.config, args.checkpoint)
-    data = inspect_data(args.data_root, args.subset)
     options = options_of(args.cfg_options, protocols)
+    lists = split_data(args.data_root, args.split, args.seed, out)
+    data = inspect_data(args.data_root, args.subset, lists)
     configs = {}
     for protocol in protocols:
         cfg = protocol_config(
             protocol, pretraining, args.data_root, data.num_classes,
             data.num_train, args.subset, args.processes, args.batch_size,
-            args.epochs, args.workers, str(out / 'features'))
+            args.epochs, args.workers, str(out / 'features'), lists)
         cfg.merge_from_dict(options[protocol])
         cfg.randomness.seed = args.seed
         configs[protocol] = cfg

@@ -126,29 +126,39 @@ def _test_pipeline(cfg: Config, pretraining: Config) -> list[dict]:
     return pipeline
 
 
-def _use_data(cfg: Config, pretraining: Config, data_root: str,
-              num_classes: int, subset: str, workers: int) -> None:
-    """Train and test on the images of a folder, at the model's size."""
+def data_sets(data_root: str,
+              subset: str = '',
+              lists: Sequence[str] | None = None) -> tuple[dict, dict]:
+    """Settings of the data sets for training and for validation.
+
+    Args:
+        data_root: Folder of the images.
+        subset: List file of the training images to use.
+        lists: List files of both sets, whose classes are the folders in
+            ``data_root``; None for its folders train/ and val/.
+    """
+    if lists:
+        train, val = (dict(ann_file=path, classes_prefix='')
+                      for path in lists)
+    else:
+        train = dict(data_prefix='train')
+        val = dict(data_prefix='val', classes_prefix='train')
+    common = dict(type='ibot_mm.LabeledDataset', data_root=data_root)
+    return dict(common, **train, subset=subset), dict(common, **val)
+
+
+def _use_data(cfg: Config, pretraining: Config, train: dict, val: dict,
+              workers: int) -> None:
+    """Train and test on these data sets, at the model's size."""
     test_pipeline = _test_pipeline(cfg, pretraining)
-    train = dict(
-        type='ibot_mm.LabeledDataset',
-        data_root=data_root,
-        data_prefix='train',
-        subset=subset)
-    val = dict(
-        type='ibot_mm.LabeledDataset',
-        data_root=data_root,
-        data_prefix='val',
-        classes_prefix='train',
-        pipeline=test_pipeline)
+    val = dict(val, pipeline=test_pipeline)
     loaders = {'test_dataloader': val}
     if cfg.get('train_dataloader'):
         pipeline = deepcopy(cfg.train_dataloader.dataset.pipeline)
         pipeline[0] = test_pipeline[0]  # image loading
         pipeline[1].scale = _image_size(pretraining)
-        loaders['train_dataloader'] = dict(
-            train, num_classes=num_classes, pipeline=pipeline)
-        loaders['val_dataloader'] = dict(val, num_classes=num_classes)
+        loaders['train_dataloader'] = dict(train, pipeline=pipeline)
+        loaders['val_dataloader'] = val
     for name, dataset in loaders.items():
         cfg[name].dataset = dataset
     found = [cfg[name] for name in loaders]
@@ -173,6 +183,7 @@ def protocol_config(protocol: str,
                     epochs: int | None = None,
                     workers: int = 2,
                     cache_dir: str | None = None,
+                    lists: Sequence[str] | None = None,
                     log: Callable[[str], None] = print) -> Config:
     """Config of a protocol for a model and a folder of labeled images.
 
@@ -185,7 +196,8 @@ def protocol_config(protocol: str,
         protocol: One of ``PROTOCOLS``.
         pretraining: Config of the pre-training: its backbone, neck,
             normalization and validation transforms are used.
-        data_root: Folder with ``train/`` and ``val/``, class folders in each.
+        data_root: Folder with ``train/`` and ``val/``, class folders in each,
+            or the folder of ``lists``.
         num_classes: Number of classes.
         num_train: Number of training images, in the subset if there is one.
         subset: List file of the training images to use.
@@ -195,6 +207,7 @@ def protocol_config(protocol: str,
             scales in proportion.
         workers: DataLoader workers per process.
         cache_dir: Folder for frozen features.
+        lists: See :func:`data_sets`.
         log: Called with messages about the recipe and adjusted settings.
 
     Raises:
@@ -208,7 +221,7 @@ def protocol_config(protocol: str,
     cfg = Config.fromfile(config_path(file))
     log(f'{protocol}: {file}')
     _use_model(cfg, pretraining, num_classes)
-    _use_data(cfg, pretraining, data_root, num_classes, subset, workers)
+    _use_data(cfg, pretraining, *data_sets(data_root, subset, lists), workers)
     if protocol in FROZEN:
         cfg.test_cfg.cache_dir = cache_dir
         if batch_size:

@@ -4,13 +4,13 @@
 #
 #     sbatch [options of sbatch] tools/slurm_submit.sh CONFIG WORK_DIR [arguments of tools/train.py]
 #
-# Resources of the job; options of sbatch override these lines. Without GPUs:
-# --gres=none.
+# Resources of the job; options of sbatch override these lines. On CPUs:
+# GPUS_PER_NODE=0 sbatch --gres=none --cpus-per-task=5 ...
 #SBATCH --job-name=ibot
 #SBATCH --nodes=1
 #SBATCH --ntasks-per-node=8
 #SBATCH --gres=gpu:8
-#SBATCH --cpus-per-task=5
+#SBATCH --cpus-per-task=14
 #SBATCH --time=24:00:00
 # Requeueing. Training has 120 seconds to finish an iteration (or a validation)
 # and save; Slurm may send the signal up to a minute earlier.
@@ -38,10 +38,12 @@ if [ "${SLURM_RESTART_COUNT:-0}" != 0 ]; then
   set -- "${args[@]}"
 fi
 
+python=("${PYTHON:-python}")
+[ "${GPUS_PER_NODE:-}" != 0 ] || python=(env CUDA_VISIBLE_DEVICES= "${python[@]}")
 # When a process ends, the others get a minute: they may be saving, and killing
 # them would hide their exit codes.
 srun --kill-on-bad-exit=0 --wait=60 --cpus-per-task="${SLURM_CPUS_PER_TASK:-1}" \
-  "${PYTHON:-python}" -u tools/train.py "$config" --work-dir "$work_dir" --launcher slurm "$@" &
+  "${python[@]}" -u tools/train.py "$config" --work-dir "$work_dir" --launcher slurm "$@" &
 step=$!
 # The signal before the time limit is sent only to this script; srun forwards it.
 trap 'signalled=1; kill -USR1 "$step" || :' USR1

@@ -13,4 +13,4 @@ partition=$1 job=$2 config=$3 checkpoint=$4
 shift 4
 source "$(dirname "$0")/slurm_resources.sh"
 exec srun --partition="$partition" --job-name="$job" "${resources[@]}" \
-  "${PYTHON:-python}" -u "$here/test.py" "$config" "$checkpoint" --launcher slurm "$@"
+  "${python[@]}" -u "$here/test.py" "$config" "$checkpoint" --launcher slurm "$@"

@@ -7,7 +7,7 @@
 # GPUS            total number of GPUs (8)
 # GPUS_PER_NODE   GPUs per node (8, or GPUS if that is less); 0 runs PROCESSES
 #                 (1) CPU processes, PROCESSES_PER_NODE (PROCESSES) per node
-# CPUS_PER_TASK   CPUs per process (5)
+# CPUS_PER_TASK   CPUs per process (14 with a GPU, 5 without)
 # SRUN_ARGS       additional arguments of srun
 # MASTER_PORT     rendezvous port (derived from the job ID)
 set -euo pipefail
@@ -19,4 +19,4 @@ partition=$1 job=$2 config=$3 work_dir=$4
 shift 4
 source "$(dirname "$0")/slurm_resources.sh"
 exec srun --partition="$partition" --job-name="$job" "${resources[@]}" \
-  "${PYTHON:-python}" -u "$here/train.py" "$config" --work-dir "$work_dir" --launcher slurm "$@"
+  "${python[@]}" -u "$here/train.py" "$config" --work-dir "$work_dir" --launcher slurm "$@"

@@ -5,23 +5,29 @@ import os
 from contextlib import nullcontext
 from pathlib import Path
 
-from mmengine.config import Config, DictAction
-from mmengine.runner import Runner
+from mmengine.config import Config
 
 import ibot_mm  # noqa: F401  (checks the installation first)
 from ibot_mm.checkpoints.for_mmengine import read_ahead
 from ibot_mm.checkpoints.load import TRUST
+from ibot_mm.command_line import (
+    CommandParser,
+    ConfigOptions,
+    read_config,
+    report_errors,
+)
 from ibot_mm.distributed.launch import prepare_launch
 from ibot_mm.engine.config_check import (
     ConfigError,
     check_config,
     explained_config_errors,
 )
+from ibot_mm.engine.console_log import build_runner
 
 
 def parse_args() -> argparse.Namespace:
     """Command line of ``tools/test.py``, as in MMPretrain."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = CommandParser(description=__doc__)
     parser.add_argument('config', help='config file')
     parser.add_argument('checkpoint', help='checkpoint file')
     parser.add_argument('--work-dir', help='where the log goes')
@@ -37,9 +43,14 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument(
         '--cfg-options',
         nargs='+',
-        action=DictAction,
+        action=ConfigOptions,
         metavar='KEY=VALUE',
         help='settings that replace those of the config')
+    parser.add_argument(
+        '--verbose',
+        action='store_true',
+        help='show environment, config and hooks on the console, too, not '
+        'only in the log file')
     parser.add_argument(
         '--no-check',
         action='store_true',
@@ -76,6 +87,7 @@ def augment_test(cfg: Config) -> None:
     cfg.model = dict(cfg.tta_model, module=module, data_preprocessor=None)
 
 
+@report_errors
 def main() -> None:
     """Build the runner and evaluate.
 
@@ -83,9 +95,7 @@ def main() -> None:
     teacher, runs instead.
     """
     args = parse_args()
-    cfg = Config.fromfile(args.config)
-    if args.cfg_options:
-        cfg.merge_from_dict(args.cfg_options)
+    cfg = read_config(args.config, args.cfg_options)
     if not args.no_check:
         check_config(cfg)
     if args.tta:
@@ -99,7 +109,7 @@ def main() -> None:
     cfg.load_from = args.checkpoint
     prepare_launch(cfg)
     with nullcontext() if args.no_check else explained_config_errors(cfg):
-        runner = Runner.from_cfg(cfg)
+        runner = build_runner(cfg, verbose=args.verbose)
         # An empty test_cfg is a test loop too.
         metrics = runner.val() if cfg.get(
             'test_cfg') is None else runner.test()

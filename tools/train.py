@@ -5,9 +5,7 @@ import os
 from contextlib import nullcontext
 from pathlib import Path
 
-from mmengine.config import Config, ConfigDict, DictAction
-from mmengine.registry import RUNNERS
-from mmengine.runner import Runner
+from mmengine.config import Config, ConfigDict
 from torch.distributed.elastic.multiprocessing.errors import record
 
 import ibot_mm  # noqa: F401  (checks the installation first)
@@ -20,14 +18,21 @@ from ibot_mm.checkpoints.resume import (
     require_same_on_all_ranks,
     verify_checkpoint,
 )
+from ibot_mm.command_line import (
+    CommandParser,
+    ConfigOptions,
+    read_config,
+    report_errors,
+)
 from ibot_mm.distributed.launch import prepare_launch
 from ibot_mm.engine.config_check import check_config, explained_config_errors
+from ibot_mm.engine.console_log import build_runner
 from ibot_mm.engine.work_dir import archive_run, require_unused
 
 
 def parse_args() -> argparse.Namespace:
     """Command line of ``tools/train.py``, as in MMPretrain."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = CommandParser(description=__doc__)
     parser.add_argument('config', help='config file')
     parser.add_argument('--work-dir', help='where logs and checkpoints go')
     parser.add_argument(
@@ -69,10 +74,23 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument(
         '--cfg-options',
         nargs='+',
-        action=DictAction,
+        action=ConfigOptions,
         metavar='KEY=VALUE',
         help='settings that replace those of the config, e.g. '
         'train_dataloader.batch_size=32 model.backbone.arch=base')
+    parser.add_argument(
+        '--trial',
+        nargs='?',
+        type=int,
+        const=20,
+        metavar='N',
+        help='run only N iterations (20 without a value) and a short '
+        'validation, and save nothing, to see whether everything works')
+    parser.add_argument(
+        '--verbose',
+        action='store_true',
+        help='show environment, config and hooks on the console, too, not '
+        'only in the log file')
     parser.add_argument(
         '--no-check',
         action='store_true',
@@ -87,6 +105,10 @@ def parse_args() -> argparse.Namespace:
     # variable.
     parser.add_argument('--local_rank', '--local-rank', type=int, default=0)
     args = parser.parse_args()
+    if args.trial is not None and (
+            args.trial < 1 or args.resume or args.fresh_start):
+        parser.error('--trial takes 1 iteration or more, and neither --resume '
+                     'nor --fresh-start')
     os.environ.setdefault('LOCAL_RANK', str(args.local_rank))
     return args
 
@@ -129,7 +151,7 @@ def set_resume(cfg: Config, args: argparse.Namespace) -> ResumePoint:
         WorkDirError: The work dir holds a run that is not continued.
     """
     if not args.resume:
-        if not (args.fresh_start or cfg.get('resume')):
+        if not (args.fresh_start or args.trial or cfg.get('resume')):
             require_unused(cfg.work_dir)
         return ResumePoint(None)
     if args.fresh_start:
@@ -172,6 +194,20 @@ def set_pretrained(cfg: Config, args: argparse.Namespace) -> None:
         require_checkpoint(part.init_cfg.get('checkpoint'), part.type)
 
 
+def set_trial(cfg: Config, args: argparse.Namespace) -> None:
+    """Set up a short run that saves nothing but its log."""
+    if not args.work_dir:
+        cfg.work_dir = str(Path('work_dirs/trial') / Path(args.config).stem)
+    hooks = cfg.setdefault('default_hooks', ConfigDict())
+    hooks.checkpoint = None
+    hooks.pop('interruption', None)  # it would save
+    for name in ('logger', 'runtime_info'):
+        if 'interval' in (hooks.get(name) or {}):
+            hooks[name].interval = max(args.trial // 4, 1)
+    cfg.custom_hooks = [*(cfg.get('custom_hooks') or []), dict(
+        type='ibot_mm.TrialHook', iterations=args.trial)]
+
+
 def merge_args(cfg: Config, args: argparse.Namespace) -> ResumePoint:
     """Apply the command line to the config, and check the settings.
 
@@ -181,13 +217,13 @@ def merge_args(cfg: Config, args: argparse.Namespace) -> ResumePoint:
     Raises:
         ConfigError: Settings are misspelled.
     """
-    if args.cfg_options:
-        cfg.merge_from_dict(args.cfg_options)
     cfg.launcher = args.launcher
     if args.work_dir:
         cfg.work_dir = args.work_dir
     elif not cfg.get('work_dir'):
         cfg.work_dir = str(Path('work_dirs') / Path(args.config).stem)
+    if args.trial:
+        set_trial(cfg, args)
     if args.amp:
         cfg.optim_wrapper.dtype = args.amp
     if args.no_validate:
@@ -202,13 +238,14 @@ def merge_args(cfg: Config, args: argparse.Namespace) -> ResumePoint:
     return resumed
 
 
+@report_errors
 @record  # torchrun then reports the error of the process that failed first
 def main() -> None:
     """Read command line and config, then train."""
     args = parse_args()
     if args.trust_checkpoint:
         os.environ[TRUST] = '1'
-    cfg = Config.fromfile(args.config)
+    cfg = read_config(args.config, args.cfg_options)
     resumed = merge_args(cfg, args)
     prepare_launch(cfg)
     with nullcontext() if args.no_check else explained_config_errors(cfg):
@@ -217,8 +254,7 @@ def main() -> None:
 
 def train(cfg: Config, args: argparse.Namespace, resumed: ResumePoint) -> None:
     """Build the runner and train."""
-    runner = RUNNERS.build(cfg) if 'runner_type' in cfg else Runner.from_cfg(
-        cfg)
+    runner = build_runner(cfg, cfg.get('runner_type', 'Runner'), args.verbose)
     require_same_on_all_ranks(resumed.path)
     if resumed.warning:
         runner.logger.warning(resumed.warning)

@@ -15,7 +15,10 @@ default_hooks = dict(
         save_best='auto'),
     sampler_seed=dict(type='DistSamplerSeedHook'),
     strict_load=dict(type='ibot_mm.StrictLoadHook'),
+    # `data_check=dict(checks=())` switches it off.
+    data_check=dict(type='ibot_mm.DataCheckHook'),
     skipped_steps=dict(type='ibot_mm.SkippedStepHook'),
+    run_summary=dict(type='ibot_mm.RunSummaryHook'),
 )
 
 env_cfg = dict(

@@ -21,6 +21,8 @@ default_hooks = dict(
     bad_files=dict(type='ibot_mm.BadFileHook', max_share=0.1),
     skipped_steps=dict(type='ibot_mm.SkippedStepHook'),
     training_health=dict(type='ibot_mm.TrainingHealthHook', interval=50),
+    run_summary=dict(type='ibot_mm.RunSummaryHook'),
+    data_wait=dict(type='ibot_mm.DataWaitHook', interval=50),
 )
 
 env_cfg = dict(
@@ -28,6 +30,13 @@ env_cfg = dict(
     mp_cfg=dict(mp_start_method='fork', opencv_num_threads=0),
     dist_cfg=dict(backend='nccl'),
 )
+
+# Several processes: gradients are not copied in order to be sent, which saves
+# 4 bytes per parameter. Buffers are equal on all ranks anyway.
+model_wrapper_cfg = dict(
+    type='MMDistributedDataParallel',
+    broadcast_buffers=False,
+    gradient_as_bucket_view=True)
 
 visualizer = dict(
     type='UniversalVisualizer',

@@ -19,9 +19,8 @@ train_dataloader = dict(
 train_cfg = dict(max_epochs=100)
 default_hooks = dict(teacher_ema=dict(max_initial_share=0.01))
 
-# Without labels there is no k-NN during training. With labeled class folders
-# remove these three lines and set data_root of val_dataloader and of
-# val_cfg.bank_dataloader.
+# Without labels there is no k-NN during training. With labels, inherit from
+# ibot_vit-small-p16_1xb64-multicrop-100e_own-labeled-images.py instead.
 val_cfg = None
 val_dataloader = None
 val_evaluator = None

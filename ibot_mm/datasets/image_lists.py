@@ -1,6 +1,7 @@
 """Image lists from class folders and from text files."""
 
 import os
+import random
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -116,6 +117,33 @@ def read_labels(path: str, num_classes: int | None = None) -> Samples:
         raise ValueError(f'{path} lists no images; write one "path label" '
                          'per line, or change ann_file.')
     return samples
+
+
+def split_samples(samples: Samples, share: float,
+                  seed: int) -> tuple[Samples, Samples]:
+    """Split samples at random, each class on its own.
+
+    Args:
+        samples: Paths and labels.
+        share: Part of each class in the second list, between 0 and 1; it is
+            rounded, but at least one image of each class is in each list. A
+            single image is in the first.
+        seed: The same seed and samples give the same lists.
+
+    Returns:
+        Two lists without common samples, sorted by label.
+    """
+    classes: dict[int, list[str]] = {}
+    for path, label in sorted(samples):
+        classes.setdefault(label, []).append(path)
+    lists: tuple[Samples, Samples] = ([], [])
+    rng = random.Random(seed)
+    for label, paths in sorted(classes.items()):
+        rng.shuffle(paths)
+        count = min(max(round(share * len(paths)), 1), len(paths) - 1)
+        for part, kept in zip(lists, (paths[count:], paths[:count])):
+            part += [(path, label) for path in sorted(kept)]
+    return lists
 
 
 def _find(wanted: dict[str, None], samples: Samples) -> dict[str, set[str]]:

@@ -63,8 +63,6 @@ class LabeledDataset(CustomDataset):
         subset: List file of the images to keep, absolute or relative to the
             working directory: a file name per line, with or without its
             folder.
-        num_classes: Number of classes of the model, an exclusive upper bound
-            of the labels; None for no check.
         extensions: File name extensions of images; those of
             :func:`image_extensions` if None.
         **kwargs: Passed to CustomDataset.
@@ -80,12 +78,10 @@ class LabeledDataset(CustomDataset):
                  ann_file: str = '',
                  classes_prefix: str | None = None,
                  subset: str = '',
-                 num_classes: int | None = None,
                  extensions: Sequence[str] | None = None,
                  **kwargs) -> None:
         self.classes_prefix = classes_prefix
         self.subset = os.path.expanduser(subset)
-        self.num_classes = num_classes
         self.skip_unreadable = False
         super().__init__(
             data_root=data_root,
@@ -123,7 +119,6 @@ class LabeledDataset(CustomDataset):
         samples = self._read_list() if self.ann_file else self._find_samples()
         if self.subset:
             samples = keep_subset(samples, self.subset)
-        self._check_labels(samples)
         return [
             dict(img_path=os.path.join(self.img_prefix, path), gt_label=label)
             for path, label in samples
@@ -214,15 +209,3 @@ class LabeledDataset(CustomDataset):
                 f'LabeledDataset: folders in "{self.img_prefix}" that are '
                 f'not classes in "{self.classes_folder}": {quoted(unknown)}; '
                 'remove them, or change classes_prefix.')
-
-    def _check_labels(self, samples: Samples) -> None:
-        """Raise if a label exceeds ``num_classes``; CUDA would assert."""
-        if self.num_classes is None:
-            return
-        path, label = max(samples, key=lambda sample: sample[1])
-        if label >= self.num_classes:
-            raise ValueError(
-                f'LabeledDataset: "{path}" has the label {label}, too large '
-                f'for num_classes={self.num_classes}; set '
-                'model.head.num_classes, and num_classes of the data set, to '
-                f'at least {label + 1}.')

@@ -7,6 +7,8 @@ from datetime import timedelta
 import torch
 from mmengine.config import Config
 
+from .device import require_usable_gpu
+
 
 def first_node() -> str:
     """Name of the first node of this job step, as MMEngine determines it.
@@ -31,6 +33,9 @@ def first_node() -> str:
 def set_slurm_rendezvous() -> None:
     """Set ``torchrun``'s environment variables from those of ``srun``.
 
+    ``LOCAL_RANK``, the index of the GPU, is 0 if the process sees a single
+    one, as with ``--gpus-per-task`` or ``--gpu-bind=single``.
+
     ``MASTER_ADDR`` and ``MASTER_PORT`` are kept if set. The default port is
     derived from the numbers of job and step, because with MMEngine's, 29500
     for all, jobs that share a node would collide.
@@ -47,6 +52,8 @@ def set_slurm_rendezvous() -> None:
         raise RuntimeError(
             '--launcher slurm is for processes that srun started '
             f'(tools/slurm_train.sh): {", ".join(missing)} not set.')
+    if torch.cuda.device_count() == 1:
+        env['SLURM_LOCALID'] = '0'  # MMEngine reads this one
     env['RANK'] = env['SLURM_PROCID']
     env['LOCAL_RANK'] = env['SLURM_LOCALID']
     env['WORLD_SIZE'] = env['SLURM_NTASKS']
@@ -77,21 +84,30 @@ def start_gloo(launcher: str, timeout: float | None = None) -> None:
 
 
 def prepare_launch(cfg: Config) -> None:
-    """Prepare a launch by ``torchrun`` or ``srun``, with or without GPUs.
+    """Prepare a launch, with or without GPUs.
 
     MMEngine's launchers need a CUDA device. Without one this initializes the
     process group before the Runner is built, and configures DDP without
-    ``device_ids``. With one it only sets Slurm's rendezvous.
+    ``device_ids``. With one it sets Slurm's rendezvous and merges
+    ``find_unused_parameters`` into ``model_wrapper_cfg``, if there is one.
 
     Args:
         cfg: Config whose ``launcher`` is set; gets ``model_wrapper_cfg``.
 
     Raises:
-        RuntimeError: The launcher cannot be used on this machine.
+        RuntimeError: The launcher cannot be used on this machine, or PyTorch
+            cannot use its GPU.
     """
+    require_usable_gpu()
     if cfg.launcher == 'slurm':
         set_slurm_rendezvous()
-    if cfg.launcher == 'none' or torch.cuda.is_available():
+    if cfg.launcher == 'none':
+        return
+    # MMEngine reads it only where there is no model_wrapper_cfg.
+    if cfg.get('model_wrapper_cfg') and 'find_unused_parameters' in cfg:
+        cfg.model_wrapper_cfg.setdefault('find_unused_parameters',
+                                         cfg.find_unused_parameters)
+    if torch.cuda.is_available():
         return
     dist_cfg = (cfg.get('env_cfg') or {}).get('dist_cfg') or {}
     start_gloo(cfg.launcher, dist_cfg.get('timeout'))

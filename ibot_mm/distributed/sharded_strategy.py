@@ -62,9 +62,6 @@ def shard_model(model: nn.Module, param_dtype: torch.dtype | None,
         # There is no backward pass that would free gathered weights.
         fsdp.fully_shard(block, mesh=mesh, mp_policy=precision)
     fsdp.fully_shard(model, mesh=mesh)
-    # Blocks gather their weights in __call__, which extract_cls would bypass.
-    for backbone in (model.backbone, model.teacher.backbone):
-        backbone.cls_only_last_layer = False
     model.to(get_device())  # BaseDataPreprocessor tracks its device in .to()
 
 

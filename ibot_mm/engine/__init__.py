@@ -1,9 +1,11 @@
 from .hooks import (
                     BadFileHook,
                     DataCheckHook,
+                    DataWaitHook,
                     FreezeLastLayerHook,
                     InterruptionHook,
                     PretrainRuntimeInfoHook,
+                    RunSummaryHook,
                     SafeCheckpointHook,
                     SkippedStepHook,
                     StrictLoadHook,
@@ -11,6 +13,7 @@ from .hooks import (
                     TeacherTemperatureHook,
                     TrainingHealthError,
                     TrainingHealthHook,
+                    TrialHook,
 )
 from .loops import FeatureTestLoop, KNNValLoop, PretrainLoop
 from .optimizers import (
@@ -21,12 +24,12 @@ from .optimizers import (
 from .schedulers import CosineWeightDecay, EpochCosineLR, WarmupCosineLR
 
 __all__ = [
-    'BadFileHook', 'CosineWeightDecay', 'DataCheckHook', 'EpochCosineLR',
-    'FeatureTestLoop', 'FreezeLastLayerHook', 'InterruptionHook',
-    'KNNValLoop', 'LayerDecayOptimWrapperConstructor',
+    'BadFileHook', 'CosineWeightDecay', 'DataCheckHook', 'DataWaitHook',
+    'EpochCosineLR', 'FeatureTestLoop', 'FreezeLastLayerHook',
+    'InterruptionHook', 'KNNValLoop', 'LayerDecayOptimWrapperConstructor',
     'PretrainLoop', 'PretrainOptimWrapper', 'PretrainOptimWrapperConstructor',
-    'PretrainRuntimeInfoHook', 'SafeCheckpointHook', 'SkippedStepHook',
-    'StrictLoadHook', 'TeacherEMAHook', 'TeacherTemperatureHook',
-    'TrainingHealthError', 'TrainingHealthHook',
-    'WarmupCosineLR'
+    'PretrainRuntimeInfoHook', 'RunSummaryHook', 'SafeCheckpointHook',
+    'SkippedStepHook', 'StrictLoadHook', 'TeacherEMAHook',
+    'TeacherTemperatureHook', 'TrainingHealthError', 'TrainingHealthHook',
+    'TrialHook', 'WarmupCosineLR'
 ]

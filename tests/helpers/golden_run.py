@@ -189,9 +189,19 @@ def compare_parameters(case: str, state: dict[str, Tensor],
         # noise, such as the bias of the keys, are updated by noise.
         noise = gradients[name].abs() < 1e-7 if name in gradients else (
             torch.zeros_like(value, dtype=torch.bool))
+        if side == 'student' and name.endswith('last_layer.weight_v'):
+            # Frozen at first: its only gradient g follows from the official
+            # update, lr g / (|g| + 1e-8) after the weight decay.
+            lr, decay = (float(golden.load(f'train_{case}_final')[key][-1])
+                         for key in ('lr', 'wd'))
+            before = golden.model_weights(f'train_{case}_init',
+                                          'student0/')[name]
+            update = (value - before * (1 - lr * decay)).abs() / lr
+            noise = update < 1e-7 / (1e-7 + 1e-8)
         if not name.endswith('attn.qkv.bias'):
             assert noise.sum() <= 5, name
-        assert (difference[noise] < 2e-4).all(), name
+        # Three updates of lr g / (|g| + 1e-8), lr 1e-3, g of about 1e-9.
+        assert (difference[noise] < 3e-4).all(), name
         assert difference[~noise].max() < 2e-5, name
         compared += 1
     assert compared >= 36

@@ -5,6 +5,7 @@
 
 import functools
 import random
+import re
 from pathlib import Path
 
 import numpy as np
@@ -276,7 +277,8 @@ def shrunken(path: Path) -> Config:
 
 
 @pytest.mark.parametrize('path', [
-    *map(path_of, RECIPES), *(CONFIGS / 'examples').glob('ibot_*.py')
+    *map(path_of, RECIPES),
+    *(CONFIGS / 'examples').glob('ibot_vit-*-p*_1xb*.py')
 ], ids=lambda p: p.stem)
 def test_one_step(path):
     """Real crops and masks of the pipeline; every trained weight moves."""
@@ -337,6 +339,28 @@ param_scheduler = [
     assert pipeline[2].start_epoch == 50
     assert cfg.param_scheduler[0].warmup == 5
     assert cfg.param_scheduler[1] == inherited.param_scheduler[1]
+
+
+def test_labels_are_switched_on_by_inheriting(tmp_path):
+    """The block of docs/own_data.md, as a file of a user."""
+    blocks = re.findall(r'```python\n(.*?)```', (
+        ROOT / 'docs' / 'own_data.md').read_text(), flags=re.S)
+    text, = (block for block in blocks if 'own-labeled-images' in block)
+    (tmp_path / 'mine.py').write_text(text)
+    cfg = Config.fromfile(tmp_path / 'mine.py')
+    assert [(dataset.data_root, dataset.data_prefix) for dataset in (
+        cfg.train_dataloader.dataset, cfg.val_dataloader.dataset,
+        cfg.val_cfg.bank_dataloader.dataset)] == [
+            ('/data/my_images/', 'train'), ('/data/my_images/', 'val'),
+            ('/data/my_images/', 'train')]
+    # All settings but those of the labels are those of the other template.
+    other = Config.fromfile(
+        CONFIGS / 'examples' /
+        'ibot_vit-small-p16_1xb64-multicrop-100e_own-images.py')
+    assert cfg.val_cfg.type == 'ibot_mm.KNNValLoop' and other.val_cfg is None
+    for key in ('model', 'optim_wrapper', 'param_scheduler', 'train_cfg',
+                'default_hooks'):
+        assert cfg[key] == other[key]
 
 
 def test_metafile_agrees_with_the_configs():

@@ -453,7 +453,10 @@ def test_documented_examples_build(text, tmp_path):
         for step in loader.dataset.pipeline:
             if step['type'] == 'LoadAnnotations':
                 assert step.get('reduce_zero_label') is None
-    assert len(documented_examples()) == 4
+                roi_head = getattr(model, 'roi_head', None)
+                assert step.get('with_mask', False) == (
+                    roi_head is not None and roi_head.with_mask)
+    assert len(documented_examples()) == 5
 
 
 # ---------------------------------------------------------------- metafiles

@@ -14,6 +14,7 @@ from ibot_mm.datasets.transforms import (
 )
 
 RED = (200, 40, 20)
+PICTURE = np.arange(4 * 5 * 6, dtype=np.uint16).reshape(4, 5, 6)
 
 
 def encode(image, fmt, **kwargs):
@@ -149,3 +150,14 @@ def test_load_image(tmp_path):
     assert_red_left(results['img'])
     with pytest.raises(ImageDecodeError, match='missing.jpg'):
         LoadImage()(dict(img_path=str(tmp_path / 'missing.jpg')))
+
+
+def test_an_image_that_is_already_loaded():
+    """As MMPretrain's inferencers pass it: kept, but for its channels."""
+    load = LoadImage(color='unchanged', channels=6, to_float32=True)
+    loaded = load(dict(img=PICTURE))
+    assert loaded['img'].dtype == np.float32
+    assert np.array_equal(loaded['img'], PICTURE)
+    assert loaded['img_shape'] == loaded['ori_shape'] == (4, 5)
+    with pytest.raises(ImageDecodeError, match='3 channels.*channels=6'):
+        load(dict(img=PICTURE[..., :3]))

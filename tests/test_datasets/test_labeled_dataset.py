@@ -182,17 +182,6 @@ def test_empty_list_file(root):
         dataset(root, ann_file='list.txt')
 
 
-def test_labels_fit_the_model(root):
-    assert len(dataset(root, num_classes=3)) == 9
-    assert len(dataset(root, num_classes=1000)) == 9
-    wrong = 'label 2.*num_classes=2.*model.head.num_classes'
-    with pytest.raises(ValueError, match=wrong):
-        dataset(root, num_classes=2)
-    listing(root, 'ant/ant_0.png 2\n')
-    with pytest.raises(ValueError, match=wrong):
-        dataset(root, ann_file='list.txt', num_classes=2)
-
-
 def test_subset_with_and_without_folders(root, tmp_path, monkeypatch):
     add_images(root, 'train/bee/deep/far.png')
     names = ('cow_2.png\nant/ant_1.png\ncow_2.png\ncow/cow_2.png\n\n'

@@ -6,6 +6,7 @@ import pytest
 import torch
 from mmengine.config import Config
 
+from ibot_mm import config_path
 from ibot_mm.distributed.launch import prepare_launch
 from tests.helpers.launched import free_port
 
@@ -29,7 +30,8 @@ def environ(monkeypatch, tmp_path):
     scontrol.write_text('#!/bin/sh\n[ "$*" = "show hostnames a[2-3]" ] && '
                         'printf "a2\\na3\\n"\n')
     scontrol.chmod(0o755)
-    os.environ.update(SLURM, PATH=f'{tmp_path}:{os.environ["PATH"]}')
+    os.environ.update(SLURM, PATH=f'{tmp_path}:{os.environ["PATH"]}',
+                      CUDA_VISIBLE_DEVICES='')
     monkeypatch.setattr(torch.cuda, 'is_available', lambda: False)
     yield os.environ
     os.environ.clear()
@@ -80,6 +82,32 @@ def test_with_a_gpu_only_the_rendezvous_is_set(environ, groups, monkeypatch):
     prepare_launch(cfg)
     assert environ['MASTER_ADDR'] == 'a2' and environ['MASTER_PORT']
     assert not groups and 'model_wrapper_cfg' not in cfg
+
+
+def test_unused_parameters_are_found_in_a_configured_wrapper(
+        environ, groups, monkeypatch):
+    """MMEngine would ignore the setting beside ``model_wrapper_cfg``."""
+    cfg = Config.fromfile(config_path(
+        'ibot/ibot_vit-small-p16_16xb64-multicrop-800e_in1k.py'))
+    cfg.launcher, cfg.find_unused_parameters = 'pytorch', True
+    for gpu in (True, False):
+        monkeypatch.setattr(torch.cuda, 'is_available', lambda gpu=gpu: gpu)
+        prepare_launch(cfg)
+        assert cfg.model_wrapper_cfg['find_unused_parameters']
+        assert cfg.model_wrapper_cfg['gradient_as_bucket_view']
+        assert not cfg.model_wrapper_cfg['broadcast_buffers']
+        assert ('device_ids' in cfg.model_wrapper_cfg) != gpu
+
+
+@pytest.mark.parametrize('visible,index', [(1, '0'), (8, '1')])
+def test_a_task_that_sees_a_single_gpu_uses_it(environ, groups, monkeypatch,
+                                               visible, index):
+    """Its number, to MMEngine, is SLURM_LOCALID."""
+    monkeypatch.setattr(torch.cuda, 'is_available', lambda: True)
+    monkeypatch.setattr(torch.cuda, 'device_count', lambda: visible)
+    prepare_launch(Config(dict(launcher='slurm')))
+    assert environ['LOCAL_RANK'] == environ['SLURM_LOCALID'] == index
+    assert environ['RANK'] == '5'
 
 
 def test_a_group_of_one(environ):

@@ -280,9 +280,22 @@ def test_second_ctrl_c_ends_at_once(tmp_path, monkeypatch):
     assert handlers() == before
 
 
-def worker(rank, folder, processes):
+def no_gloo(rank):
+    """A second group that connects on one of the nodes only."""
+
+    def new_group(**kwargs):
+        if rank:
+            raise RuntimeError('Connect timeout [127.0.1.1]:31415')
+        return object()
+
+    dist.new_group, dist.destroy_process_group = new_group, lambda group: None
+
+
+def worker(rank, folder, processes, connected):
     """Rank 1 gets a signal, in its fifth iteration."""
     os.environ['LOCAL_RANK'] = str(rank)
+    if not connected:
+        no_gloo(rank)
     dist.init_process_group('gloo', init_method=f'file://{folder}/store',
                             rank=rank, world_size=processes)
     build_runner(
@@ -293,11 +306,16 @@ def worker(rank, folder, processes):
 
 
 @pytest.mark.cli
-def test_all_ranks_end_at_the_same_iteration(tmp_path):
+@pytest.mark.parametrize('connected', [
+    True, pytest.param(False, marks=pytest.mark.slow)])
+def test_all_ranks_end_at_the_same_iteration(tmp_path, connected):
     """With 2 ranks 3 iterations per epoch; they exchange after 4, 8, ..."""
     context = multiprocessing.get_context('spawn')
-    processes = [context.Process(target=worker, args=(rank, str(tmp_path), 2))
-                 for rank in range(2)]
+    processes = [
+        context.Process(
+            target=worker, args=(rank, str(tmp_path), 2, connected))
+        for rank in range(2)
+    ]
     for process in processes:
         process.start()
     for process in processes:
@@ -307,4 +325,6 @@ def test_all_ranks_end_at_the_same_iteration(tmp_path):
         'epoch_1.pth', 'epoch_2.pth', 'iter_8.pth']
     saved = load(latest_checkpoint(str(tmp_path / 'run')).path)
     assert state_of(saved) == (2, 8)
-    assert 'SIGTERM' in log_of(tmp_path / 'run')
+    log = log_of(tmp_path / 'run')
+    assert 'SIGTERM' in log
+    assert ('GLOO_SOCKET_IFNAME' in log) != connected

@@ -6,7 +6,13 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
-from mmengine.optim import OptimWrapper
+from mmengine.optim import (
+    CosineAnnealingLR,
+    LinearLR,
+    MultiStepLR,
+    OptimWrapper,
+    PolyLR,
+)
 
 from ibot_mm.engine import (
     CosineWeightDecay,
@@ -17,6 +23,7 @@ from ibot_mm.engine import (
     WarmupCosineLR,
 )
 from ibot_mm.engine.hooks.teacher_temperature_hook import warmup_values
+from ibot_mm.engine.schedulers.unreached import unreached
 from tests.helpers import golden
 
 META = golden.meta('schedules')
@@ -216,3 +223,43 @@ def test_share_of_the_initial_weights_in_the_teacher():
     runner, hook = FakeRunner(10**6), TeacherEMAHook(max_initial_share=0.01)
     hook.before_train(runner)
     assert hook.momentum == 0.996 and not runner.messages
+
+
+@pytest.mark.parametrize('steps', [4, 5, 6, 7])
+@pytest.mark.parametrize('build, final', [
+    (lambda optim: LinearLR(optim, 0.1, begin=1, end=6, by_epoch=False), 1),
+    (lambda optim: MultiStepLR(optim, [2, 5], by_epoch=False), 0.01)])
+def test_a_schedule_is_reached_if_the_run_has_its_last_value(build, final,
+                                                             steps):
+    """By stepping MMEngine's schedulers through the run."""
+    optim = wrapper()
+    scheduler = build(optim)
+    found = list(unreached([scheduler], 1, steps))
+    reached = PEAK * final == pytest.approx(
+        trace(scheduler, optim, 'lr', steps)[-1, 0])
+    assert found == [] if reached else len(found) == 1
+
+
+def test_schedules_longer_than_the_run_are_named():
+    """COCO's and ADE20K's, in a run of 10 epochs of 12 iterations."""
+    optim = wrapper()
+    found = unreached([
+        LinearLR(optim, 1e-3, begin=0, end=500, by_epoch=False),
+        MultiStepLR(optim, milestones=[8, 11], begin=0, end=12),
+        PolyLR(optim, begin=100, end=160000, by_epoch=False),
+        CosineAnnealingLR(optim, T_max=100),
+        EpochCosineLR(optim, end=10, warmup=20),
+        # These end with the run, or have done what they do.
+        WarmupCosineLR(optim, end=120, warmup=20, by_epoch=False),
+        MultiStepLR(optim, milestones=[8, 9], begin=0, end=12),
+        CosineAnnealingLR(optim, end=10),
+    ], max_epochs=10, max_iters=120)
+    for index, (sentence, parts) in enumerate(zip(found, [
+        ('LinearLR', 'end=500', 'iteration 120'),
+        ('MultiStepLR', 'milestones=[8, 11]', 'epoch 10'),
+        ('PolyLR', 'end=160000', 'iteration 120'),
+        ('CosineAnnealingLR', 'T_max=100', 'epoch 10'),
+        ('EpochCosineLR', 'warmup=20', 'epoch 10'),
+    ], strict=True)):
+        for part in (f'param_scheduler.{index} ', *parts):
+            assert part in sentence

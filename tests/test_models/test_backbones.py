@@ -75,12 +75,31 @@ def test_positions_of_a_14x14_grid(target, expected):
     assert (by_size - reference).abs().max() > 1e-4
 
 
+def test_gradients_of_resized_positions():
+    """Against the gradients of PyTorch's interpolation."""
+    grids = []
+    source = torch.randn(1, 1 + 6 * 4, 8)
+    for resize in (
+            lambda p: interpolate_positions(p, (6, 4), (3, 5)),
+            lambda p: torch.cat([p[:, :1], torch.nn.functional.interpolate(
+                p[:, 1:].reshape(1, 6, 4, 8).permute(0, 3, 1, 2),
+                scale_factor=(3.1 / 6, 5.1 / 4), mode='bicubic').flatten(
+                    2).transpose(1, 2)], 1)):
+        positions = source.clone().requires_grad_()
+        out = resize(positions)
+        grids.append([out, *torch.autograd.grad(out.sin().sum(), positions)])
+    for ours, theirs in zip(*grids):
+        torch.testing.assert_close(ours, theirs, atol=2e-6, rtol=0)
+
+
 def test_vit_attention_of_the_last_layer(vit):
     seen = {}
-    attention = vit.layers[-1].attn
-    attention.scaled_dot_product_attention = lambda q, k, v, dropout_p: (
-        seen.update(p=(q @ k.transpose(-2, -1) / q.shape[-1]**0.5).softmax(-1)
-                    ), seen['p'] @ v)[1]
+
+    def attend(module, args, qkv):
+        q, k, _ = qkv.reshape(*qkv.shape[:2], 3, 3, 16).permute(2, 0, 3, 1, 4)
+        seen['p'] = (q @ k.transpose(-2, -1) / 16**0.5).softmax(-1)
+
+    vit.layers[-1].attn.qkv.register_forward_hook(attend)
     for images, expected in (('x64', 'attn_last'),
                              ('x96x64', 'attn_last_96x64')):
         vit.extract_tokens(golden.tensor('vit_misc', images))

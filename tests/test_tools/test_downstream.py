@@ -44,7 +44,7 @@ IMAGES = 8
 def run(monkeypatch, script, *args):
     """A script of tools/ in this process, where importing costs nothing."""
     path = str(ROOT / 'tools' / script)
-    monkeypatch.setattr(sys, 'argv', [path, *map(str, args)])
+    monkeypatch.setattr(sys, 'argv', [path, *map(str, args), '--traceback'])
     monkeypatch.chdir(ROOT)
     runpy.run_path(path, run_name='__main__')
 
@@ -203,6 +203,30 @@ def test_a_checkpoint_gives_the_metric_of_its_training(
                 assert a['score'] == pytest.approx(b['score'], abs=1e-5)
 
 
+def test_boxes_without_segmentation(shapes, pretrained, monkeypatch,
+                                    tmp_path):
+    """The example without a mask head needs none in the annotations."""
+    folder = shapes / 'coco' / 'annotations'
+    for split in ('train', 'val'):
+        content = json.loads(
+            (folder / f'instances_{split}2017.json').read_text())
+        for box in content['annotations']:
+            del box['segmentation']
+        (folder / f'boxes_{split}2017.json').write_text(json.dumps(content))
+    run(monkeypatch, 'train.py',
+        CONFIGS / 'faster-rcnn_vit-micro-p8-ibot-pre_fpn_shapes.py',
+        '--pretrained', pretrained[0], '--work-dir', tmp_path,
+        '--cfg-options', *options('mask', shapes, tmp_path),
+        'train_cfg.max_epochs=1',
+        f'val_evaluator.ann_file={folder}/boxes_val2017.json',
+        *(f'{split}_dataloader.dataset.ann_file='
+          f'annotations/boxes_{split}2017.json' for split in (
+              'train', 'val')))
+    names = {name for line in scalars(tmp_path) for name in line}
+    assert {'loss_bbox', 'coco/bbox_mAP'} <= names
+    assert not {'loss_mask', 'coco/segm_mAP'} & names
+
+
 def test_it_resumes(trained, shapes, monkeypatch, tmp_path):
     """From the middle: its Adam counts the steps of both runs."""
     name, work_dir, lines = trained
@@ -341,13 +365,35 @@ def test_tta_without_its_pipeline(monkeypatch, tmp_path):
             '--work-dir', tmp_path, '--tta')
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize('name', ['mask', 'upernet'])
+def test_a_trial(name, shapes, pretrained, monkeypatch, tmp_path):
+    """Of the config as it is, on other data."""
+    settings = [option for option in options(name, shapes, tmp_path)
+                if not option.startswith(('train_cfg', 'param_', 'default_'))]
+    run(monkeypatch, 'train.py', CONFIGS / EXAMPLES[name], '--pretrained',
+        pretrained[0], '--work-dir', tmp_path, '--trial', 2, '--cfg-options',
+        *settings)
+    lines = scalars(tmp_path)
+    assert [line['step'] for line in lines if 'loss' in line] == [1, 2]
+    assert metrics(name, lines[-1])
+    assert not list(tmp_path.glob('*.pth'))
+
+
 @pytest.mark.cuda
+@pytest.mark.skipif(not torch.cuda.is_available(), reason='needs a GPU')
 @pytest.mark.parametrize('name', EXAMPLES)
 def test_float16_on_a_gpu(name, shapes, pretrained, monkeypatch, tmp_path):
-    """The precision of the published recipes, with loss scaling."""
+    """The precision of the published recipes, with loss scaling.
+
+    From a scale that so few steps need not search for.
+    """
+    if name in DETECTORS:
+        pytest.importorskip('mmcv._ext')
     run(monkeypatch, 'train.py', CONFIGS / EXAMPLES[name], '--pretrained',
         pretrained[0], '--work-dir', tmp_path, '--amp', 'float16',
-        '--cfg-options', *options(name, shapes, tmp_path))
+        '--cfg-options', *options(name, shapes, tmp_path),
+        'optim_wrapper.loss_scale=256.')
     losses = [x['loss'] for x in scalars(tmp_path) if 'loss' in x]
     assert len(losses) == 4 and all(0 < loss < 100 for loss in losses)
     state = torch.load(

@@ -4,6 +4,7 @@ import json
 import re
 import shutil
 from copy import deepcopy
+from pathlib import Path
 
 import pytest
 import torch
@@ -24,6 +25,7 @@ from tests.helpers.builders import TINY_MODEL
 from tests.helpers.in_process import import_tool, run_tool
 
 protocol_config = import_tool('protocol_configs.py').protocol_config
+split_data = import_tool('evaluate.py').split_data
 EXAMPLE = 'examples/ibot_vit-micro-p8_1xb64-20e_shapes.py'
 
 CLASSES = ['disc', 'ring', 'square']  # names do not matter
@@ -106,11 +108,13 @@ def test_learning_rates_follow_the_batch(results):
     assert f'lr {max(rates):.3g}' in results[3]
 
 
-def features(model, folder):
+def features(model, folder, names=None):
     """Teacher's CLS tokens, computed without the evaluation code."""
     vectors, labels = [], []
     for label, name in enumerate(CLASSES):
         for path in sorted((folder / name).glob('*.png')):
+            if names and f'{name}/{path.name} {label}' not in names:
+                continue
             image = resize(Image.open(path), [48, 48],
                            InterpolationMode.BICUBIC)
             image = normalize(pil_to_tensor(image).float(),
@@ -233,6 +237,47 @@ def test_another_list_is_another_result(results, data, pretrained, tmp_path):
         two['metrics'])
 
 
+def test_a_folder_without_train_and_val(data, pretrained, tmp_path):
+    """A third of each class of 12 images: the lists, and k-NN with them."""
+    folder, out = data / 'train', tmp_path / 'out'
+    run_tool('evaluate.py', pretrained[0], '--data-root', folder, '--split',
+             1 / 3, '--seed', 3, '--out', out, '--batch-size', 12,
+             '--workers', 0)
+    train, val = ((out / f'{part}.txt').read_text().splitlines()
+                  for part in ('train', 'val'))
+    assert sorted(line.split()[0] for line in train + val) == sorted(
+        str(path.relative_to(folder)) for path in folder.rglob('*.png'))
+    for label, name in enumerate(CLASSES):
+        for part, count in ((train, 8), (val, 4)):
+            found = [line for line in part if line.startswith(f'{name}/')]
+            assert len(found) == count
+            assert all(line.endswith(f' {label}') for line in found)
+    lists = split_data(str(folder), 1 / 3, 3, tmp_path)
+    assert Path(lists[1]).read_text().splitlines() == val
+    # The accuracy, from features that are extracted here.
+    bank, queries = (
+        features(pretrained[1], folder, part) for part in (train, val))
+    near = F.normalize(queries[0], dim=1) @ F.normalize(bank[0], dim=1).T
+    votes, index = near.topk(20)
+    scores = ((votes / 0.07).exp()[..., None]
+              * F.one_hot(bank[1])[index]).sum(1)
+    hits = (scores.argmax(1) == queries[1]).float().mean()
+    row = json.loads((out / 'results.json').read_text())['epoch_7']['knn']
+    assert row['metrics']['knn/top1'] == pytest.approx(100 * float(hits))
+
+
+def test_a_split_trains_and_validates_on_its_lists(pretrained):
+    cfg = protocol_config(
+        'linear', Config.fromfile(pretrained[0].parent / 'pretraining.py'),
+        'root', 3, 1000, lists=['/train.txt', '/val.txt'])
+    train, val = (cfg[f'{part}_dataloader'].dataset
+                  for part in ('train', 'val'))
+    assert (train.data_root, train.ann_file) == ('root', '/train.txt')
+    assert (val.data_root, val.ann_file) == ('root', '/val.txt')
+    # One folder defines the classes of both.
+    assert train.classes_prefix == val.classes_prefix == ''
+
+
 def test_features_are_shared_through_the_cache(results):
     """Logistic regression reuses the two files of k-NN."""
     out, *_ = results
@@ -272,12 +317,19 @@ def test_a_protocol_that_fails_is_named(data, pretrained, tmp_path):
     (['--protocols', 'linear', '--batch-size', '20', '--processes', '2'],
      '36 .* 20 x 2 .*--batch-size'),
     (['--cfg-options', 'linear.x=1'], '"linear.x"'),
+    (['--split', '0.2'], '--split 0.2: .*train/ and val/'),
+    (['--split', '20'], '--split 20 must'),
 ])
 def test_bad_input(data, pretrained, tmp_path, changes, key):
     with pytest.raises((ValueError, FileNotFoundError), match=key):
         run_tool('evaluate.py', pretrained[0], '--data-root', data, '--out',
                  tmp_path, *changes)
     assert not list(tmp_path.iterdir())
+
+
+def test_a_folder_without_splits_names_the_option(data, pretrained):
+    with pytest.raises(FileNotFoundError, match='/train" .*--split'):
+        run_tool('evaluate.py', pretrained[0], '--data-root', data / 'train')
 
 
 @pytest.mark.parametrize('recipe, depth_decay, drop, epochs, blocks', [
@@ -353,6 +405,16 @@ def test_a_probe_is_resumed_and_tested_without_the_pretraining(
     metrics = json.loads((tmp_path / 'metrics.json').read_text())
     assert metrics['linear/top1'] == pytest.approx(
         results[1]['linear']['value'])
+
+
+def test_a_trial_of_a_probe(probe_config, pretrained, tmp_path):
+    run_tool('train.py', probe_config, '--pretrained', pretrained[0],
+             '--work-dir', tmp_path / 'trial', '--trial', 2)
+    log = next(tmp_path.glob('trial/*/vis_data/scalars.json')).read_text()
+    lines = [json.loads(line) for line in log.splitlines()]
+    assert [line['step'] for line in lines if 'loss' in line] == [1, 2]
+    assert 'linear/top1' in lines[-1]
+    assert not list(tmp_path.glob('trial/*.pth'))
 
 
 def test_training_without_a_checkpoint_raises(probe_config, tmp_path):

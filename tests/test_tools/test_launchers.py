@@ -48,7 +48,7 @@ def test_eight_gpus_by_default(srun, script, args):
     name = script[0].replace('slurm_', '').replace('.sh', '.py')
     assert srun(*script, '--cfg-options', 'a="b c"') == [
         '--partition=part', '--job-name=job', '--gres=gpu:8', '--ntasks=8',
-        '--ntasks-per-node=8', '--cpus-per-task=5', '--kill-on-bad-exit=1',
+        '--ntasks-per-node=8', '--cpus-per-task=14', '--kill-on-bad-exit=1',
         'py', '-u', f'{ROOT}/tools/{name}', 'my config.py', *args,
         '--cfg-options', 'a="b c"'
     ]
@@ -65,9 +65,14 @@ def test_eight_gpus_by_default(srun, script, args):
      ['--ntasks=4', '--ntasks-per-node=2']),
 ])
 def test_resources(srun, settings, asked):
+    on_cpus = '--gres' not in asked[0]
     for script in (TRAIN, TEST):
-        assert srun(*script, **settings)[2:2 + len(asked) + 1] == [
-            *asked, '--cpus-per-task=5']
+        args = srun(*script, **settings)[2:]
+        assert args[:len(asked) + 1] == [
+            *asked, f'--cpus-per-task={5 if on_cpus else 14}']
+        # Asked for, so it is not an error where a node has GPUs.
+        assert (args[len(asked) + 2:args.index('py')] == [
+            'env', 'CUDA_VISIBLE_DEVICES=']) == on_cpus
 
 
 def test_further_arguments_of_srun(srun):

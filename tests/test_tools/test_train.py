@@ -198,6 +198,37 @@ def test_errors_end_the_process_in_one_line(config):
     output = launched.run(sys.executable, 'tools/test.py', config,
                           'nowhere.pth', code=1)
     assert '"nowhere.pth"' in output.splitlines()[-1]
+    assert 'Traceback' not in output
+
+
+def test_the_log_file_has_the_traceback(config, tmp_path):
+    with pytest.raises(ValueError, match='k = 5000'):
+        run_tool('train.py', config, '--work-dir', tmp_path, '--trial', 1,
+                 '--cfg-options', 'val_cfg.k=[5000]')
+    log = next(tmp_path.glob('*/*.log')).read_text()
+    assert 'Traceback' in log and 'k = 5000' in log.splitlines()[-1]
+
+
+@pytest.mark.parametrize('options', [[], ['--verbose']])
+def test_a_trial_with_a_short_console(config, tmp_path, options):
+    """Two iterations, a validation, nothing saved; the log file has all."""
+    console = run_tool('train.py', config, '--work-dir', tmp_path, '--trial',
+                       2, *options).out
+    log = next(tmp_path.glob('*/*.log')).read_text()
+    for dump in ('System environment', 'Config:', 'Hooks will be executed'):
+        assert dump in log and (dump in console) == bool(options)
+    if not options:
+        before = console.partition('Epoch(train)')[0]
+        assert '48 images in ' in before and len(before.splitlines()) < 20
+    assert sorted(losses(tmp_path)) == [1, 2]
+    assert 'knn/top1' in console
+    assert not list(tmp_path.glob('*.pth')) and list(tmp_path.glob('*/*.log'))
+
+
+@pytest.mark.parametrize('options', [['0'], ['2', '--resume']])
+def test_a_trial_is_neither_empty_nor_resumed(config, options):
+    assert '--trial' in run_tool('train.py', config, '--trial', *options,
+                                 code=2).err
 
 
 def test_print_config():

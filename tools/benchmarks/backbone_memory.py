@@ -195,8 +195,11 @@ def device_name(device: str) -> str:
 
 
 def default_device() -> str:
-    """'cuda' if available, otherwise 'cpu'."""
+    """'cuda' if there is a GPU, otherwise 'cpu'."""
     import torch
+
+    from ibot_mm.distributed.device import require_usable_gpu
+    require_usable_gpu()
     return 'cuda' if torch.cuda.is_available() else 'cpu'
 
 

@@ -11,7 +11,7 @@ import json
 import logging
 from pathlib import Path
 
-from mmengine.config import Config, DictAction
+from mmengine.config import Config
 from mmengine.registry import MODELS, init_default_scope
 from mmengine.runner import Runner, set_random_seed
 
@@ -19,6 +19,12 @@ import ibot_mm  # noqa: F401  (checks the installation first)
 from ibot_mm.checkpoints.load import load_checkpoint
 from ibot_mm.checkpoints.pretrained import weights_of
 from ibot_mm.checkpoints.strict import load_strict
+from ibot_mm.command_line import (
+    CommandParser,
+    ConfigOptions,
+    read_config,
+    report_errors,
+)
 from ibot_mm.evaluation import KNNClassification, extract_features
 
 
@@ -89,9 +95,10 @@ def plot_curves(work_dir: Path, rows: dict[str, list[float]],
     figure.savefig(out, dpi=100)
 
 
+@report_errors
 def main() -> None:
     """Print the report."""
-    parser = argparse.ArgumentParser(
+    parser = CommandParser(
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('config', help='pre-training config')
@@ -100,13 +107,11 @@ def main() -> None:
     parser.add_argument(
         '--cfg-options',
         nargs='+',
-        action=DictAction,
+        action=ConfigOptions,
         metavar='KEY=VALUE',
         help='override config settings')
     args = parser.parse_args()
-    cfg = Config.fromfile(args.config)
-    if args.cfg_options:
-        cfg.merge_from_dict(args.cfg_options)
+    cfg = read_config(args.config, args.cfg_options)
     rows = report(cfg, args.checkpoint)
     ks = list(cfg.val_cfg.k)
     print('\nk-NN top-1 accuracy (%)' +

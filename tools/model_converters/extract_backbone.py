@@ -20,6 +20,7 @@ from torch import Tensor
 
 from ibot_mm.checkpoints.load import load_checkpoint
 from ibot_mm.checkpoints.pretrained import require_neck, select_network
+from ibot_mm.command_line import CommandParser, report_errors
 
 
 def publish(state: dict[str, Tensor], target: Path) -> Path:
@@ -31,9 +32,10 @@ def publish(state: dict[str, Tensor], target: Path) -> Path:
     return temporary.replace(path)
 
 
+@report_errors
 def main() -> None:
     """Read, extract, publish."""
-    parser = argparse.ArgumentParser(
+    parser = CommandParser(
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('source', help='checkpoint of a pre-training')

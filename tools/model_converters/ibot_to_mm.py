@@ -21,16 +21,17 @@ import argparse
 from typing import Any
 
 import torch
-from mmengine.config import Config, DictAction
+from mmengine.config import Config
 
 from ibot_mm.checkpoints.load import load_checkpoint
 from ibot_mm.checkpoints.official.resume import Continuation, continue_official
 from ibot_mm.checkpoints.official.state_dict import from_official_checkpoint
+from ibot_mm.command_line import CommandParser, ConfigOptions, report_errors
 
 
 def parse_args() -> argparse.Namespace:
     """Command line."""
-    parser = argparse.ArgumentParser(
+    parser = CommandParser(
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('source', help='official checkpoint')
@@ -39,7 +40,7 @@ def parse_args() -> argparse.Namespace:
                         choices=['student', 'teacher'],
                         help='weights to take (default: both)')
     parser.add_argument('--config', help='pre-training that shall continue')
-    parser.add_argument('--cfg-options', nargs='+', action=DictAction,
+    parser.add_argument('--cfg-options', nargs='+', action=ConfigOptions,
                         metavar='KEY=VALUE',
                         help='settings that replace those of the config')
     parser.add_argument('--epoch-length', type=int,
@@ -89,6 +90,7 @@ def weights_only(checkpoint: dict[str, Any], args) -> dict[str, Any]:
         state_dict=from_official_checkpoint(checkpoint, networks), meta=meta)
 
 
+@report_errors
 def main() -> None:
     """Read, convert, write."""
     args = parse_args()

@@ -14,6 +14,7 @@ import torch
 from ibot_mm.checkpoints.load import CheckpointError, load_checkpoint
 from ibot_mm.checkpoints.official.optimizer import to_official_optimizer
 from ibot_mm.checkpoints.official.state_dict import to_official_checkpoint
+from ibot_mm.command_line import CommandParser, report_errors
 
 
 def training_state(checkpoint: dict[str, Any]) -> dict[str, Any]:
@@ -32,9 +33,10 @@ def training_state(checkpoint: dict[str, Any]) -> dict[str, Any]:
     return result
 
 
+@report_errors
 def main() -> None:
     """Read, convert, write."""
-    parser = argparse.ArgumentParser(
+    parser = CommandParser(
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('source', help='checkpoint of this package')

@@ -29,6 +29,7 @@ from ibot_mm.checkpoints.official.state_dict import (
 from ibot_mm.checkpoints.pretrained import select_network
 from ibot_mm.checkpoints.strict import load_strict
 from ibot_mm.checkpoints.timm import create_model_call, to_timm
+from ibot_mm.command_line import CommandParser, report_errors
 from ibot_mm.registry import MODELS
 
 # Of ImageNet, in pixel values.
@@ -84,9 +85,10 @@ def how_to_load(weights: State, path: str, cfg: Config | None,
     return f'{call}\n# the model returns CLS tokens; {words}'
 
 
+@report_errors
 def main() -> None:
     """Read, extract, convert, write."""
-    parser = argparse.ArgumentParser(
+    parser = CommandParser(
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('source', help='checkpoint of a pre-training, or '

@@ -11,10 +11,16 @@ from pathlib import Path
 import cv2
 import numpy as np
 import torch
-from mmengine.config import Config, DictAction
+from mmengine.config import Config
 from mmengine.registry import DATASETS, MODELS, init_default_scope
 
 import ibot_mm  # noqa: F401  (checks the installation first)
+from ibot_mm.command_line import (
+    CommandParser,
+    ConfigOptions,
+    read_config,
+    report_errors,
+)
 from ibot_mm.datasets import PretrainSampler, multi_crop_collate
 from ibot_mm.datasets.transforms import decode_image
 
@@ -120,9 +126,10 @@ def draw_batch(cfg: Config, count: int, epoch: int = 0) -> np.ndarray:
     return np.vstack(rows)
 
 
+@report_errors
 def main() -> None:
     """Draw and save the picture."""
-    parser = argparse.ArgumentParser(
+    parser = CommandParser(
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('config', help='pre-training config')
@@ -132,13 +139,11 @@ def main() -> None:
     parser.add_argument(
         '--cfg-options',
         nargs='+',
-        action=DictAction,
+        action=ConfigOptions,
         metavar='KEY=VALUE',
         help='override config settings')
     args = parser.parse_args()
-    cfg = Config.fromfile(args.config)
-    if args.cfg_options:
-        cfg.merge_from_dict(args.cfg_options)
+    cfg = read_config(args.config, args.cfg_options)
     picture = draw_batch(cfg, args.count, args.epoch)
     Path(args.out).parent.mkdir(parents=True, exist_ok=True)
     if not cv2.imwrite(args.out, picture):

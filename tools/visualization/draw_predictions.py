@@ -14,7 +14,6 @@ maps set ``--cfg-options visualizer.alpha=0.5``.
 """
 
 import argparse
-import sys
 from collections.abc import Sequence
 from itertools import product
 from pathlib import Path
@@ -23,7 +22,7 @@ from typing import Any
 import cv2
 import numpy as np
 import torch
-from mmengine.config import Config, DictAction
+from mmengine.config import Config
 from mmengine.dataset import BaseDataset, pseudo_collate
 from mmengine.model import revert_sync_batchnorm
 from mmengine.registry import DATASETS, MODELS, VISUALIZERS, init_default_scope
@@ -34,6 +33,12 @@ import ibot_mm  # noqa: F401  (checks the installation first)
 from ibot_mm.checkpoints.load import load_checkpoint
 from ibot_mm.checkpoints.pretrained import weights_of
 from ibot_mm.checkpoints.strict import load_strict
+from ibot_mm.command_line import (
+    CommandParser,
+    ConfigOptions,
+    read_config,
+    report_errors,
+)
 from ibot_mm.datasets.pretrain import image_extensions
 from ibot_mm.datasets.transforms import ImageDecodeError, decode_image
 
@@ -277,7 +282,7 @@ def draw_predictions(cfg: Config, checkpoint: str, out: Path, num: int = 8,
 
 def parse_args() -> argparse.Namespace:
     """Parse the command line."""
-    parser = argparse.ArgumentParser(
+    parser = CommandParser(
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('config', help='detection or segmentation config')
@@ -306,7 +311,7 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument(
         '--cfg-options',
         nargs='+',
-        action=DictAction,
+        action=ConfigOptions,
         metavar='KEY=VALUE',
         help='override config settings')
     args = parser.parse_args()
@@ -317,21 +322,15 @@ def parse_args() -> argparse.Namespace:
     return args
 
 
-def main() -> int:
-    """Draw the pictures; returns the exit status."""
+@report_errors
+def main() -> None:
+    """Draw the pictures."""
     args = parse_args()
-    try:
-        cfg = Config.fromfile(args.config)
-        if args.cfg_options:
-            cfg.merge_from_dict(args.cfg_options)
-        count = draw_predictions(cfg, args.checkpoint, args.out, args.num,
-                                 args.score_thr, args.images, args.device)
-    except (ValueError, OSError) as error:
-        print(f'draw_predictions: {error}', file=sys.stderr)
-        return 2
+    cfg = read_config(args.config, args.cfg_options)
+    count = draw_predictions(cfg, args.checkpoint, args.out, args.num,
+                             args.score_thr, args.images, args.device)
     print(f'{args.out}: {count} pictures, combined in {SHEET}.')
-    return 0
 
 
 if __name__ == '__main__':
-    sys.exit(main())
+    main()

@@ -18,6 +18,7 @@ from typing import NamedTuple
 
 from mmengine.config import Config
 
+from ibot_mm.command_line import CommandParser, report_errors
 from ibot_mm.engine.health_verdict import (
     Scalars,
     health_hook,
@@ -114,9 +115,10 @@ def plot(runs: Sequence[Run], out: Path) -> None:
     figure.savefig(out, dpi=80)
 
 
+@report_errors
 def main() -> None:
     """Read the logs, judge and plot them."""
-    parser = argparse.ArgumentParser(
+    parser = CommandParser(
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('work_dirs', nargs='+', type=Path)

@@ -20,7 +20,6 @@ train_dataloader = dict(
         type='ibot_mm.LabeledDataset',
         data_root=_base_.data_root,
         data_prefix='train',
-        num_classes=1000,
         pipeline=train_pipeline))
 
 val_dataloader = dict(
@@ -34,7 +33,6 @@ val_dataloader = dict(
         data_root=_base_.data_root,
         data_prefix='val',
         classes_prefix='train',
-        num_classes=1000,
         pipeline=_base_.test_pipeline))
 val_evaluator = dict(type='ibot_mm.LinearProbeMetric')
 val_cfg = dict()

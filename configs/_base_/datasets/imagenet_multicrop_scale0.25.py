@@ -24,7 +24,7 @@ train_pipeline = [_base_.load_image, multi_crop, masks]
 
 train_dataloader = dict(
     batch_size=64,
-    num_workers=10,
+    num_workers=12,
     persistent_workers=True,
     pin_memory=True,
     drop_last=True,

@@ -2,9 +2,10 @@
 # bottleneck 256, 8192 prototypes shared by CLS and patch tokens.
 model = dict(
     type='ibot_mm.IBOT',
-    # One global view or half of the local views per pass: activations of a
-    # quarter of the tokens, without additional FLOPs. None: all of a kind.
-    views_per_pass=(1, 5),
+    # All views of a kind per pass on a GPU with room for it. Elsewhere (1, 5),
+    # one global or half of the local views: activations of a quarter of the
+    # tokens, without additional FLOPs.
+    views_per_pass='auto',
     data_preprocessor=dict(
         type='ibot_mm.MultiCropDataPreprocessor',
         mean=[123.675, 116.28, 103.53],

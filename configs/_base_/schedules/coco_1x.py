@@ -26,6 +26,7 @@ default_hooks = dict(
     strict_load=dict(type='ibot_mm.StrictLoadHook'),
     data_check=dict(type='ibot_mm.DataCheckHook'),
     skipped_steps=dict(type='ibot_mm.SkippedStepHook'),
+    run_summary=dict(type='ibot_mm.RunSummaryHook'),
     checkpoint=dict(
         type='ibot_mm.SafeCheckpointHook',
         max_keep_ckpts=2,

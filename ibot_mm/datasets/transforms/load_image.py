@@ -14,8 +14,9 @@ from .decode import ImageDecodeError, decode_image, decode_unchanged
 class LoadImage(BaseTransform):
     """Read and decode an image file.
 
-    Required keys: ``img_path``. Added keys: ``img``, ``img_shape``,
-    ``ori_shape``.
+    Required keys: ``img_path``, or ``img`` from MMPretrain's inferencers,
+    which have read the file or got an array (H, W, C), BGR. Added keys:
+    ``img``, ``img_shape``, ``ori_shape``.
 
     Unlike MMCV's ``LoadImageFromFile`` it rejects truncated files, and with
     an error that makes ``PretrainDataset`` replace the sample.
@@ -55,11 +56,14 @@ class LoadImage(BaseTransform):
             ImageDecodeError: The file is missing, not a complete image, or
                 has the wrong number of channels.
         """
-        path = results['img_path']
+        path = results.get('img_path', '')
         try:
-            image = self._read(path)
+            image = self._read(path) if path else results['img']
+            self._check_channels(image)
         except ImageDecodeError as error:
             raise ImageDecodeError(error.reason, path) from error
+        if self.to_float32:
+            image = image.astype(np.float32)
         results['img'] = image
         results['img_shape'] = results['ori_shape'] = image.shape[:2]
         return results
@@ -73,11 +77,12 @@ class LoadImage(BaseTransform):
                 f'cannot be read ({error.strerror})') from error
         image = decode_unchanged(data) if self.unchanged else decode_image(
             data)
-        if self.channels not in (None, image.shape[2]):
-            raise ImageDecodeError(f'has {image.shape[2]} channels, expected '
-                                   f'channels={self.channels}')
         if self.unchanged and image.shape[2] == 3:
             image = np.ascontiguousarray(image[..., ::-1])
-        if self.to_float32:
-            image = image.astype(np.float32)
         return image
+
+    def _check_channels(self, image: np.ndarray) -> None:
+        found = image.shape[2] if image.ndim > 2 else 1
+        if self.channels not in (None, found):
+            raise ImageDecodeError(f'has {found} channels, expected '
+                                   f'channels={self.channels}')

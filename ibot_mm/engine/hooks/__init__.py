@@ -1,7 +1,9 @@
 from .bad_file_hook import BadFileHook
 from .data_check_hook import DataCheckHook
+from .data_wait_hook import DataWaitHook
 from .freeze_last_layer_hook import FreezeLastLayerHook
 from .interruption_hook import InterruptionHook
+from .run_summary_hook import RunSummaryHook
 from .runtime_info_hook import PretrainRuntimeInfoHook
 from .safe_checkpoint_hook import SafeCheckpointHook
 from .skipped_step_hook import SkippedStepHook
@@ -9,10 +11,12 @@ from .strict_load_hook import StrictLoadHook
 from .teacher_ema_hook import TeacherEMAHook
 from .teacher_temperature_hook import TeacherTemperatureHook
 from .training_health_hook import TrainingHealthError, TrainingHealthHook
+from .trial_hook import TrialHook
 
 __all__ = [
-    'BadFileHook', 'DataCheckHook', 'FreezeLastLayerHook',
-    'InterruptionHook', 'PretrainRuntimeInfoHook', 'SafeCheckpointHook',
-    'SkippedStepHook', 'StrictLoadHook', 'TeacherEMAHook',
-    'TeacherTemperatureHook', 'TrainingHealthError', 'TrainingHealthHook'
+    'BadFileHook', 'DataCheckHook', 'DataWaitHook', 'FreezeLastLayerHook',
+    'InterruptionHook', 'PretrainRuntimeInfoHook', 'RunSummaryHook',
+    'SafeCheckpointHook', 'SkippedStepHook', 'StrictLoadHook',
+    'TeacherEMAHook', 'TeacherTemperatureHook', 'TrainingHealthError',
+    'TrainingHealthHook', 'TrialHook'
 ]

@@ -1,11 +1,7 @@
 """Check that model, data and precision fit before the first iteration."""
 
-import json
 import os
-import re
 from collections.abc import Iterator, Sequence
-from itertools import zip_longest
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -16,14 +12,24 @@ from torch import nn
 
 from ibot_mm.datasets.dataset_errors import quoted
 from ibot_mm.distributed.unwrap import unwrapped_model
+from ibot_mm.engine.class_checks import (
+    check_categories,
+    check_class_counts,
+    check_metrics,
+)
+from ibot_mm.engine.mask_checks import (
+    check_mask_metrics,
+    check_masks,
+    check_training_masks,
+)
 from ibot_mm.registry import HOOKS
 
-CHECKS = ('heads', 'categories', 'files', 'labels', 'precision')
+CHECKS = ('heads', 'categories', 'files', 'labels', 'masks', 'precision')
 
 
 @HOOKS.register_module()
 class DataCheckHook(Hook):
-    """Check detectors and segmentors against their data sets.
+    """Check classifiers, detectors and segmentors against their data sets.
 
     Runs once, before training or testing, on what the Runner has built, also
     inside wrappers of data sets. Files in remote storage are not checked.
@@ -31,11 +37,14 @@ class DataCheckHook(Hook):
     Args:
         checks: The checks to run; an empty tuple switches the hook off.
 
-            - 'heads': ``num_classes`` of the heads and the class names.
+            - 'heads': ``num_classes`` of the heads and of the data
+              preprocessor, ``topk`` of the evaluators, and the classes.
             - 'categories': labels that MMDetection derives from the order of
               the categories in a COCO file, and the class names.
             - 'files': whether a sample of images and label maps exists.
             - 'labels': value range of a sample of the label maps.
+            - 'masks': the mask head, the metrics of the evaluators and the
+              segmentations of a sample of COCO annotations.
             - 'precision': ``optim_wrapper.dtype`` and mmcv's operators.
         num_samples: Size of the sample, spread over each data set.
 
@@ -58,39 +67,53 @@ class DataCheckHook(Hook):
         model = unwrapped_model(runner)
         if 'precision' in self.checks:
             _check_precision(model, runner.optim_wrapper)
-        self._check_data(model, runner.train_loop, 'train_dataloader.dataset')
-        self._check_data(model, runner.val_loop, 'val_dataloader.dataset')
+        self._check_loop(model, runner.train_loop, 'train')
+        self._check_loop(model, runner.val_loop, 'val')
 
     def before_test(self, runner) -> None:
         """Check the test data."""
-        self._check_data(unwrapped_model(runner), runner.test_loop,
-                         'test_dataloader.dataset')
+        self._check_loop(unwrapped_model(runner), runner.test_loop, 'test')
 
-    def _check_data(self, model: nn.Module, loop: Any, key: str) -> None:
+    def _check_loop(self, model: nn.Module, loop: Any, split: str) -> None:
+        """Check the data and the evaluator of a loop, if there is one."""
+        metrics = getattr(getattr(loop, 'evaluator', None), 'metrics', ())
+        if 'masks' in self.checks:
+            check_mask_metrics(model, metrics, f'{split}_evaluator')
         loader = getattr(loop, 'dataloader', None)
-        for dataset, place in _unwrap(getattr(loader, 'dataset', None), key):
-            if dataset.metainfo.get('classes') is None:
-                continue
+        for dataset, key in _unwrap(getattr(loader, 'dataset', None),
+                                    f'{split}_dataloader.dataset'):
             if 'heads' in self.checks:
-                _check_heads(model, dataset, place)
-            if (getattr(dataset, 'backend_args', None) or '://' in
-                    f'{dataset.ann_file} {dataset.data_prefix}'):
-                continue
-            # MMDetection numbers what it finds in the file, in its order.
-            if 'categories' in self.checks and hasattr(dataset, 'cat_ids'):
-                _check_categories(dataset, place)
-            indices = np.linspace(0, len(dataset) - 1,
-                                  min(self.num_samples, len(dataset)))
-            samples = [dataset.get_data_info(int(i)) for i in indices]
-            # MMSegmentation's data sets; others may have maps without labels.
-            loaders = [transform for transform in _transforms(dataset)
-                       if getattr(transform, 'with_seg', False)
-                       and hasattr(dataset, 'reduce_zero_label')]
-            if 'files' in self.checks:
-                _check_files(samples, place, bool(loaders))
-            if 'labels' in self.checks and loaders:
-                for sample in samples:
-                    _check_labels(sample, dataset, place, loaders[0])
+                check_class_counts(model, dataset, key)
+                check_metrics(metrics, dataset, key, f'{split}_evaluator')
+            if 'masks' in self.checks and split == 'train':
+                check_training_masks(model, _transforms(dataset), key)
+            self._check_samples(dataset, metrics, key)
+
+    def _check_samples(self, dataset: BaseDataset, metrics: Sequence,
+                       key: str) -> None:
+        """Check what needs local files, most of it on a sample."""
+        if (dataset.metainfo.get('classes') is None
+                or getattr(dataset, 'backend_args', None)
+                or '://' in f'{dataset.ann_file} {dataset.data_prefix}'):
+            return
+        # MMDetection numbers what it finds in the file, in its order.
+        if 'categories' in self.checks and hasattr(dataset, 'cat_ids'):
+            check_categories(dataset, key)
+        indices = np.linspace(0, len(dataset) - 1,
+                              min(self.num_samples, len(dataset)))
+        samples = [dataset.get_data_info(int(i)) for i in indices]
+        transforms = _transforms(dataset)
+        # MMSegmentation's data sets; others may have maps without labels.
+        loaders = [transform for transform in transforms
+                   if getattr(transform, 'with_seg', False)
+                   and hasattr(dataset, 'reduce_zero_label')]
+        if 'files' in self.checks:
+            _check_files(samples, key, bool(loaders))
+        if 'labels' in self.checks and loaders:
+            for sample in samples:
+                _check_labels(sample, dataset, key, loaders[0])
+        if 'masks' in self.checks:
+            check_masks(samples, transforms, metrics, dataset.ann_file, key)
 
 
 def _transforms(dataset: BaseDataset) -> list:
@@ -111,43 +134,6 @@ def _unwrap(dataset: Any, key: str) -> Iterator[tuple[BaseDataset, str]]:
         yield from _unwrap(dataset.dataset, f'{key}.dataset')
     elif isinstance(dataset, BaseDataset):
         yield dataset, key
-
-
-def _check_heads(model: nn.Module, dataset: BaseDataset, key: str) -> None:
-    """Compare ``num_classes`` of the heads with the class names."""
-    classes = dataset.metainfo['classes']
-    advice = f'set num_classes of each head, or metainfo.classes of {key}'
-    if hasattr(model, 'roi_head') or hasattr(model, 'bbox_head'):
-        from mmdet.engine.hooks import NumClassCheckHook
-
-        # It knows the data of training and validation, and no wrappers.
-        loader = SimpleNamespace(dataset=dataset)
-        try:
-            NumClassCheckHook().before_train_epoch(
-                SimpleNamespace(model=model, train_dataloader=loader))
-        except AssertionError as error:
-            raise ValueError(f'{key}: {error}; {advice}.') from error
-    for name, head in model.named_modules():  # MMSegmentation has no check.
-        count = getattr(head, 'num_classes', len(classes))
-        if (re.fullmatch(r'(decode|auxiliary)_head(\.\d+)?', name)
-                and count != len(classes)):
-            raise ValueError(f'{key} has {len(classes)} classes, but '
-                             f'model.{name}.num_classes is {count}; {advice}.')
-
-
-def _check_categories(dataset: BaseDataset, key: str) -> None:
-    """Compare the labels that MMDetection assigns with the class names."""
-    with open(dataset.ann_file, encoding='utf-8') as file:
-        categories = json.load(file)['categories']
-    names = {category['id']: category['name'] for category in categories}
-    labels = [names.get(number) for number in dataset.cat_ids]
-    for label, (found, name) in enumerate(
-            zip_longest(labels, dataset.metainfo['classes'])):
-        if found != name:
-            raise ValueError(
-                f'{key}: the categories of "{dataset.ann_file}" make label '
-                f'{label} {found!r}, but in metainfo.classes it is {name!r}; '
-                'set metainfo.classes to the names and the order of the file.')
 
 
 def _check_files(samples: list[dict], key: str, with_maps: bool) -> None:

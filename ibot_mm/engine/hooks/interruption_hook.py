@@ -11,6 +11,7 @@ from mmengine.dist import all_reduce, barrier, get_world_size
 from mmengine.hooks import Hook
 from mmengine.runner import IterBasedTrainLoop
 
+from ibot_mm.distributed.cpu_group import cpu_group
 from ibot_mm.engine.dataloader_workers import shield_workers
 from ibot_mm.registry import HOOKS
 
@@ -33,9 +34,9 @@ class InterruptionHook(Hook):
     skipped. A signal during validation takes effect after the next iteration,
     during the last validation it has no effect. A second Ctrl-C exits at once.
 
-    A signal to any process stops all of them: they all-reduce it on the CPU,
-    with gloo. ``torchrun`` itself needs SIGTERM (SIGUSR1 kills it), exits with
-    code 1 and gives its processes 30 seconds.
+    A signal to any process stops all of them: they all-reduce it on the CPU
+    (:func:`cpu_group`). ``torchrun`` itself needs SIGTERM (SIGUSR1 kills it),
+    exits with code 1 and gives its processes 30 seconds.
 
     Args:
         interval: Iterations between these all-reduces.
@@ -70,7 +71,7 @@ class InterruptionHook(Hook):
                 'ibot_mm.SafeCheckpointHook: signals end the run at once.')
             return
         if get_world_size() > 1 and self._group is None:
-            self._group = torch.distributed.new_group(backend='gloo')
+            self._group = cpu_group()
         shield_workers(runner)
         self._listen()
 
@@ -86,9 +87,7 @@ class InterruptionHook(Hook):
         """
         if self.checkpoints is None:
             return
-        if self._group is None:
-            self._agreed = self._received
-        elif (runner.iter + 1) % self.interval == 0:
+        if get_world_size() == 1 or (runner.iter + 1) % self.interval == 0:
             number = torch.tensor([self._received])
             all_reduce(number, op='max', group=self._group)
             self._agreed = int(number)
@@ -139,9 +138,8 @@ class InterruptionHook(Hook):
 
     def _stop(self, runner, epoch: int, iteration: int) -> None:
         saved = self.checkpoints.save_now(runner, epoch, iteration)
-        if self._group is not None:
-            # Launchers kill the other processes when one exits.
-            barrier(self._group)
+        # Launchers kill the other processes when one exits.
+        barrier(self._group)
         what = 'saved' if saved else 'this state is lost; the last one is'
         runner.logger.warning(
             f'{signal.Signals(self._agreed).name}: the run ends after '

@@ -64,6 +64,9 @@ class PretrainOptimWrapper(OptimWrapper):
         skip_nonfinite: Whether to skip the steps of non-finite losses. Use
             False for a sum of independent losses, such as those of many
             classifiers, where one must not stop the others.
+        allow_tf32: Whether GPUs may round the operands of float32 matrix
+            products, such as those with the prototypes, to 10 bits
+            (TensorFloat-32); a setting of the process.
 
     Raises:
         ValueError: ``dtype`` is invalid.
@@ -75,7 +78,9 @@ class PretrainOptimWrapper(OptimWrapper):
                  clip_grad: dict | None = None,
                  dtype: str | None = None,
                  loss_scale: str | float | dict = 'dynamic',
-                 skip_nonfinite: bool = True) -> None:
+                 skip_nonfinite: bool = True,
+                 allow_tf32: bool = True) -> None:
+        torch.backends.cuda.matmul.allow_tf32 = allow_tf32
         clip_grad = dict(clip_grad) if clip_grad else None
         self.max_norm_per_parameter: float | None = None
         if clip_grad and clip_grad.get('type') == 'per_parameter':
@@ -108,6 +113,7 @@ class PretrainOptimWrapper(OptimWrapper):
         self.grad_norm: Tensor | None = None
         self.bad_gradients: Tensor | None = None
         self.backed_off = 0
+        self._scale: float | None = None  # of the loss, after the last step
         self._check = NonfiniteCheck() if skip_nonfinite else None
 
     @property
@@ -166,12 +172,15 @@ class PretrainOptimWrapper(OptimWrapper):
         if self.loss_scaler is None:
             self.stepped = self._step_if_finite(**kwargs)
         else:
-            before = self.loss_scaler.get_scale()
+            # Reading the scale waits for the device, so it is read once.
+            before = (self.loss_scaler.get_scale()
+                      if self._scale is None else self._scale)
             self.loss_scaler.step(self.optimizer, **kwargs)
             self.loss_scaler.update()
+            self._scale = self.loss_scaler.get_scale()
             # The scaler backs off exactly when it skipped the step, until
             # its scale is 0.
-            self.stepped = 0 < before <= self.loss_scaler.get_scale()
+            self.stepped = 0 < before <= self._scale
             self.backed_off = 0 if self.stepped else self.backed_off + 1
 
     def _step_if_finite(self, **kwargs) -> bool:
@@ -222,4 +231,5 @@ class PretrainOptimWrapper(OptimWrapper):
         scaler = state_dict.pop('loss_scaler', None)
         if scaler is not None and self.loss_scaler is not None:
             self.loss_scaler.load_state_dict(scaler)
+            self._scale = None
         super().load_state_dict(state_dict)

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from ibot_mm.distributed.dtensor import to_local
 from ibot_mm.models.heads.ibot_head import TeacherTargets
+from ibot_mm.models.layers import compilation
 from ibot_mm.models.layers.precision import autocast_dtype
 from ibot_mm.registry import MODELS
 from ibot_mm.structures import CropBatch, GlobalView, merge_views
@@ -41,15 +42,18 @@ class IBOT(BaseSelfSupervisor):
             forward pass of the student; None for all of a kind. The backward
             pass of each group runs before the next forward pass, so only one
             group's activations are alive. Losses and gradients do not depend
-            on it. None if the neck uses batch statistics, which cover all
-            tokens of a call.
+            on it. 'auto' is None on a GPU with room for all activations,
+            which takes half the kernel launches, and (1, 5) elsewhere. None
+            if the neck uses batch statistics, which cover all tokens of a
+            call, and in float16.
         accumulate_passes: Whether to run the backward pass of each view group
             before the next forward pass. Disabled in float16, where the
             gradients would miss the loss scale; ``ShardedStrategy`` needs
             False.
         compile_blocks: Arguments of ``torch.compile`` for the transformer
-            blocks of student and teacher, e.g. ``dict(mode='default')``; None
-            for no compilation. Checkpoints do not depend on it.
+            blocks of student and teacher; None for no compilation; 'auto' for
+            its defaults on GPUs with PyTorch 2.5 or later. Checkpoints do not
+            depend on it.
         data_preprocessor: Config of ``MultiCropDataPreprocessor``.
         init_cfg: As in :class:`mmengine.model.BaseModule`.
     """
@@ -61,9 +65,9 @@ class IBOT(BaseSelfSupervisor):
                  teacher_neck: dict | None = None,
                  teacher_backbone: dict | None = None,
                  koleo: dict | None = None,
-                 views_per_pass: tuple[int, int] | None = None,
+                 views_per_pass: tuple[int, int] | str | None = None,
                  accumulate_passes: bool = True,
-                 compile_blocks: dict | None = None,
+                 compile_blocks: dict | str | None = 'auto',
                  data_preprocessor: dict | nn.Module | None = None,
                  init_cfg: dict | None = None) -> None:
         if data_preprocessor is None:
@@ -88,9 +92,9 @@ class IBOT(BaseSelfSupervisor):
                     f'neck.{key} ({getattr(self.neck, key)}).')
         self.koleo = MODELS.build(
             dict(dict(type='ibot_mm.KoLeoLoss'), **koleo)) if koleo else None
-        if views_per_pass is not None and min(views_per_pass) < 1:
-            raise ValueError('IBOT: views_per_pass must be two numbers of 1 '
-                             f'or more, got {views_per_pass}.')
+        if views_per_pass not in (None, 'auto') and min(views_per_pass) < 1:
+            raise ValueError("IBOT: views_per_pass must be 'auto' or two "
+                             f'numbers of 1 or more, got {views_per_pass}.')
         self.views_per_pass = (
             None if self.neck.uses_batch_statistics else views_per_pass)
         self.accumulate_passes = accumulate_passes
@@ -104,10 +108,9 @@ class IBOT(BaseSelfSupervisor):
             neck=MODELS.build({**deepcopy(neck), **(teacher_neck or {})})))
         self.teacher.requires_grad_(False)
         self.reset_teacher()
-        if compile_blocks is not None:
-            for block in (*self.backbone.blocks,
-                          *self.teacher.backbone.blocks):
-                block.compile(**compile_blocks)
+        compilation.compile_blocks(
+            (*self.backbone.blocks, *self.teacher.backbone.blocks),
+            compile_blocks)
 
     def init_weights(self) -> None:
         """Initialize the student and copy its weights to the teacher."""
@@ -222,6 +225,21 @@ class IBOT(BaseSelfSupervisor):
                 cls.unflatten(0, (len(views), -1)))
         return losses
 
+    def _fitting_passes(self, inputs: CropBatch) -> tuple[int, int] | None:
+        """``views_per_pass`` for the memory of the device."""
+        crops = inputs.global_views[0].crops
+        if not crops.is_cuda:
+            return 1, 5
+        tokens = len(inputs.global_views) * inputs.global_views[0].mask.numel()
+        widths = self.backbone.block_widths
+        # A block of half the width has four times the tokens (Swin).
+        values = tokens * sum(widths[-1]**2 / width for width in widths)
+        # 36 bytes each in bfloat16, up to twice as many in float32: see
+        # tools/benchmarks/trace_step.py.
+        needed = values * (72 if autocast_dtype('cuda') is None else 36)
+        free, _ = torch.cuda.mem_get_info(crops.device)
+        return None if needed < 0.6 * free else (1, 5)
+
     def loss(self,
              inputs: CropBatch,
              data_samples: list[DataSample] | None = None
@@ -245,7 +263,11 @@ class IBOT(BaseSelfSupervisor):
             self.student_parameters(),
             enabled=self.accumulate_passes and torch.is_grad_enabled()
             and autocast_dtype(target.cls.device.type) != torch.float16)
-        num_global, num_local = self.views_per_pass or (len(views), None)
+        if self.views_per_pass == 'auto':
+            self.views_per_pass = self._fitting_passes(inputs)
+        # Passes without a backward pass in between would save nothing.
+        num_global, num_local = (total.enabled and self.views_per_pass
+                                 or (len(views), None))
         for crops in inputs.local_crops:
             for group in crops.split(num_local or len(crops)):
                 total.add(self.local_losses, group, target, num_views)

@@ -20,7 +20,10 @@ class _AccumulatedGradients(torch.autograd.Function):
         if grads is None:
             raise RuntimeError('PassAccumulator: the accumulated gradients '
                                'support only one backward pass.')
-        torch._foreach_mul_(grads, [factor] * len(grads))
+        if 'Tensor' in torch.ops.aten._foreach_mul_.overloads():
+            torch._foreach_mul_(grads, factor)
+        else:  # PyTorch 2.1 launches a kernel for each
+            torch._foreach_mul_(grads, [factor] * len(grads))
         return (None, *[None] * len(grads), *grads)
 
 

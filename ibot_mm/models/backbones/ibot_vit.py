@@ -1,10 +1,12 @@
 """Vision transformer with a mask token."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from itertools import repeat
 
 import numpy as np
 import torch
+from mmengine.model import ModuleList
 from mmpretrain.models.backbones import VisionTransformer
 from mmpretrain.models.utils import to_2tuple
 from torch import Tensor, nn
@@ -13,10 +15,11 @@ from ibot_mm.checkpoints.load import CheckpointError
 from ibot_mm.checkpoints.pretrained import init_from_checkpoint
 from ibot_mm.checkpoints.unread import warn_if_unread
 from ibot_mm.models.layers.activation_checkpointing import use_checkpointing
-from ibot_mm.models.layers.drop_path import plain_drop_rates, use_subset_depth
+from ibot_mm.models.layers.drop_path import drop_path_scales
 from ibot_mm.models.layers.freezing import check_frozen_stages, freeze
 from ibot_mm.models.layers.patch_embed import inflate_channels
 from ibot_mm.models.layers.pos_embed import interpolate_positions
+from ibot_mm.models.layers.vit_layer import ViTLayer
 from ibot_mm.registry import MODELS
 
 
@@ -69,10 +72,6 @@ class IBOTViT(VisionTransformer):
             token, zero for biases and the mask token.
         **kwargs: Passed to MMPretrain's VisionTransformer.
 
-    Attributes:
-        cls_only_last_layer: Whether :meth:`extract_cls` may call the parts of
-            the last layer directly; not if its ``forward`` is wrapped.
-
     Raises:
         ValueError: An option or a combination of options is invalid.
     """
@@ -116,21 +115,21 @@ class IBOTViT(VisionTransformer):
             out_indices=out_indices,
             final_norm=(final_norm
                         if out_with_norm is None else any(out_with_norm)),
-            drop_path_rate=0. if by_batch else drop_path_rate,
             init_cfg=init_cfg,
             **kwargs)
         self.output_norms = self._norms_of_outputs(out_with_norm)
         self._register_load_state_dict_pre_hook(self._drop_absent_norm)
-        plain_drop_rates(self)
-        if by_batch:
-            rates = np.linspace(0, drop_path_rate, self.num_layers).tolist()
-            for layer, rate in zip(self.layers, rates):
-                use_subset_depth(layer, rate)
+        rates = np.linspace(0, drop_path_rate, self.num_layers).tolist()
+        self.layers = ModuleList([
+            ViTLayer(layer, rate if by_batch else 0.)
+            for layer, rate in zip(self.layers, rates)])
+        # The first layer, whose rate is 0, has none.
+        self.register_buffer(
+            'keep_rates', None if by_batch or not drop_path_rate else
+            1 - torch.tensor(rates[1:]).view(-1, 1, 1, 1, 1), False)
         if with_cp:
             for layer in self.layers:
                 use_checkpointing(layer)
-        self.cls_only_last_layer = not (with_cp or
-                                        (by_batch and drop_path_rate))
         self.interpolate_offset = interpolate_offset
         self.mask_token = nn.Parameter(torch.zeros(
             1, 1, self.embed_dims)) if with_mask_token else None
@@ -266,6 +265,17 @@ class IBOTViT(VisionTransformer):
             self.interpolate_offset)
         return self.pre_norm(self.drop_after_pos(x)), grid
 
+    def _run_layers(self, x: Tensor, cls_only: bool = False
+                    ) -> Iterator[Tensor]:
+        """Tokens after each layer; after the last, maybe the first alone."""
+        scales = repeat(None)
+        if self.training and self.keep_rates is not None:
+            scales = (None, *drop_path_scales(self.keep_rates, len(x)))
+        for i, (layer, scale) in enumerate(zip(self.layers, scales)):
+            x = layer(x, scale if layer.training else None,
+                      cls_only and i == self.num_layers - 1)
+            yield x
+
     @property
     def blocks(self) -> Sequence[nn.Module]:
         """The transformer layers."""
@@ -288,8 +298,8 @@ class IBOTViT(VisionTransformer):
             CLS tokens (B, C) and patch tokens (B, h * w, C).
         """
         x, _ = self._embed(x, mask)
-        for layer in self.layers:
-            x = layer(x)
+        for x in self._run_layers(x):
+            pass
         if self.final_norm:
             x = self.ln1(x)
         return x[:, 0], x[:, self.num_extra_tokens:]
@@ -306,14 +316,9 @@ class IBOTViT(VisionTransformer):
         Returns:
             (B, C).
         """
-        if not self.cls_only_last_layer:
-            return self.extract_tokens(x)[0]
-        last = self.layers[-1]
         x, _ = self._embed(x, None)
-        for layer in self.layers[:-1]:
-            x = layer(x)
-        x = (x + last.attn(last.ln1(x)))[:, :1]
-        x = last.ffn(last.ln2(x), identity=x)
+        for x in self._run_layers(x, cls_only=True):
+            pass
         return (self.ln1(x) if self.final_norm else x)[:, 0]
 
     def extract_last_blocks(self, x: Tensor, num_blocks: int
@@ -327,10 +332,8 @@ class IBOTViT(VisionTransformer):
         Returns:
             CLS (B, C) and patch tokens (B, h * w, C) per block, in order.
         """
-        x, _ = self._embed(x, None)
         outs = []
-        for i, layer in enumerate(self.layers):
-            x = layer(x)
+        for i, x in enumerate(self._run_layers(self._embed(x, None)[0])):
             if i >= len(self.layers) - num_blocks:
                 tokens = self.ln1(x) if self.final_norm else x
                 outs.append((tokens[:, 0], tokens[:, self.num_extra_tokens:]))
@@ -350,8 +353,7 @@ class IBOTViT(VisionTransformer):
         """
         x, grid = self._embed(x, mask)
         outs = []
-        for i, layer in enumerate(self.layers):
-            x = layer(x)
+        for i, x in enumerate(self._run_layers(x)):
             if i in self.output_norms:
                 out = self.ln1(x) if self.output_norms[i] else x
                 outs.append(self._format_output(out, grid).contiguous())

@@ -1,7 +1,6 @@
-"""Stochastic depth that skips the computation of dropped residuals."""
+"""Stochastic depth."""
 
 from collections.abc import Callable
-from functools import partial
 
 import torch
 from torch import Tensor, nn
@@ -30,25 +29,57 @@ def add_subset_residual(x: Tensor, branch: Callable[[Tensor], Tensor],
     return x.index_add(0, index, residual.to(x.dtype), alpha=batch / kept)
 
 
-def _forward(layer: nn.Module, forward: Callable[[Tensor], Tensor],
-             rate: float, x: Tensor) -> Tensor:
-    """Forward pass of a transformer layer with both residuals on subsets."""
-    if not layer.training:
-        return forward(x)
-    x = add_subset_residual(x, lambda t: layer.attn(layer.ln1(t)), rate)
-    return add_subset_residual(
-        x, lambda t: layer.ffn(layer.ln2(t), identity=0.), rate)
+def drop_path_scales(keep_rates: Tensor, batch: int) -> Tensor:
+    """Factors of residuals that are dropped image by image.
 
-
-def use_subset_depth(layer: nn.Module, rate: float) -> None:
-    """Make a layer of MMPretrain's ViT drop its residuals by subsets.
+    Stochastic depth (Huang et al., arXiv 1603.09382, section 3): a residual
+    is kept with probability p and then divided by p. One draw for all layers
+    takes a few kernels instead of a few per residual.
 
     Args:
-        layer: Layer built without a drop path.
-        rate: Fraction of the batch that each residual leaves out.
+        keep_rates: p of each layer, (L, 1, 1, 1, 1).
+        batch: Number B of images.
+
+    Returns:
+        0 or 1 / p, (L, 2, B, 1, 1): two residuals in each layer.
     """
-    if rate:
-        layer.forward = partial(_forward, layer, layer.forward, rate)
+    drawn = torch.rand(len(keep_rates), 2, batch, 1, 1,
+                       device=keep_rates.device)
+    return drawn.add_(keep_rates).floor_().div_(keep_rates)
+
+
+class _AddScaled(torch.autograd.Function):
+    """x + branch * scale, with one kernel per gradient."""
+
+    @staticmethod
+    def forward(ctx, x: Tensor, branch: Tensor, scale: Tensor) -> Tensor:
+        ctx.save_for_backward(scale)
+        ctx.dtype = branch.dtype
+        return torch.addcmul(x, branch, scale)
+
+    @staticmethod
+    def backward(ctx, grad: Tensor) -> tuple[Tensor, Tensor, None]:
+        scale, = ctx.saved_tensors
+        of_branch = torch.empty_like(grad, dtype=ctx.dtype)
+        # Autograd would multiply in float32, then cast.
+        return grad, torch.mul(grad, scale, out=of_branch), None
+
+
+def add_scaled(x: Tensor, branch: Tensor, scale: Tensor) -> Tensor:
+    """Add a residual that is scaled by image.
+
+    Args:
+        x: (B, N, C).
+        branch: Residual, (B, N, C), maybe of a lower precision.
+        scale: (B, 1, 1), without a gradient.
+
+    Returns:
+        x + branch * scale, of the dtype of ``x``.
+    """
+    # PyTorch 2.1 cannot tell.
+    if getattr(torch.compiler, 'is_compiling', bool)():  # which fuses it
+        return torch.addcmul(x, branch, scale)
+    return _AddScaled.apply(x, branch, scale)
 
 
 def plain_drop_rates(model: nn.Module) -> None:
