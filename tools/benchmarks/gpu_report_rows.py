@@ -117,7 +117,7 @@ def training_row(args: argparse.Namespace, part: str, name: str, config: Path,
 
 def build_rows() -> list[Row]:
     """The compilation of mmcv, if ``WHEELS`` holds its source."""
-    found = [*Path(os.environ.get('WHEELS') or '/nowhere').glob(
+    found = [*Path(os.environ.get('WHEELS') or '/nowhere').resolve().glob(
         '*mmcv-*.tar.gz')]
     command = ['env', 'MMCV_WITH_OPS=1', f'MAX_JOBS={os.cpu_count()}',
                sys.executable, '-m', 'pip', 'install', '--quiet',
