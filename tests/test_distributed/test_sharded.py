@@ -36,7 +36,7 @@ HALVES = dict(dtype='bfloat16')
 # losses, weights and states may be. The bound of the last case is for weights
 # that are rounded before they are sent.
 QUICK = dict(
-    passes=(dict(views_per_pass=(1, 1)), {}, {}, 1e-5),
+    plain=({}, {}, {}, 1e-5),
     gathered_in_bfloat16=({}, HALVES, dict(param_dtype=torch.bfloat16), 1e-2),
 )
 MORE = dict(
@@ -233,8 +233,8 @@ def test_steps_on_all_gpus(tmp_path, case):
 
 @needs_fully_shard
 def test_each_process_holds_its_share(results):
-    shares = [result['passes']['mine'] for result in results]
-    total = results[0]['passes']['total']
+    shares = [result['plain']['mine'] for result in results]
+    total = results[0]['plain']['total']
     assert sum(shares) == total
     # One row more or less of each parameter, and those of one row.
     assert abs(shares[0] - shares[1]) < 0.1 * total
@@ -249,7 +249,7 @@ def test_a_non_finite_gradient_changes_nothing(results):
 
 @needs_fully_shard
 def test_features_of_the_gathered_copy(results):
-    case = results[0]['passes']
+    case = results[0]['plain']
     model = build_model(backbone=dict(drop_path_rate=0.3)).eval()
     model.load_state_dict(case['found'][1])
     with torch.no_grad():
