@@ -1,8 +1,9 @@
 # python tools/train.py configs/examples/ibot_vit-small-p16_finetune-1xb32-100e_own-classes.py --pretrained CHECKPOINT
 #
 # 1 GPU x batch 32 = 32 images per step; 500 images // 32 = 15 steps per
-# epoch, 1,500 in all; warm-up 5 epochs, 75 steps. lr = 1e-3 x sqrt(32 / 1024)
-# = 1.8e-4: by the linear rule the few steps would be too small.
+# epoch, 1,500 in all; warm-up 5 epochs, 75 steps. lr 5e-4, half of the
+# published one: by the linear rule, 1e-3 x 32 / 1024 = 3e-5, the few steps
+# would be too small. docs/evaluation.md has results on generated images.
 #
 # Template for your own classes with a few hundred images: copy it, and set
 # num_classes and data_root.
@@ -26,7 +27,7 @@ test_dataloader = val_dataloader
 val_evaluator = dict(topk=(1, ))
 test_evaluator = val_evaluator
 
-optim_wrapper = dict(optimizer=dict(lr=1.8e-4))
+optim_wrapper = dict(optimizer=dict(lr=5e-4))
 auto_scale_lr = dict(base_batch_size=32)
 param_scheduler = [dict(_base_.lr_schedule, warmup=5)]
 train_cfg = dict(max_epochs=100, val_interval=5)
