@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from ibot_mm.distributed.dtensor import to_local
 from ibot_mm.models.heads.ibot_head import TeacherTargets
-from ibot_mm.models.layers import compilation
+from ibot_mm.models.layers.compilation import compile_parts
 from ibot_mm.models.layers.precision import autocast_dtype
 from ibot_mm.registry import MODELS
 from ibot_mm.structures import CropBatch, GlobalView, merge_views
@@ -51,7 +51,8 @@ class IBOT(BaseSelfSupervisor):
             gradients would miss the loss scale; ``ShardedStrategy`` needs
             False.
         compile_blocks: Arguments of ``torch.compile`` for the transformer
-            blocks of student and teacher; None for no compilation; 'auto' for
+            blocks of student and teacher and the losses, which it fuses into
+            few passes over the logits; None for no compilation; 'auto' for
             its defaults on GPUs with PyTorch 2.5 or later. Checkpoints do not
             depend on it.
         data_preprocessor: Config of ``MultiCropDataPreprocessor``.
@@ -108,9 +109,9 @@ class IBOT(BaseSelfSupervisor):
             neck=MODELS.build({**deepcopy(neck), **(teacher_neck or {})})))
         self.teacher.requires_grad_(False)
         self.reset_teacher()
-        compilation.compile_blocks(
-            (*self.backbone.blocks, *self.teacher.backbone.blocks),
-            compile_blocks)
+        compile_parts(
+            (*self.backbone.blocks, *self.teacher.backbone.blocks,
+             self.head.cls_loss, self.head.patch_loss), compile_blocks)
 
     def init_weights(self) -> None:
         """Initialize the student and copy its weights to the teacher."""

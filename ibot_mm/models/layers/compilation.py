@@ -1,4 +1,4 @@
-"""Compilation of transformer blocks."""
+"""Compilation of parts of the model."""
 
 from collections.abc import Iterable
 
@@ -7,15 +7,16 @@ from mmengine.utils import digit_version
 from torch import nn
 
 
-def compile_blocks(blocks: Iterable[nn.Module],
-                   options: dict | str | None) -> None:
-    """Compile blocks with ``torch.compile``, one by one.
+def compile_parts(parts: Iterable[nn.Module],
+                  options: dict | str | None) -> None:
+    """Compile modules with ``torch.compile``, one by one.
 
     Args:
-        blocks: Blocks of a backbone. Blocks of equal shape share their code.
+        parts: Modules, such as the blocks of a backbone, of which those of
+            equal shape share their code.
         options: Arguments of ``torch.compile``; None for no compilation;
             'auto' for its defaults on GPUs with PyTorch 2.5 or later, where
-            blocks that it fails to compile run as they are.
+            modules that it fails to compile run as they are.
 
     Raises:
         ValueError: The mode records CUDA graphs.
@@ -37,5 +38,5 @@ def compile_blocks(blocks: Iterable[nn.Module],
             "'max-autotune-no-cudagraphs'.")
     # It would cut each block where a bucket of gradients ends.
     torch._dynamo.config.optimize_ddp = False
-    for block in blocks:
-        block.compile(**options)
+    for part in parts:
+        part.compile(**options)
