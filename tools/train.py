@@ -77,7 +77,7 @@ def parse_args() -> argparse.Namespace:
         action=ConfigOptions,
         metavar='KEY=VALUE',
         help='settings that replace those of the config, e.g. '
-        'train_dataloader.batch_size=32 model.backbone.arch=base')
+        'train_dataloader.batch_size=32 model.backbone.drop_path_rate=0.2')
     parser.add_argument(
         '--trial',
         nargs='?',

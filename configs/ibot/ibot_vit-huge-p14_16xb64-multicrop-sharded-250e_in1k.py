@@ -18,7 +18,7 @@ runner_type = 'ibot_mm.ShardedRunner'
 strategy = dict(type='ibot_mm.ShardedStrategy')
 model = dict(
     accumulate_passes=False,
-    views_per_pass=None,
+    compile_blocks=None,
     backbone=dict(arch='huge', patch_size=14, with_cp=True),
     neck=dict(in_channels=1280))
 train_cfg = dict(max_epochs=250)

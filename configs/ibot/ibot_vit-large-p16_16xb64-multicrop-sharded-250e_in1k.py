@@ -8,11 +8,11 @@
 #
 # Experimental: weights, gradients and optimizer states are sharded over all
 # GPUs (docs/sharded_training.md; PyTorch 2.6 or later). Activations are
-# recomputed in the backward pass. Every pass gathers the weights, so all
-# views of a kind pass at once.
+# recomputed in the backward pass. Every pass gathers the weights; without
+# accumulated passes all views of a kind pass at once.
 _base_ = 'ibot_vit-large-p16_16xb64-multicrop-250e_in1k.py'
 
 runner_type = 'ibot_mm.ShardedRunner'
 strategy = dict(type='ibot_mm.ShardedStrategy')
 model = dict(
-    accumulate_passes=False, views_per_pass=None, backbone=dict(with_cp=True))
+    accumulate_passes=False, compile_blocks=None, backbone=dict(with_cp=True))

@@ -13,7 +13,7 @@ def pretrained_cfg(module: nn.Module) -> dict[str, Any] | None:
     cfg = getattr(module, 'init_cfg', None) or []
     entries = [cfg] if isinstance(cfg, dict) else cfg
     return next((entry for entry in entries
-                 if entry['type'] in ('Pretrained', PretrainedInit)), None)
+                 if entry.get('type') in ('Pretrained', PretrainedInit)), None)
 
 
 class UnreadCheckpoint:

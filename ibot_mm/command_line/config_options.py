@@ -55,5 +55,5 @@ def read_config(path: str, options: dict[str, Any] | None = None) -> Config:
             cfg.merge_from_dict({key: value})
         except (KeyError, TypeError, AttributeError) as error:
             raise ValueError(f'--cfg-options: {key}={value} does not fit the '
-                             f'config "{path}" ({error.args[0]}).') from error
+                             f'config "{path}" ({error}).') from error
     return cfg

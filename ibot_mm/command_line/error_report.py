@@ -23,7 +23,8 @@ class CommandParser(ArgumentParser):
     """ArgumentParser with the option that :func:`report_errors` knows."""
 
     def __init__(self, **kwargs: Any) -> None:
-        super().__init__(**kwargs)
+        # report_errors looks for the whole word.
+        super().__init__(allow_abbrev=False, **kwargs)
         self.add_argument(
             '--traceback',
             action='store_true',

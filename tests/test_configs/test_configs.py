@@ -170,7 +170,7 @@ def test_sharding(name):
     strategy = cfg.get('strategy', {}).get('type')
     assert strategy == ('ibot_mm.ShardedStrategy' if sharded else None)
     if sharded:  # small activations, few gathers
-        assert cfg.model.backbone.with_cp and cfg.model.views_per_pass is None
+        assert cfg.model.backbone.with_cp and cfg.model.compile_blocks is None
         assert cfg.model.accumulate_passes is False
 
 

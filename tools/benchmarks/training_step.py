@@ -139,7 +139,7 @@ class TrainingStep:
             batch=self.cfg.train_dataloader.batch_size,
             dtype=self.cfg.optim_wrapper.dtype,
             tf32=torch.backends.cuda.matmul.allow_tf32,
-            views=self.cfg.model.views_per_pass,
+            views=self.model.views_per_pass,
             prototypes=self.cfg.model.neck.num_prototypes,
             compile=self.cfg.model.compile_blocks is not None)
 

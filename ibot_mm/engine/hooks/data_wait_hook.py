@@ -48,14 +48,15 @@ class DataWaitHook(Hook):
 
     An event is recorded after the work of each iteration and another one
     before that of the next. They are read after the GPU has passed them, so
-    nothing waits for it. The first batch of an epoch is not counted.
+    nothing waits for it. The first batch of an epoch is not counted. For loops
+    of epochs: in others, validation counts as waiting.
 
     Args:
         interval: Iterations between log entries; that of ``LoggerHook``.
         max_share: Share above which the log has a warning; 1 for none.
     """
 
-    # After all other hooks: their work is no waiting.
+    # After an iteration, after all other hooks: their work is no waiting.
     priority = 'LOWEST'
 
     def __init__(self, interval: int = 50, max_share: float = 0.1) -> None:

@@ -11,6 +11,7 @@ from mmengine.optim import _ParamScheduler
 from mmengine.runner import BaseLoop, IterBasedTrainLoop
 from torch import nn
 
+from ibot_mm.checkpoints.unread import pretrained_cfg
 from ibot_mm.distributed.unwrap import unwrapped_model
 from ibot_mm.engine.schedulers.unreached import NO_END, unreached
 from ibot_mm.registry import HOOKS
@@ -82,10 +83,9 @@ def _model(runner) -> dict[str, str]:
         f'{name} {_size(part.parameters())}'
         for name, part in model.named_children() if list(part.parameters()))
     trained = _size(p for p in model.parameters() if p.requires_grad)
-    sources = [f'{name} from {part.init_cfg["checkpoint"]}'
+    sources = [f'{name} from {cfg.get("checkpoint")}'
                for name, part in model.named_modules()
-               if isinstance(getattr(part, 'init_cfg', None), dict)
-               and part.init_cfg.get('type') == 'Pretrained']
+               if (cfg := pretrained_cfg(part))]
     if runner._load_from:
         sources = [f'{"resumed" if runner._resume else "loaded"} from '
                    f'{runner._load_from}']

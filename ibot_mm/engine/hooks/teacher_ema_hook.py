@@ -10,7 +10,7 @@ from ibot_mm.distributed.unwrap import unwrapped_model
 from ibot_mm.engine.schedulers.cosine import cosine_between
 from ibot_mm.registry import HOOKS
 
-# Of the initial weights, at the end of a run: above that it warns.
+# Share of initial weights at the end of a run above which the log warns.
 HIGH_SHARE = 0.1
 ADVICE = ('lower default_hooks.teacher_ema.momentum, set its '
           'max_initial_share, or train longer (docs/schedules.md)')
@@ -82,7 +82,7 @@ class TeacherEMAHook(Hook):
             runner.logger.warning(
                 f'At the end of the run, after {steps} steps, '
                 f'{self.initial_shares[-1]:.0%} of the teacher are still its '
-                f'initial, random weights: {ADVICE}.')
+                f'initial weights: {ADVICE}.')
 
     def momentum_at(self, iteration: int, max_iters: int,
                     accumulation: int = 1) -> float:

@@ -1,4 +1,4 @@
-"""Non-finite check of losses that makes neither device nor CPU wait."""
+"""Non-finite check of losses beside the backward pass."""
 
 import torch
 import torch.distributed as dist
@@ -14,7 +14,8 @@ class NonfiniteCheck:
     """
 
     def __init__(self) -> None:
-        self._flags: list[tuple[Tensor, object]] = []
+        self._flags: list[
+            tuple[Tensor, dist.Work | torch.cuda.Event | None]] = []
         self._stream: torch.cuda.Stream | None = None
 
     def add(self, loss: Tensor) -> None:

@@ -43,9 +43,10 @@ class IBOT(BaseSelfSupervisor):
             pass of each group runs before the next forward pass, so only one
             group's activations are alive. Losses and gradients do not depend
             on it. 'auto' is None on a GPU with room for all activations,
-            which takes half the kernel launches, and (1, 5) elsewhere. None
-            if the neck uses batch statistics, which cover all tokens of a
-            call, and in float16.
+            which takes half the kernel launches, and (1, 5) elsewhere. Not
+            used, so that all views of a kind go together, if the neck has
+            batch statistics, which cover all tokens of a call, in float16,
+            and without ``accumulate_passes``.
         accumulate_passes: Whether to run the backward pass of each view group
             before the next forward pass. Disabled in float16, where the
             gradients would miss the loss scale; ``ShardedStrategy`` needs
@@ -93,11 +94,13 @@ class IBOT(BaseSelfSupervisor):
                     f'neck.{key} ({getattr(self.neck, key)}).')
         self.koleo = MODELS.build(
             dict(dict(type='ibot_mm.KoLeoLoss'), **koleo)) if koleo else None
-        if views_per_pass not in (None, 'auto') and min(views_per_pass) < 1:
+        if views_per_pass not in (None, 'auto') and (
+                isinstance(views_per_pass, str) or min(views_per_pass) < 1):
             raise ValueError("IBOT: views_per_pass must be 'auto' or two "
                              f'numbers of 1 or more, got {views_per_pass}.')
         self.views_per_pass = (
             None if self.neck.uses_batch_statistics else views_per_pass)
+        self._passes = self.views_per_pass  # without 'auto' after a step
         self.accumulate_passes = accumulate_passes
         self.teacher = nn.ModuleDict(dict(
             backbone=MODELS.build({
@@ -227,17 +230,26 @@ class IBOT(BaseSelfSupervisor):
         return losses
 
     def _fitting_passes(self, inputs: CropBatch) -> tuple[int, int] | None:
-        """``views_per_pass`` for the memory of the device."""
-        crops = inputs.global_views[0].crops
+        """Numbers of views for the memory of the device."""
+        views = inputs.global_views
+        crops = views[0].crops
         if not crops.is_cuda:
             return 1, 5
-        tokens = len(inputs.global_views) * inputs.global_views[0].mask.numel()
+        # The larger of both kinds of passes.
+        share = max(1, *(local.numel() / (len(views) * crops.numel())
+                         for local in inputs.local_crops), 0)
+        tokens = share * len(views) * views[0].mask.numel()
         widths = self.backbone.block_widths
         # A block of half the width has four times the tokens (Swin).
         values = tokens * sum(widths[-1]**2 / width for width in widths)
         # 36 bytes each in bfloat16, up to twice as many in float32: see
-        # tools/benchmarks/trace_step.py.
+        # tools/benchmarks/trace_step.py. Logits are in float32, with their
+        # softmax and gradients; so are gradients and AdamW's moments, which
+        # the first step does not have yet.
         needed = values * (72 if autocast_dtype('cuda') is None else 36)
+        needed += 16 * self.neck.num_prototypes * sum(
+            len(view.mask_index) + len(view.crops) for view in views)
+        needed += 12 * sum(p.numel() for p in self.student_parameters())
         free, _ = torch.cuda.mem_get_info(crops.device)
         return None if needed < 0.6 * free else (1, 5)
 
@@ -264,10 +276,10 @@ class IBOT(BaseSelfSupervisor):
             self.student_parameters(),
             enabled=self.accumulate_passes and torch.is_grad_enabled()
             and autocast_dtype(target.cls.device.type) != torch.float16)
-        if self.views_per_pass == 'auto':
-            self.views_per_pass = self._fitting_passes(inputs)
+        if self._passes == 'auto':
+            self._passes = self._fitting_passes(inputs)
         # Passes without a backward pass in between would save nothing.
-        num_global, num_local = (total.enabled and self.views_per_pass
+        num_global, num_local = (total.enabled and self._passes
                                  or (len(views), None))
         for crops in inputs.local_crops:
             for group in crops.split(num_local or len(crops)):

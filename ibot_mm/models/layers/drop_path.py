@@ -55,7 +55,9 @@ class _AddScaled(torch.autograd.Function):
     def forward(ctx, x: Tensor, branch: Tensor, scale: Tensor) -> Tensor:
         ctx.save_for_backward(scale)
         ctx.dtype = branch.dtype
-        return torch.addcmul(x, branch, scale)
+        # Autocast on GPUs would cast the branch to float32 first.
+        with torch.autocast(x.device.type, enabled=False):
+            return torch.addcmul(x, branch, scale)
 
     @staticmethod
     def backward(ctx, grad: Tensor) -> tuple[Tensor, Tensor, None]:
@@ -76,8 +78,9 @@ def add_scaled(x: Tensor, branch: Tensor, scale: Tensor) -> Tensor:
     Returns:
         x + branch * scale, of the dtype of ``x``.
     """
-    # PyTorch 2.1 cannot tell.
-    if getattr(torch.compiler, 'is_compiling', bool)():  # which fuses it
+    # PyTorch 2.1 has no is_compiling.
+    is_compiling = getattr(torch.compiler, 'is_compiling', lambda: False)
+    if is_compiling():  # the compiler fuses it
         return torch.addcmul(x, branch, scale)
     return _AddScaled.apply(x, branch, scale)
 
