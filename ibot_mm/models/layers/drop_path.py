@@ -5,6 +5,11 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
+if hasattr(torch.compiler, 'is_compiling'):
+    from torch.compiler import is_compiling
+else:  # PyTorch 2.1
+    from torch._dynamo import is_compiling
+
 
 def add_subset_residual(x: Tensor, branch: Callable[[Tensor], Tensor],
                         rate: float) -> Tensor:
@@ -78,8 +83,6 @@ def add_scaled(x: Tensor, branch: Tensor, scale: Tensor) -> Tensor:
     Returns:
         x + branch * scale, of the dtype of ``x``.
     """
-    # PyTorch 2.1 has no is_compiling.
-    is_compiling = getattr(torch.compiler, 'is_compiling', lambda: False)
     if is_compiling():  # the compiler fuses it
         return torch.addcmul(x, branch, scale)
     return _AddScaled.apply(x, branch, scale)
