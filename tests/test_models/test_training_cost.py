@@ -11,6 +11,7 @@ from ibot_mm.models.layers.drop_path import (
     add_subset_residual,
     drop_path_scales,
 )
+from ibot_mm.structures import CropBatch
 from tests.helpers.builders import (
     batch,
     build_model,
@@ -139,6 +140,29 @@ def test_passes_where_memory_is_not_known():
         lambda module, args, out: seen.append(len(out)))
     model.loss(batch(4, local_sizes=(16, ) * 7)['inputs'])
     assert seen == [20, 8, 4, 4]
+
+
+def test_passes_where_memory_is_known(monkeypatch):
+    """'auto' on a GPU: none if 60 % of the free memory suffices."""
+
+    class OnGPU(torch.Tensor):
+        is_cuda = True
+
+    model = build_model(views_per_pass='auto')
+    data = batch(4, local_sizes=(16, ) * 7)['inputs']
+    data = CropBatch(
+        [view._replace(crops=view.crops.as_subclass(OnGPU))
+         for view in data.global_views], data.local_crops)
+    # float32: 2 views of 4 images have 16 patches each; 7 local crops of a
+    # quarter of the pixels are less. Two layers of width 24.
+    tokens, logits = 2 * 4 * 16, sum(
+        len(view.mask_index) + 4 for view in data.global_views)
+    needed = (72 * tokens * (24 + 24) + 16 * model.neck.num_prototypes * logits
+              + 12 * sum(p.numel() for p in model.student_parameters()))
+    for free, expected in ((needed / 0.59, None), (needed / 0.61, (1, 5))):
+        monkeypatch.setattr(torch.cuda, 'mem_get_info',
+                            lambda device, free=free: (free, 2 * free))
+        assert model._fitting_passes(data) == expected
 
 
 @needs_cpu_float16
