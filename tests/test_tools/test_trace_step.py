@@ -59,8 +59,7 @@ def test_compiled_blocks_move_less(trace_step):
 
 def test_matrix_product_by_hand(trace_step):
     import roofline
-    card = roofline.Card(bandwidth=1e12, half=1e14, tf32=1e13, single=1e12,
-                           memory=1e10)
+    card = roofline.Card(bandwidth=1e12, half=1e14, tf32=1e13, single=1e12)
     a, b = torch.empty(100, 200), torch.empty(200, 300)
     cost = roofline.cost_of('mm', [a, b], [torch.empty(100, 300)], (a, b),
                               card, tf32=True)
