@@ -8,6 +8,8 @@ import torch
 from mmengine.utils import digit_version
 from torch import nn
 
+from ibot_mm.models.layers.pos_embed import interpolate_positions
+
 pytestmark = pytest.mark.skipif(
     digit_version(torch.__version__) < digit_version('2.5'),
     reason='traces with the operators of PyTorch 2.5 or later')
@@ -36,6 +38,9 @@ def test_step_of_vit_small(trace_step):
     assert result['kernels'] <= 2200
     assert result['gigabytes'] <= 100
     assert result['activation_gib'] <= 5
+    # Nothing without data is left for other models of the process.
+    positions = interpolate_positions(torch.ones(1, 197, 8), (14, 14), (6, 6))
+    torch.testing.assert_close(positions, torch.ones(1, 37, 8))
     # By hand: patch embedding, 12 layers, and the teacher's MLP on all tokens.
     views = ((64 * 2, 64 * 2 * 197), (64 * 10, 64 * 10 * 37))
     forward = [2 * tokens * 768 * 384 + vit_flops(tokens, images, 384, 12)

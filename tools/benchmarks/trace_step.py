@@ -33,6 +33,7 @@ from torch.utils._pytree import tree_leaves, tree_map_only
 
 from ibot_mm import config_path
 from ibot_mm.engine import PretrainOptimWrapperConstructor
+from ibot_mm.models.layers.pos_embed import resize_matrix
 
 sys.path.insert(0, str(Path(__file__).parent))
 from fused_cost import compiled_cost
@@ -222,6 +223,7 @@ def trace_step(cfg, batch_size: int, dtype: str, trace: Trace,
             handle.remove()
         if compiled:
             fuse_blocks(calls, partial(wrapper.optim_context, model), trace)
+    resize_matrix.cache_clear()  # it has no data
     return model
 
 
