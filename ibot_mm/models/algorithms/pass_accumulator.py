@@ -5,6 +5,9 @@ from collections.abc import Callable, Iterable
 import torch
 from torch import Tensor, nn
 
+# PyTorch 2.1 only takes a list, and launches a kernel for each gradient.
+TAKES_TENSOR = 'Tensor' in torch.ops.aten._foreach_mul_.overloads()
+
 
 class _AccumulatedGradients(torch.autograd.Function):
     """Zero, with given gradients."""
@@ -20,10 +23,8 @@ class _AccumulatedGradients(torch.autograd.Function):
         if grads is None:
             raise RuntimeError('PassAccumulator: the accumulated gradients '
                                'support only one backward pass.')
-        if 'Tensor' in torch.ops.aten._foreach_mul_.overloads():
-            torch._foreach_mul_(grads, factor)
-        else:  # PyTorch 2.1 launches a kernel for each
-            torch._foreach_mul_(grads, [factor] * len(grads))
+        torch._foreach_mul_(
+            grads, factor if TAKES_TENSOR else [factor] * len(grads))
         return (None, *[None] * len(grads), *grads)
 
 
