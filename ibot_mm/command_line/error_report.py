@@ -1,4 +1,4 @@
-"""Errors of commands: one sentence for those that a user can mend."""
+"""Errors of commands: one sentence for those that a user can fix."""
 
 import logging
 import re
@@ -57,7 +57,7 @@ def report_errors(main: Callable[[], Result]) -> Callable[[], Result]:
 
 
 def sentence_of(error: Exception) -> str | None:
-    """Name and message of an error that the user can mend, else None."""
+    """Name and message of an error that the user can fix, else None."""
     text = ''.join(format_exception(error, chain=False))
     found = RAISED.fullmatch(text.rpartition('  File "')[2])
     own = PACKAGE, Path(sys.argv[0]).resolve().parent

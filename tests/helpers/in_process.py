@@ -110,7 +110,7 @@ def run_tool(tool: str, *args, code: int = 0) -> Output:
         try:
             runpy.run_path(str(script), run_name='__main__')
         except SystemExit as stop:
-            if stop.__cause__ and not code:  # an error that a user can mend
+            if stop.__cause__ and not code:  # an error that a user can fix
                 raise stop.__cause__
             status = stop.code or 0
             if isinstance(status, str):

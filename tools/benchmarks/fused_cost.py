@@ -31,7 +31,7 @@ def _is_view(node: fx.Node, inputs: list[fx.Node]) -> bool:
 
 
 def _stands_alone(node: fx.Node) -> bool:
-    """Whether a node is a kernel of its own: products, sums over tokens."""
+    """Whether a node is a separate kernel: products, sums over tokens."""
     name = _name(node)
     if name == 'sum':
         dims = node.args[0].meta['val'].dim()

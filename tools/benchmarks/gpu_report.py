@@ -1,6 +1,6 @@
 """Measure training on one GPU and write the tables of docs/benchmarks_gpu.md.
 
-Every row is a command of its own with a time limit. What fails becomes a row
+Every row is a separate command with a time limit. What fails becomes a row
 with its reason. Rows are written to ``rows.jsonl`` as they are measured, and
 the next call continues there, so that the report can be made in parts. Use
 ``gpu_report.sh``, which also installs packages from a folder of wheels.
@@ -105,7 +105,7 @@ def measure(row: Row, seconds: float, args: argparse.Namespace) -> dict:
 
 
 def environment(device: str) -> dict:
-    """Card, driver and versions, read in a process of its own.
+    """Card, driver and versions, read in a separate process.
 
     Raises:
         SystemExit: There is no GPU.

@@ -4,7 +4,7 @@ Rounds of steps on one batch are timed, with a synchronization before and after
 each round. A step is forward, backward, optimizer, teacher and centers, with
 the copy of the batch from pinned memory. With ``--dense`` the dense
 implementation (``dense_step.py``), which computes the losses as the official
-code does, is timed in turns, in a process of its own; the losses of both must
+code does, is timed alternately, in a separate process; the losses of both must
 agree first.
 
     python tools/benchmarks/step.py
@@ -91,7 +91,7 @@ def call(name: str, *args):
 
 
 class Child:
-    """A step in a process of its own, which has its own peak memory."""
+    """A step in a separate process, which has its own peak memory."""
 
     def __init__(self, args: argparse.Namespace, dense: bool) -> None:
         self.pool = ProcessPoolExecutor(
@@ -137,7 +137,7 @@ def require_equal_losses(ours: Child, dense: Child) -> None:
 
 def measure(args: argparse.Namespace,
             children: dict[str, Child]) -> dict[str, dict]:
-    """Time all implementations in turns; their results."""
+    """Time all implementations alternately; their results."""
     rounds: dict[str, list[float]] = {name: [] for name in children}
     for child in children.values():
         child('warm_up', args.warmup)
