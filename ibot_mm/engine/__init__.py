@@ -1,4 +1,5 @@
 from .hooks import (
+                    BackboneFileHook,
                     BadFileHook,
                     DataCheckHook,
                     DataWaitHook,
@@ -24,7 +25,7 @@ from .optimizers import (
 from .schedulers import CosineWeightDecay, EpochCosineLR, WarmupCosineLR
 
 __all__ = [
-    'BadFileHook', 'CosineWeightDecay', 'DataCheckHook', 'DataWaitHook',
+    'BackboneFileHook', 'BadFileHook', 'CosineWeightDecay', 'DataCheckHook', 'DataWaitHook',
     'EpochCosineLR', 'FeatureTestLoop', 'FreezeLastLayerHook',
     'InterruptionHook', 'KNNValLoop', 'LayerDecayOptimWrapperConstructor',
     'PretrainLoop', 'PretrainOptimWrapper', 'PretrainOptimWrapperConstructor',

@@ -1,3 +1,4 @@
+from .backbone_file_hook import BackboneFileHook
 from .bad_file_hook import BadFileHook
 from .data_check_hook import DataCheckHook
 from .data_wait_hook import DataWaitHook
@@ -14,7 +15,8 @@ from .training_health_hook import TrainingHealthError, TrainingHealthHook
 from .trial_hook import TrialHook
 
 __all__ = [
-    'BadFileHook', 'DataCheckHook', 'DataWaitHook', 'FreezeLastLayerHook',
+    'BackboneFileHook', 'BadFileHook', 'DataCheckHook', 'DataWaitHook',
+    'FreezeLastLayerHook',
     'InterruptionHook', 'PretrainRuntimeInfoHook', 'RunSummaryHook',
     'SafeCheckpointHook', 'SkippedStepHook', 'StrictLoadHook',
     'TeacherEMAHook', 'TeacherTemperatureHook', 'TrainingHealthError',
