@@ -3,6 +3,7 @@ from .hooks import (
                     BadFileHook,
                     DataCheckHook,
                     DataWaitHook,
+                    FreezeBackboneHook,
                     FreezeLastLayerHook,
                     InterruptionHook,
                     PretrainRuntimeInfoHook,
@@ -26,7 +27,7 @@ from .schedulers import CosineWeightDecay, EpochCosineLR, WarmupCosineLR
 
 __all__ = [
     'BackboneFileHook', 'BadFileHook', 'CosineWeightDecay', 'DataCheckHook', 'DataWaitHook',
-    'EpochCosineLR', 'FeatureTestLoop', 'FreezeLastLayerHook',
+    'EpochCosineLR', 'FeatureTestLoop', 'FreezeBackboneHook', 'FreezeLastLayerHook',
     'InterruptionHook', 'KNNValLoop', 'LayerDecayOptimWrapperConstructor',
     'PretrainLoop', 'PretrainOptimWrapper', 'PretrainOptimWrapperConstructor',
     'PretrainRuntimeInfoHook', 'RunSummaryHook', 'SafeCheckpointHook',

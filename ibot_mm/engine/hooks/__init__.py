@@ -2,6 +2,7 @@ from .backbone_file_hook import BackboneFileHook
 from .bad_file_hook import BadFileHook
 from .data_check_hook import DataCheckHook
 from .data_wait_hook import DataWaitHook
+from .freeze_backbone_hook import FreezeBackboneHook
 from .freeze_last_layer_hook import FreezeLastLayerHook
 from .interruption_hook import InterruptionHook
 from .run_summary_hook import RunSummaryHook
@@ -16,7 +17,7 @@ from .trial_hook import TrialHook
 
 __all__ = [
     'BackboneFileHook', 'BadFileHook', 'DataCheckHook', 'DataWaitHook',
-    'FreezeLastLayerHook',
+    'FreezeBackboneHook', 'FreezeLastLayerHook',
     'InterruptionHook', 'PretrainRuntimeInfoHook', 'RunSummaryHook',
     'SafeCheckpointHook', 'SkippedStepHook', 'StrictLoadHook',
     'TeacherEMAHook', 'TeacherTemperatureHook', 'TrainingHealthError',
