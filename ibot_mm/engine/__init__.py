@@ -26,10 +26,11 @@ from .optimizers import (
 from .schedulers import CosineWeightDecay, EpochCosineLR, WarmupCosineLR
 
 __all__ = [
-    'BackboneFileHook', 'BadFileHook', 'CosineWeightDecay', 'DataCheckHook', 'DataWaitHook',
-    'EpochCosineLR', 'FeatureTestLoop', 'FreezeBackboneHook', 'FreezeLastLayerHook',
-    'InterruptionHook', 'KNNValLoop', 'LayerDecayOptimWrapperConstructor',
-    'PretrainLoop', 'PretrainOptimWrapper', 'PretrainOptimWrapperConstructor',
+    'BackboneFileHook', 'BadFileHook', 'CosineWeightDecay',
+    'DataCheckHook', 'DataWaitHook', 'EpochCosineLR', 'FeatureTestLoop',
+    'FreezeBackboneHook', 'FreezeLastLayerHook', 'InterruptionHook',
+    'KNNValLoop', 'LayerDecayOptimWrapperConstructor', 'PretrainLoop',
+    'PretrainOptimWrapper', 'PretrainOptimWrapperConstructor',
     'PretrainRuntimeInfoHook', 'RunSummaryHook', 'SafeCheckpointHook',
     'SkippedStepHook', 'StrictLoadHook', 'TeacherEMAHook',
     'TeacherTemperatureHook', 'TrainingHealthError', 'TrainingHealthHook',
