@@ -84,6 +84,25 @@ def test_load_checkpoint_takes_the_teacher(name, pretrained, caplog):
     assert len(said) == 1 and type(model).__name__ in said[0]
 
 
+def test_swin():
+    model = MODELS.build(dict(
+        type='mmpretrain.ImageClassifier',
+        backbone=dict(
+            type='ibot_mm.IBOTSwin', arch=dict(
+                embed_dims=6, depths=[1, 1], num_heads=[1, 2]),
+            out_indices=(1, ))))
+    own = model.backbone.state_dict()
+    teacher = {name: value + 1 for name, value in own.items()}
+    model.load_state_dict({
+        **{f'backbone.{name}': value for name, value in own.items()},
+        **{f'teacher.backbone.{name}': v for name, v in teacher.items()},
+        'backbone.mask_token': torch.ones(1, 1, 6),
+        'head.center.value': torch.ones(3)})
+    for name, value in model.backbone.state_dict().items():
+        if not name.endswith('relative_position_index'):
+            assert torch.equal(value, teacher[name]), name
+
+
 def test_the_student_if_asked_for(pretrained):
     source, path = pretrained
     model = build('ours', network='student')
