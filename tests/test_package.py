@@ -12,6 +12,7 @@ from mmengine.registry import HOOKS, MODELS, DefaultScope
 import ibot_mm
 from ibot_mm import dependencies
 from ibot_mm.dependencies import check_dependencies
+from ibot_mm.model_hub import METAFILES
 
 ROOT = Path(__file__).parents[1]
 
