@@ -1,0 +1,72 @@
+"""Time and memory of training steps, measured before a training."""
+
+import time
+from typing import NamedTuple
+
+import torch
+from mmengine.config import Config
+from mmengine.device import get_device
+from mmengine.registry import init_default_scope
+
+from ibot_mm.datasets.collate import multi_crop_collate
+from ibot_mm.engine.optimizers import PretrainOptimWrapperConstructor
+from ibot_mm.registry import DATASETS, MODELS
+
+BATCHES = 4, 8  # images
+
+
+class StepProbe(NamedTuple):
+    """Measurements of one process.
+
+    Attributes:
+        step_seconds: Time of a step per image.
+        load_seconds: Time to load and crop an image, in one process.
+        image_bytes: Memory of a GPU per image; 0 on a CPU.
+        fixed_bytes: Memory of a GPU for weights and optimizer.
+    """
+
+    step_seconds: float
+    load_seconds: float
+    image_bytes: float = 0.
+    fixed_bytes: float = 0.
+
+
+def probe_step(cfg: Config) -> StepProbe:
+    """Run two training steps each on 4 and on 8 of the images.
+
+    Args:
+        cfg: Config of the pre-training; the model starts from random weights.
+    """
+    init_default_scope('mmpretrain')
+    dataset = DATASETS.build(cfg.train_dataloader.dataset)
+    start = time.perf_counter()
+    samples = [dataset[i % len(dataset)] for i in range(max(BATCHES))]
+    load_seconds = (time.perf_counter() - start) / len(samples)
+    device = get_device()
+    model = MODELS.build(cfg.model).to(device).train()
+    settings = {key: value for key, value in cfg.optim_wrapper.items()
+                if key not in ('constructor', 'accumulative_counts')}
+    wrapper = PretrainOptimWrapperConstructor(settings)(model)
+    seconds, peaks = [], []
+    for size in BATCHES:
+        batch = multi_crop_collate(samples[:size])
+        batch.pop('bad_files', None)
+        for _ in range(2):  # the first compiles, and makes the moments
+            if device == 'cuda':
+                torch.cuda.synchronize()
+                torch.cuda.reset_peak_memory_stats()
+            start = time.perf_counter()
+            model.train_step(batch, wrapper)
+            if device == 'cuda':
+                torch.cuda.synchronize()
+        seconds.append((time.perf_counter() - start) / size)
+        if device == 'cuda':
+            peaks.append(torch.cuda.max_memory_allocated())
+    image = fixed = 0.
+    if peaks:
+        image = max(peaks[1] - peaks[0], 1) / (BATCHES[1] - BATCHES[0])
+        fixed = max(peaks[0] - image * BATCHES[0], 0.)
+    del model, wrapper
+    if device == 'cuda':
+        torch.cuda.empty_cache()
+    return StepProbe(seconds[-1], load_seconds, image, fixed)
