@@ -6,6 +6,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
+from mmengine.config import Config
 from mmengine.optim import (
     CosineAnnealingLR,
     LinearLR,
@@ -195,6 +196,7 @@ class FakeRunner:
         self.optim_wrapper = SimpleNamespace(
             accumulative_counts=accumulative_counts)
         self.messages = []
+        self.cfg = Config(dict(model=dict(backbone=dict(), neck=dict())))
         self.logger = SimpleNamespace(
             info=self.messages.append, warning=self.messages.append)
 

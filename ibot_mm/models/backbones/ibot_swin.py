@@ -126,7 +126,9 @@ class IBOTSwin(SwinTransformer):
 
     def init_weights(self) -> None:
         """Initialize from ``init_cfg`` or as in the official code."""
-        if init_from_checkpoint(self):
+        # A pre-training says if it starts from windows of another size.
+        if init_from_checkpoint(self,
+                                resize_positions=self.mask_token is None):
             return
         super().init_weights()
         for module in self.modules():
