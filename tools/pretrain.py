@@ -15,6 +15,7 @@ import sys
 from pathlib import Path
 
 from ibot_mm.apis import Plan
+from ibot_mm.apis.machine import Machine
 from ibot_mm.apis.recipe import ARCHS
 from ibot_mm.command_line import CommandParser, report_errors
 from ibot_mm.engine.work_dir import require_unused
@@ -29,7 +30,6 @@ def train(config: Path, gpus: int, *arguments: str) -> None:
     else:
         command = [sys.executable, str(tools / 'train.py'), str(config),
                    *arguments]
-    sys.stdout.flush()
     os.execvp(command[0], command)
 
 
@@ -45,8 +45,8 @@ def main() -> None:
                         help='folder of config, logs and checkpoints')
     parser.add_argument('--arch', choices=ARCHS, help='default: small with a '
                         'GPU, tiny without')
-    parser.add_argument('--init', metavar='CHECKPOINT', help='weights to start '
-                        'from, of any kind (docs/checkpoints.md)')
+    parser.add_argument('--init', metavar='CHECKPOINT', help='weights to '
+                        'start from, of any kind (docs/checkpoints.md)')
     parser.add_argument('--num-heads', type=int, help='of the weights, if '
                         'they are of no published network')
     parser.add_argument('--batch', type=int, help='images per step, over all '
@@ -58,22 +58,20 @@ def main() -> None:
                         help='write and explain the config, do not train')
     parser.add_argument('--resume', action='store_true',
                         help='continue the run in --out with its config')
-    args = vars(parser.parse_args())
-    resume, dry_run = args.pop('resume'), args.pop('dry_run')
-    if resume:
-        from ibot_mm.apis.machine import Machine
-        config = Path(args['out'], 'config.py')
+    args = parser.parse_args()
+    if args.resume:
+        config = Path(args.out, 'config.py')
         if not config.exists():
             parser.error(f'--resume: there is no "{config}"')
         train(config, Machine.find().gpus, '--resume')
-    require_unused(args['out'])
-    if args['arch'] and args['init']:
-        parser.error('--arch and --init: the weights have an architecture')
-    plan = Plan(**args)
+    require_unused(args.out)
+    plan = Plan(args.images, args.out, args.init, args.num_heads,
+                arch=args.arch, batch=args.batch, epochs=args.epochs,
+                hours=args.hours)
     plan.write()
     print('\n'.join(plan.explain()))
-    print(f'wrote {plan.config}')
-    if not dry_run:
+    print(f'wrote {plan.config}', flush=True)
+    if not args.dry_run:
         train(plan.config, plan.machine.gpus)
 
 

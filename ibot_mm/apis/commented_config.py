@@ -17,6 +17,13 @@ class Code(str):
     __repr__ = str.__str__
 
 
+def _call(value: Any) -> str:
+    if not isinstance(value, dict):
+        return repr(value)
+    return 'dict(' + ', '.join(f'{key}={_call(item)}'
+                               for key, item in value.items()) + ')'
+
+
 def commented(settings: dict[str, Any], level: int = 0) -> str:
     """Assignments of a config file, with reasons as comments.
 
@@ -34,12 +41,13 @@ def commented(settings: dict[str, Any], level: int = 0) -> str:
                 value.reason, 79, initial_indent=f'{indent}# ',
                 subsequent_indent=f'{indent}# '))
             value = value.value
-        if isinstance(value, dict):
+        plain = f'{indent}{key}{equals}{_call(value)}{end}'
+        if isinstance(value, dict) and (choices(value) or len(plain) > 79):
             lines.append(f'{indent}{key}{equals}dict(')
             lines.append(commented(value, level + 1))
             lines.append(f'{indent}){end}')
         else:
-            lines.append(f'{indent}{key}{equals}{value!r}{end}')
+            lines.append(plain)
     return '\n'.join(lines)
 
 

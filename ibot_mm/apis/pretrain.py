@@ -13,11 +13,11 @@ from ibot_mm.checkpoints.pretrained import select_network
 from ibot_mm.engine.console_log import build_runner
 from ibot_mm.engine.work_dir import require_unused
 
-from .commented_config import Choice, choices, commented
+from .commented_config import choices, commented
 from .image_survey import ImageSurvey, survey_images
 from .machine import Machine
-from .recipe import Options, recipe, warnings
-from .step_probe import probe_step
+from .recipe import Batch, Options, image_seconds, recipe, warnings
+from .step_probe import StepProbe, probe_step
 
 BASE = 'examples/ibot_vit-small-p16_1xb64-multicrop-100e_own-images.py'
 
@@ -48,6 +48,9 @@ class Plan:
         if options.get('epochs') and options.get('hours'):
             raise ValueError('epochs and hours contradict each other: give '
                              'one of them.')
+        if options.get('arch') and init:
+            raise ValueError('arch and init contradict each other: the '
+                             'weights have an architecture.')
         if init:
             state = strip_prefix(
                 select_network(load_checkpoint(init), 'teacher'), 'backbone.')
@@ -59,13 +62,21 @@ class Plan:
         self.machine = Machine.find()
         self.survey: ImageSurvey = survey_images(self.folder)
         self.settings = self._choose()
-        if self.machine.gpus or self.options.hours:
-            self.settings = self._choose(probe_step(
-                Config.fromstring(self.text(), '.py')))
+        self.probe = probe_step(Config.fromstring(self.text(), '.py'))
+        self.settings = self._choose(self.probe)
 
-    def _choose(self, probe=None) -> dict[str, Any]:
+    def _choose(self, probe: StepProbe | None = None) -> dict[str, Any]:
         return recipe(self.survey, self.machine, self.options, str(self.out),
                       self.folder, probe)
+
+    @property
+    def hours(self) -> float:
+        """Time that the training will take, by the measured steps."""
+        seconds = image_seconds(
+            self.probe, self._value('train_dataloader.num_workers'),
+            self.batch)
+        return (self._value('train_cfg.max_epochs') * self.survey.count
+                * seconds / 3600)
 
     @property
     def config(self) -> Path:
@@ -76,11 +87,16 @@ class Plan:
         return next(choice.value for name, choice in choices(self.settings)
                     if name == key)
 
+    @property
+    def batch(self) -> Batch:
+        """Split of a step."""
+        return Batch(self._value('train_dataloader.batch_size'),
+                     max(self.machine.gpus, 1),
+                     self._value('optim_wrapper.accumulative_counts'))
+
     def text(self) -> str:
         """The config file."""
-        size = self._value('train_dataloader.batch_size')
-        counts = self._value('optim_wrapper.accumulative_counts')
-        processes = max(self.machine.gpus, 1)
+        size, processes, counts = self.batch
         epochs = self._value('train_cfg.max_epochs')
         per_epoch = self.survey.count // (size * processes)
         command = 'python tools/train.py {}'
@@ -90,7 +106,7 @@ class Plan:
 # {command.format(self.config)}
 #
 # {processes} x batch {size} x {counts} accumulated = \
-{processes * size * counts} images per step.
+{self.batch.total} images per step.
 # {self.survey.count:,} // {size * processes} = {per_epoch:,} iterations per \
 epoch, {per_epoch * epochs:,} in all.
 #
@@ -114,6 +130,10 @@ _base_ = __import__('ibot_mm').config_path(
             if isinstance(value, dict):
                 value = self.options.init
             lines.append(f'{key} = {value}\n    {reason}')
+        lines.append(
+            f'The training will take about {self.hours:,.1f} hours, by a few '
+            'measured steps.' + ('' if self.options.hours else
+                                 ' --hours limits it.'))
         lines += [f'WARNING: {text}' for text in warnings(
             survey, self.folder, self.settings)]
         return lines

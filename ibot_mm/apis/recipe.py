@@ -110,11 +110,18 @@ def choose_batch(options: Options, survey: ImageSurvey, machine: Machine,
     why = ('--batch.' if options.batch else
            f'100 steps per epoch of {survey.count:,} images, from 64 to the '
            'published 1,024 images per step.')
-    return batch, (f'{batch.size} x {processes} process(es) x {accumulation} '
-                   f'= {batch.total} images per step: {why}'), (
+    return batch, (f'{batch.size} x {processes} x {accumulation} = '
+                   f'{batch.total} images per step: {why}'), (
         f'{fits:,} images fit into {machine.memory / 2**30:.0f} GiB '
         f'({image / 2**20:.0f} MiB each with all views at once, {source}; a '
         'third of it with fewer).')
+
+
+def image_seconds(probe: StepProbe, workers: int, batch: Batch) -> float:
+    """Time per image of all processes: of the steps, or of the workers."""
+    step = (probe.image_seconds
+            + probe.fixed_seconds / (batch.size * batch.accumulation))
+    return max(step, probe.load_seconds / workers) / batch.processes
 
 
 def choose_epochs(options: Options, survey: ImageSurvey, machine: Machine,
@@ -124,8 +131,9 @@ def choose_epochs(options: Options, survey: ImageSurvey, machine: Machine,
     if options.epochs:
         return Choice(options.epochs, '--epochs.')
     if options.hours:
-        image = max(probe.step_seconds,
-                    probe.load_seconds / max(workers, 1)) / batch.processes
+        if probe is None:
+            return Choice(1, 'not measured yet.')
+        image = image_seconds(probe, workers, batch)
         epochs = int(options.hours * 3600 / (survey.count * image))
         return Choice(max(epochs, 1), (
             f'{options.hours:g} hours at {1 / image:,.0f} images/s, measured '
@@ -197,8 +205,8 @@ def recipe(survey: ImageSurvey, machine: Machine, options: Options,
         'train_dataloader': dict(
             batch_size=Choice(batch.size, why_batch),
             num_workers=Choice(workers, (
-                f'{machine.cpus} CPUs for {batch.processes} process(es), one '
-                'of them for the process itself; 12 feed a GPU.')),
+                f'{machine.cpus} CPUs / {batch.processes}, less one for the '
+                'process itself; 12 feed a GPU.')),
             pin_memory=bool(machine.gpus),
             dataset=dict(
                 data_root=folder,
@@ -317,8 +325,8 @@ def _temperature(epochs: int, total: int) -> dict[str, Any]:
 
 
 def _intervals(steps: int) -> dict[str, Any]:
-    """Several lines of the log per epoch, where it is short."""
-    interval = min(max(steps // 2, 1), 50)
+    """A line of the log per epoch, where it is short."""
+    interval = min(max(steps, 5), 50)
     return {name: dict(interval=interval) for name in (
         'runtime_info', 'logger', 'training_health', 'data_wait')}
 

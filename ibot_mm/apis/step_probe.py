@@ -19,16 +19,31 @@ class StepProbe(NamedTuple):
     """Measurements of one process.
 
     Attributes:
-        step_seconds: Time of a step per image.
+        image_seconds: Time of a step that grows with its images, per image.
+        fixed_seconds: Time of a step for optimizer and teacher.
         load_seconds: Time to load and crop an image, in one process.
         image_bytes: Memory of a GPU per image; 0 on a CPU.
         fixed_bytes: Memory of a GPU for weights and optimizer.
     """
 
-    step_seconds: float
+    image_seconds: float
+    fixed_seconds: float
     load_seconds: float
     image_bytes: float = 0.
     fixed_bytes: float = 0.
+
+
+def line_through(values: list[float]) -> tuple[float, float]:
+    """Growth per image, and rest, of values for both batches.
+
+    Args:
+        values: For batches of 4 and of 8 images.
+    """
+    small, large = values
+    # Other work on the machine must not make it 0.
+    growth = max((large - small) / (BATCHES[1] - BATCHES[0]),
+                 large / BATCHES[1] / 4)
+    return growth, max(large - growth * BATCHES[1], 0.)
 
 
 def probe_step(cfg: Config) -> StepProbe:
@@ -51,7 +66,7 @@ def probe_step(cfg: Config) -> StepProbe:
     for size in BATCHES:
         batch = multi_crop_collate(samples[:size])
         batch.pop('bad_files', None)
-        for _ in range(2):  # the first compiles, and makes the moments
+        for _ in range(3):  # the first ones compile and make the moments
             if device == 'cuda':
                 torch.cuda.synchronize()
                 torch.cuda.reset_peak_memory_stats()
@@ -59,14 +74,11 @@ def probe_step(cfg: Config) -> StepProbe:
             model.train_step(batch, wrapper)
             if device == 'cuda':
                 torch.cuda.synchronize()
-        seconds.append((time.perf_counter() - start) / size)
+        seconds.append(time.perf_counter() - start)
         if device == 'cuda':
             peaks.append(torch.cuda.max_memory_allocated())
-    image = fixed = 0.
-    if peaks:
-        image = max(peaks[1] - peaks[0], 1) / (BATCHES[1] - BATCHES[0])
-        fixed = max(peaks[0] - image * BATCHES[0], 0.)
     del model, wrapper
     if device == 'cuda':
         torch.cuda.empty_cache()
-    return StepProbe(seconds[-1], load_seconds, image, fixed)
+    return StepProbe(*line_through(seconds), load_seconds,
+                     *(line_through(peaks) if peaks else ()))
