@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Iterator, Sequence
-from itertools import repeat
+from itertools import islice, repeat
 
 import numpy as np
 import torch
@@ -370,6 +370,22 @@ class IBOTViT(VisionTransformer):
                 tokens = self.ln1(x) if self.final_norm else x
                 outs.append((tokens[:, 0], tokens[:, self.num_prefix_tokens:]))
         return outs
+
+    def last_attention(self, x: Tensor) -> Tensor:
+        """Attention of the last layer, after the softmax.
+
+        Args:
+            x: Images, (B, C_in, H, W).
+
+        Returns:
+            (B, heads, T, T), from queries in the last dimension but one to
+            keys in the last, for the T tokens: CLS, registers, patches.
+        """
+        x, _ = self._embed(x, None)
+        for x in islice(self._run_layers(x), self.num_layers - 1):
+            pass
+        last = self.layers[-1]
+        return last.attn.weights(last.ln1(x))
 
     def forward(self, x: Tensor, mask: Tensor | None = None
                 ) -> tuple[Tensor, ...]:
