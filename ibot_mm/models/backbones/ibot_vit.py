@@ -371,21 +371,24 @@ class IBOTViT(VisionTransformer):
                 outs.append((tokens[:, 0], tokens[:, self.num_prefix_tokens:]))
         return outs
 
-    def last_attention(self, x: Tensor) -> Tensor:
+    def last_attention(self, x: Tensor,
+                       num_queries: int | None = None) -> Tensor:
         """Attention of the last layer, after the softmax.
 
         Args:
             x: Images, (B, C_in, H, W).
+            num_queries: Number Q of leading tokens whose attention is wanted,
+                1 for that of the CLS token; None for all T.
 
         Returns:
-            (B, heads, T, T), from queries in the last dimension but one to
+            (B, heads, Q, T), from queries in the last dimension but one to
             keys in the last, for the T tokens: CLS, registers, patches.
         """
         x, _ = self._embed(x, None)
         for x in islice(self._run_layers(x), self.num_layers - 1):
             pass
         last = self.layers[-1]
-        return last.attn.weights(last.ln1(x))
+        return last.attn.weights(last.ln1(x), num_queries)
 
     def forward(self, x: Tensor, mask: Tensor | None = None
                 ) -> tuple[Tensor, ...]:

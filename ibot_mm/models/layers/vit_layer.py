@@ -35,10 +35,20 @@ class SelfAttention(nn.Module):
         qkv = self.qkv(x).unflatten(-1, (3, self.num_heads, -1))
         return tuple(t.transpose(1, 2) for t in qkv.unbind(2))
 
-    def weights(self, x: Tensor) -> Tensor:
-        """Weights with which tokens attend, (B, heads, N, N) of (B, N, C)."""
+    def weights(self, x: Tensor, num_queries: int | None = None) -> Tensor:
+        """Weights with which tokens attend to tokens.
+
+        Args:
+            x: Tokens, (B, N, C).
+            num_queries: Number Q of leading tokens whose weights are wanted;
+                None for all.
+
+        Returns:
+            (B, heads, Q, N).
+        """
         q, k, _ = self._split(x)
-        return (q @ k.mT * q.shape[-1]**-0.5).softmax(-1)
+        q = q[:, :, :num_queries] * q.shape[-1]**-0.5
+        return (q @ k.mT).softmax(-1)
 
     def forward(self, x: Tensor) -> Tensor:
         """Attend to all tokens, (B, N, C)."""
