@@ -245,6 +245,21 @@ def test_positions_and_patches_of_a_pre_training(tmp_path):
     torch.testing.assert_close(*same, atol=1e-4, rtol=1e-4)
 
 
+def test_what_the_network_of_a_config_lacks(tmp_path):
+    """Named before the sizes, which differ, too."""
+    path = tmp_path / 'dinov2.pth'
+    source = IBOTViT(ARCH, img_size=28, patch_size=14, num_register_tokens=4,
+                     layer_scale_init_value=1e-5)
+    torch.save(source.state_dict(), path)
+    with pytest.raises(CheckpointError, match=(
+            '14 pixels, 4 register tokens .num_register_tokens., LayerScale '
+            '.layer_scale_init_value., but .* patches of 8 pixels:')):
+        student(path, arch=ARCH, img_size=16, patch_size=8)
+    loaded = student(path, arch=ARCH, img_size=28, patch_size=14,
+                     num_register_tokens=4, layer_scale_init_value=1e-5)
+    assert torch.equal(loaded.register_tokens, source.register_tokens)
+
+
 def test_windows_of_a_pre_training(tmp_path):
     arch = dict(embed_dims=8, depths=[2, 2], num_heads=[2, 4])
     settings = dict(arch=arch, out_indices=(1, ))
