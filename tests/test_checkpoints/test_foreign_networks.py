@@ -245,6 +245,11 @@ def test_positions_and_patches_of_a_pre_training(tmp_path):
     torch.testing.assert_close(*same, atol=1e-4, rtol=1e-4)
 
 
+def test_a_misspelled_option():
+    with pytest.raises(ValueError, match='resize_position".*resize_positions'):
+        student('x.pth', options=dict(resize_position=True), arch=ARCH)
+
+
 def test_what_the_network_of_a_config_lacks(tmp_path):
     """Named before the sizes, which differ, too."""
     path = tmp_path / 'dinov2.pth'
