@@ -81,7 +81,8 @@ def test_what_the_weights_of_a_vit_do_not_show():
 
 
 @pytest.mark.parametrize('arch, window', [
-    ('tiny', 7), ('tiny', 14), ('small', 7),
+    ('tiny', 7), ('tiny', 14),
+    pytest.param('small', 7, marks=pytest.mark.slow),
     pytest.param('base', 7, marks=pytest.mark.slow)])
 def test_published_swin_transformers(arch, window):
     config = rebuilt(IBOTSwin(arch, window_size=window))
