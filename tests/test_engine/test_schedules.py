@@ -227,6 +227,25 @@ def test_share_of_the_initial_weights_in_the_teacher():
     assert hook.momentum == 0.996 and not runner.messages
 
 
+PRETRAINED = dict(init_cfg=[dict(type='Pretrained', checkpoint='x.pth')])
+
+
+@pytest.mark.parametrize('cfg, part', [
+    (dict(), '46% of the teacher are'),
+    (dict(model=dict(backbone=PRETRAINED)), "46% of the teacher's projection"),
+    (dict(model=dict(backbone=PRETRAINED, neck=PRETRAINED)), None),
+    (dict(load_from='epoch_9.pth'), None),
+    (dict(load_from='epoch_9.pth', resume=True), '46% of the teacher are'),
+])
+def test_loaded_weights_are_no_random_ones(cfg, part):
+    """A slow teacher of a short run, from several starting points."""
+    runner = FakeRunner(6200)
+    runner.cfg.merge_from_dict(cfg)
+    TeacherEMAHook(0.99975).before_train(runner)
+    assert len(runner.messages) == (part is not None)
+    assert part is None or part in runner.messages[0]
+
+
 @pytest.mark.parametrize('steps', [4, 5, 6, 7])
 @pytest.mark.parametrize('build, final', [
     (lambda optim: LinearLR(optim, 0.1, begin=1, end=6, by_epoch=False), 1),

@@ -311,8 +311,12 @@ def test_initialization(model):
 
 
 def test_vit_position_and_cls_are_drawn():
-    model = IBOTViT('small')
+    model = IBOTViT('small', num_register_tokens=4,
+                    layer_scale_init_value=1e-5)
     model.init_weights()
+    assert abs(model.register_tokens.std() - 0.02) < 0.002
+    assert torch.all(model.layers[3].attn.gamma1.weight == 1e-5)
+    assert torch.all(model.layers[3].ffn.gamma2.weight == 1e-5)
     assert abs(model.pos_embed.std() - 0.02) < 0.001
     assert abs(model.cls_token.std() - 0.02) < 0.004
 

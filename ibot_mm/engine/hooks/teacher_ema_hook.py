@@ -22,7 +22,8 @@ def randomly_initialized(cfg: Config) -> str:
     """What of the teacher starts with random weights; '' for nothing."""
     if cfg.get('load_from') and not cfg.get('resume'):
         return ''
-    backbone, neck = (pretrained_cfg(cfg.model.get(part))
+    model = cfg.get('model', {})  # none in runs that Python has built
+    backbone, neck = (pretrained_cfg(model.get(part))
                       for part in ('backbone', 'neck'))
     if not backbone:
         return 'the teacher'

@@ -74,8 +74,8 @@ class IBOTViT(VisionTransformer):
             arguments of
             :func:`ibot_mm.checkpoints.pretrained.load_pretrained`. Without
             it, weights are initialized as in the official code: truncated
-            normal (std 0.02) for linear layers, position embedding and CLS
-            token, zero for biases and the mask token.
+            normal (std 0.02) for linear layers, position embedding, CLS and
+            register tokens, zero for biases and the mask token.
         **kwargs: Passed to MMPretrain's VisionTransformer, among them
             ``layer_scale_init_value``: LayerScale of both residuals with this
             initial value, such as the 1e-5 of DINOv2; 0 for none.
@@ -199,7 +199,9 @@ class IBOTViT(VisionTransformer):
         if self.cls_token is not None:
             nn.init.trunc_normal_(self.cls_token, std=0.02)
         if self.register_tokens is not None:
-            nn.init.normal_(self.register_tokens, std=1e-6)
+            # DINOv2's std of 1e-6 makes their gradients, which pass the first
+            # norm, 20 times as large.
+            nn.init.trunc_normal_(self.register_tokens, std=0.02)
         if self.mask_token is not None:
             nn.init.zeros_(self.mask_token)
 
