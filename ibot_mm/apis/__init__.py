@@ -1,0 +1,3 @@
+from .embedder import Embedder, ImageFeatures
+
+__all__ = ['Embedder', 'ImageFeatures']
