@@ -1,5 +1,6 @@
 """Write the features of many images to a file."""
 
+import hashlib
 import json
 import shutil
 from collections.abc import Iterator
@@ -76,8 +77,7 @@ def embed_images(embedder: Embedder,
     folder, names = find_images(images)
     shards = Path(f'{out}.shards')
     _check_shards(shards, dict(
-        checkpoint=embedder.checkpoint, network=embedder.network,
-        pipeline=embedder.pipeline, normalization=embedder.normalization,
+        weights=_digest(embedder), pipeline=embedder.pipeline, normalization=embedder.normalization,
         features=features, layer=layer, shard_size=shard_size,
         images=str(folder.resolve()), names=names))
     parts = [names[start:start + shard_size]
@@ -117,6 +117,12 @@ def embed_images(embedder: Embedder,
         _finish(out, shards, len(parts), bad)
     barrier()
     return bad
+
+
+def _digest(embedder: Embedder) -> str:
+    """Hash of a tensor that every step of a training changes."""
+    kernel = embedder.backbone.patch_embed.projection.weight.detach()
+    return hashlib.sha256(kernel.cpu().numpy().tobytes()).hexdigest()
 
 
 def _check_shards(shards: Path, settings: dict) -> None:

@@ -15,8 +15,9 @@ from torch import Tensor
 
 from ibot_mm.checkpoints.architecture import backbone_config
 from ibot_mm.checkpoints.load import CheckpointError, load_checkpoint
+from ibot_mm.checkpoints.load_log import log_loaded
 from ibot_mm.checkpoints.official.state_dict import strip_prefix
-from ibot_mm.checkpoints.pretrained import select_network
+from ibot_mm.checkpoints.pretrained import network_taken, select_network
 from ibot_mm.checkpoints.stored_config import stored_config
 from ibot_mm.checkpoints.strict import load_strict
 from ibot_mm.models import MultiCropDataPreprocessor
@@ -86,7 +87,7 @@ class Embedder:
             its architecture or the normalization.
 
     Attributes:
-        checkpoint, network, device, batch_size: The arguments.
+        device, batch_size: The arguments.
         backbone: ``IBOTViT`` or ``IBOTSwin`` in eval mode.
         config: The config that the checkpoint stores; {} without one.
         pipeline: Configs of the transforms that prepare an image.
@@ -103,8 +104,7 @@ class Embedder:
                  mean: Sequence[float] | None = None,
                  std: Sequence[float] | None = None,
                  **settings: Any) -> None:
-        self.checkpoint, self.network = str(checkpoint), network
-        content = load_checkpoint(self.checkpoint)
+        content = load_checkpoint(str(checkpoint))
         self.config = stored_config(content)
         state = strip_prefix(select_network(content, network), 'backbone.')
         stored = (self.config.get('model') or {}).get('backbone') or {}
@@ -117,7 +117,11 @@ class Embedder:
             settings.pop('num_heads', None)
         init_default_scope('mmpretrain')
         self.backbone = MODELS.build(backbone_config(state, **settings))
-        load_strict(self.backbone, state, self.checkpoint)
+        load_strict(self.backbone, dict(state), str(checkpoint))
+        whose = network_taken(content, network)
+        log_loaded(self.backbone, state, (
+            f"the {whose}'s" if whose else 'the') + f' backbone in '
+            f'"{checkpoint}"')
         self.device = torch.device(
             device or ('cuda' if torch.cuda.is_available() else 'cpu'))
         self.backbone.eval().to(self.device)
