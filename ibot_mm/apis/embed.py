@@ -77,7 +77,8 @@ def embed_images(embedder: Embedder,
     folder, names = find_images(images)
     shards = Path(f'{out}.shards')
     _check_shards(shards, dict(
-        weights=_digest(embedder), pipeline=embedder.pipeline, normalization=embedder.normalization,
+        weights=_digest(embedder), pipeline=embedder.pipeline,
+        normalization=embedder.normalization,
         features=features, layer=layer, shard_size=shard_size,
         images=str(folder.resolve()), names=names))
     parts = [names[start:start + shard_size]

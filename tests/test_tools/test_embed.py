@@ -187,8 +187,8 @@ def test_two_processes_write_what_one_does(checkpoint, few, tmp_path):
     options = ['--resize', 40, '--crop', 32, '--workers', 0, '--shard-size', 2]
     one, two = tmp_path / 'one.npz', tmp_path / 'two.npz'
     run_tool('embed.py', checkpoint, few, '--out', one, *options)
-    launched.run(sys.executable, '-m', 'torch.distributed.run', '--nproc_per_node',
-                 2, '--master_port', launched.free_port(), 'tools/embed.py',
+    launched.run(sys.executable, '-m', 'torch.distributed.run',
+                 '--nproc_per_node', 2, '--master_port', launched.free_port(), 'tools/embed.py',
                  checkpoint, few, '--out', two, '--launcher', 'pytorch',
                  *options)
     assert read_features(one)[0] == read_features(two)[0] == NAMES
