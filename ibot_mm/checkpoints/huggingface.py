@@ -225,7 +225,8 @@ def write_folder(folder: Path, config: dict[str, Any], weights: State,
 
     Args:
         folder: Created if needed.
-        config, weights: From :func:`to_huggingface`.
+        config: From :func:`to_huggingface`.
+        weights: From :func:`to_huggingface`.
         images: Content of ``preprocessor_config.json``; None for no such
             file.
         card: Text of the model card, ``README.md``.

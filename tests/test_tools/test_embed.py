@@ -188,9 +188,9 @@ def test_two_processes_write_what_one_does(checkpoint, few, tmp_path):
     one, two = tmp_path / 'one.npz', tmp_path / 'two.npz'
     run_tool('embed.py', checkpoint, few, '--out', one, *options)
     launched.run(sys.executable, '-m', 'torch.distributed.run',
-                 '--nproc_per_node', 2, '--master_port', launched.free_port(), 'tools/embed.py',
-                 checkpoint, few, '--out', two, '--launcher', 'pytorch',
-                 *options)
+                 '--nproc_per_node', 2, '--master_port', launched.free_port(),
+                 'tools/embed.py', checkpoint, few, '--out', two,
+                 '--launcher', 'pytorch', *options)
     assert read_features(one)[0] == read_features(two)[0] == NAMES
     np.testing.assert_allclose(read_features(one)[1], read_features(two)[1],
                                atol=2e-5)

@@ -1,0 +1,211 @@
+"""Write the ViT backbone of a checkpoint as an ONNX file.
+
+    python tools/model_converters/mm_to_onnx.py epoch_800.pth vit.onnx
+
+Input: ``images``, normalized, (B, C, H, W) with any B, H and W. Outputs:
+``cls`` (B, D) and ``patches`` (B, h, w, D), after the final norm, on the grid
+of ceil(H / patch) x ceil(W / patch). The file is written after ONNX Runtime
+has given the same values as PyTorch for several batches and sizes. Takes every
+checkpoint that ``tools/embed.py`` takes. Needs the packages onnx and
+onnxruntime.
+"""
+
+import argparse
+import io
+import warnings
+from inspect import signature
+from pathlib import Path
+
+import onnx
+import onnxruntime
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torch.onnx.operators import shape_as_tensor
+
+from ibot_mm.apis.embedder import Embedder
+from ibot_mm.checkpoints.load import CheckpointError
+from ibot_mm.command_line import CommandParser, report_errors
+from ibot_mm.models import IBOTViT
+
+
+def cubic(x: Tensor, a: float) -> Tensor:
+    """Keys' cubic convolution kernel at distances x."""
+    x = x.abs()
+    near = ((a + 2) * x - (a + 3)) * x * x + 1
+    far = ((a * x - 5 * a) * x + 8 * a) * x - 4 * a
+    return torch.where(x <= 1, near, torch.where(x < 2, far, 0 * x))
+
+
+class GridResize(nn.Module):
+    """Bicubic interpolation along one axis as a matrix of traceable ops.
+
+    It has the values of ``torch.nn.functional.interpolate``.
+
+    Args:
+        source: Length before.
+        antialias: As of ``interpolate``.
+    """
+
+    def __init__(self, source: int, antialias: bool) -> None:
+        super().__init__()
+        self.source = source
+        self.antialias = antialias
+        # Beyond the border, the value at the border is taken, two times.
+        positions = torch.arange(-2, source + 2)
+        self.register_buffer('positions', positions.float(), False)
+        self.register_buffer('border', F.one_hot(
+            positions.clamp(0, source - 1), source).float(), False)
+
+    def forward(self, target: Tensor, offset: Tensor) -> Tensor:
+        """The matrix (target, source).
+
+        Args:
+            target: Length after, int64 ().
+            offset: Added to the target in the scale factor, ().
+        """
+        ratio = self.source / (target + offset)
+        center = (torch.arange(target, device=offset.device) + 0.5
+                  ).unsqueeze(1) * ratio - 0.5
+        if not self.antialias:
+            return cubic(center - self.positions, -0.75) @ self.border
+        weights = cubic((center - self.positions[2:-2])
+                        / ratio.clamp(min=1), -0.5)
+        return weights / weights.sum(1, keepdim=True)
+
+
+class ExportableViT(nn.Module):
+    """``IBOTViT`` for images whose size is not known when it is traced.
+
+    Args:
+        backbone: The network.
+    """
+
+    def __init__(self, backbone: IBOTViT) -> None:
+        super().__init__()
+        self.backbone = backbone
+        _, self.offset, antialias = backbone.interpolation
+        self.grid = backbone.patch_resolution
+        self.resize = nn.ModuleList(
+            GridResize(length, antialias) for length in self.grid)
+
+    def positions(self, height: Tensor, width: Tensor) -> Tensor:
+        """Position embeddings of the patches on a grid, (1, h w, D)."""
+        source = self.backbone.pos_embed[:, 1:]
+        same = (height == self.grid[0]) & (width == self.grid[1])
+        offset = torch.where(same, 0., self.offset)
+        rows, columns = (resize(target, offset) for resize, target in
+                         zip(self.resize, (height, width)))
+        grid = source.unflatten(1, self.grid)
+        return torch.einsum('ah,bw,nhwd->nabd', rows, columns, grid
+                            ).flatten(1, 2)
+
+    def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
+        """CLS (B, D) and patch tokens (B, h, w, D) of (B, C, H, W)."""
+        backbone = self.backbone
+        projection = backbone.patch_embed.projection
+        patch = projection.kernel_size
+        images = F.pad(images, (0, -images.shape[3] % patch[1],
+                                0, -images.shape[2] % patch[0]))
+        x = projection(images)
+        shape = shape_as_tensor(x)
+        height, width = shape[2], shape[3]
+        patches = x.flatten(2).transpose(1, 2) + self.positions(height, width)
+        cls = backbone.cls_token + backbone.pos_embed[:, :1]
+        tokens = [cls] if backbone.register_tokens is None else [
+            cls, backbone.register_tokens]
+        x = torch.cat([*(token.expand(x.shape[0], -1, -1) for token in tokens),
+                       patches], 1)
+        x = backbone.pre_norm(x)
+        for block in backbone.blocks:
+            x = block(x)
+        if backbone.final_norm:
+            x = backbone.ln1(x)
+        patches = x[:, backbone.num_prefix_tokens:]
+        return x[:, 0], patches.unflatten(1, (height, width))
+
+
+def export(backbone: IBOTViT, opset: int) -> bytes:
+    """The content of an ONNX file."""
+    size, file = backbone.img_size, io.BytesIO()
+    channels = backbone.patch_embed.projection.in_channels
+    # The exporter by tracing, which newer versions warn about; 2.1 has no
+    # other for dynamic sizes.
+    options = dict(dynamo=False) if 'dynamo' in signature(
+        torch.onnx.export).parameters else {}
+    with warnings.catch_warnings():
+        warnings.simplefilter('ignore', DeprecationWarning)
+        torch.onnx.export(
+            ExportableViT(backbone).eval(),
+            (torch.randn(2, channels, *size), ), file, opset_version=opset,
+            input_names=['images'], output_names=['cls', 'patches'],
+            dynamic_axes=dict(
+                images={0: 'batch', 2: 'height', 3: 'width'},
+                cls={0: 'batch'},
+                patches={0: 'batch', 1: 'rows', 2: 'columns'}), **options)
+    onnx.checker.check_model(onnx.load_from_string(file.getvalue()))
+    return file.getvalue()
+
+
+@torch.no_grad()
+def largest_difference(content: bytes, backbone: IBOTViT) -> dict[str, float]:
+    """Between ONNX Runtime and PyTorch, by shape of the images."""
+    session = onnxruntime.InferenceSession(
+        content, providers=['CPUExecutionProvider'])
+    projection = backbone.patch_embed.projection
+    (height, width), patch = backbone.img_size, projection.kernel_size[0]
+    result = {}
+    for batch, size in ((1, (height, width)), (3, (height, width)),
+                        (2, (height + 2 * patch, width)),
+                        (1, (height, 2 * width + patch)),
+                        (2, (height - patch, width + 3))):
+        x = torch.randn(batch, projection.in_channels, *size)
+        found = session.run(None, dict(images=x.numpy()))
+        cls, patches = backbone.extract_tokens(x)
+        expected = cls, patches.view_as(torch.from_numpy(found[1]))
+        result[f'{batch}x{size[0]}x{size[1]}'] = max(
+            float((torch.from_numpy(a) - b).abs().max())
+            for a, b in zip(found, expected))
+    return result
+
+
+@report_errors
+def main() -> None:
+    """Read, export, compare, write."""
+    parser = CommandParser(
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument('source', help='checkpoint')
+    parser.add_argument('target', type=Path, help='file to write')
+    parser.add_argument('--network', default='teacher',
+                        choices=['teacher', 'student'],
+                        help='of a pre-training (default: teacher)')
+    parser.add_argument('--num-heads', type=int, help='of a ViT of unusual '
+                        'size, if the checkpoint has no config')
+    parser.add_argument('--opset', type=int, default=17,
+                        help='version of the operators (default: 17)')
+    parser.add_argument('--tolerance', type=float, default=1e-3,
+                        help='largest difference to PyTorch for which the '
+                        'file is written (default: 1e-3)')
+    args = parser.parse_args()
+    settings = dict(num_heads=args.num_heads) if args.num_heads else {}
+    embedder = Embedder(args.source, args.network, device='cpu', **settings)
+    if not isinstance(embedder.backbone, IBOTViT):
+        raise CheckpointError(f'"{args.source}" holds a Swin transformer: '
+                              'only ViTs can be written.')
+    content = export(embedder.backbone, args.opset)
+    differences = largest_difference(content, embedder.backbone)
+    for shape, difference in differences.items():
+        print(f'{shape}: largest difference to PyTorch {difference:.1e}')
+    if not max(differences.values()) <= args.tolerance:
+        raise ValueError(
+            f'ONNX Runtime differs from PyTorch by more than {args.tolerance}'
+            f': "{args.target}" is not written (--tolerance).')
+    args.target.write_bytes(content)
+    print(f'wrote {args.target}: images (B, {embedder.channels}, H, W), '
+          f'normalized with mean {embedder.normalization["mean"]} and std '
+          f'{embedder.normalization["std"]}')
+
+
+if __name__ == '__main__':
+    main()
