@@ -19,6 +19,7 @@ from ibot_mm.datasets.image_paths import (
     find_images,
 )
 from ibot_mm.datasets.labeled import BadFile
+from ibot_mm.dependencies import import_optional
 
 from .embedder import Embedder, ImageFeatures
 from .feature_file import FORMATS, write_features
@@ -73,7 +74,7 @@ def embed_images(embedder: Embedder,
         raise ValueError(f'the format of "{out}" is not known: its name must '
                          f'end in {", ".join(FORMATS)}.')
     if out.suffix == '.parquet':  # before all the work
-        import pyarrow  # noqa: F401
+        import_optional('pyarrow', f'"{out}"')
     folder, names = find_images(images)
     shards = Path(f'{out}.shards')
     _check_shards(shards, dict(

@@ -13,6 +13,8 @@ import torch
 from mmengine.config import Config
 from torch import Tensor
 
+from ibot_mm.dependencies import import_optional
+
 from .load import CheckpointError
 from .strict import KERNEL
 
@@ -191,7 +193,7 @@ def read_folder(folder: str) -> dict[str, Any]:
         CheckpointError: A file is missing, or it is no backbone that
             :func:`from_huggingface` knows.
     """
-    from safetensors.torch import load_file
+    safetensors = import_optional('safetensors.torch', f'"{folder}"')
     path = Path(folder)
     found = {name: path / name for name in ('config.json',
                                             'model.safetensors')}
@@ -202,7 +204,8 @@ def read_folder(folder: str) -> dict[str, Any]:
                 'folder of Hugging Face with config.json and '
                 'model.safetensors.')
     config = json.loads(found['config.json'].read_text())
-    state = from_huggingface(load_file(found['model.safetensors']), config)
+    state = from_huggingface(
+        safetensors.load_file(found['model.safetensors']), config)
     size = config['image_size']
     settings: dict[str, Any] = dict(model=dict(backbone=dict(
         arch=dict(num_heads=config['num_attention_heads']),
@@ -231,9 +234,10 @@ def write_folder(folder: Path, config: dict[str, Any], weights: State,
             file.
         card: Text of the model card, ``README.md``.
     """
-    from safetensors.torch import save_file
+    safetensors = import_optional('safetensors.torch', f'"{folder}"')
     folder.mkdir(parents=True, exist_ok=True)
-    save_file(weights, folder / 'model.safetensors', dict(format='pt'))
+    safetensors.save_file(weights, folder / 'model.safetensors',
+                          dict(format='pt'))
     (folder / 'config.json').write_text(json.dumps(config, indent=2) + '\n')
     if images is not None:
         (folder / 'preprocessor_config.json').write_text(

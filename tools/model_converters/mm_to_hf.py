@@ -6,7 +6,8 @@ The folder has ``config.json``, ``model.safetensors``,
 ``preprocessor_config.json`` and a model card, ``README.md``, filled from the
 run. ``transformers.AutoModel`` loads it: ViTModel, with LayerScale
 Dinov2Model, with register tokens Dinov2WithRegistersModel. Takes every
-checkpoint that ``tools/embed.py`` takes. Needs the package safetensors.
+checkpoint that ``tools/embed.py`` takes. Needs the package safetensors
+(requirements/export.txt).
 """
 
 import argparse

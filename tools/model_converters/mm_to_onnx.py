@@ -6,8 +6,8 @@ Input: ``images``, normalized, (B, C, H, W) with any B, H and W. Outputs:
 ``cls`` (B, D) and ``patches`` (B, h, w, D), after the final norm, on the grid
 of ceil(H / patch) x ceil(W / patch). The file is written after ONNX Runtime
 has given the same values as PyTorch for several batches and sizes. Takes every
-checkpoint that ``tools/embed.py`` takes. Needs the packages onnx and
-onnxruntime.
+checkpoint that ``tools/embed.py`` takes. Needs the packages of
+requirements/export.txt.
 """
 
 import argparse
@@ -16,8 +16,6 @@ import warnings
 from inspect import signature
 from pathlib import Path
 
-import onnx
-import onnxruntime
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -26,6 +24,7 @@ from torch.onnx.operators import shape_as_tensor
 from ibot_mm.apis.embedder import Embedder
 from ibot_mm.checkpoints.load import CheckpointError
 from ibot_mm.command_line import CommandParser, report_errors
+from ibot_mm.dependencies import import_optional
 from ibot_mm.models import IBOTViT
 
 
@@ -127,6 +126,7 @@ class ExportableViT(nn.Module):
 
 def export(backbone: IBOTViT, opset: int) -> bytes:
     """The content of an ONNX file."""
+    onnx = import_optional('onnx', 'the export')
     size, file = backbone.img_size, io.BytesIO()
     channels = backbone.patch_embed.projection.in_channels
     # The exporter by tracing, which newer versions warn about; 2.1 has no
@@ -150,7 +150,8 @@ def export(backbone: IBOTViT, opset: int) -> bytes:
 @torch.no_grad()
 def largest_difference(content: bytes, backbone: IBOTViT) -> dict[str, float]:
     """Between ONNX Runtime and PyTorch, by shape of the images."""
-    session = onnxruntime.InferenceSession(
+    runtime = import_optional('onnxruntime', 'the comparison')
+    session = runtime.InferenceSession(
         content, providers=['CPUExecutionProvider'])
     projection = backbone.patch_embed.projection
     (height, width), patch = backbone.img_size, projection.kernel_size[0]
