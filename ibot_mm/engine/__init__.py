@@ -5,6 +5,7 @@ from .hooks import (
                     FreezeLastLayerHook,
                     InterruptionHook,
                     PretrainRuntimeInfoHook,
+                    ProgressBarHook,
                     RunSummaryHook,
                     SafeCheckpointHook,
                     SkippedStepHook,
@@ -28,7 +29,8 @@ __all__ = [
     'EpochCosineLR', 'FeatureTestLoop', 'FreezeLastLayerHook',
     'InterruptionHook', 'KNNValLoop', 'LayerDecayOptimWrapperConstructor',
     'PretrainLoop', 'PretrainOptimWrapper', 'PretrainOptimWrapperConstructor',
-    'PretrainRuntimeInfoHook', 'RunSummaryHook', 'SafeCheckpointHook',
+    'PretrainRuntimeInfoHook', 'ProgressBarHook', 'RunSummaryHook',
+    'SafeCheckpointHook',
     'SkippedStepHook', 'StrictLoadHook', 'TeacherEMAHook',
     'TeacherTemperatureHook', 'TrainingHealthError', 'TrainingHealthHook',
     'TrialHook', 'WarmupCosineLR'

@@ -34,6 +34,17 @@ def test_clipping_by_hand():
     assert math.isclose(norm, math.hypot(5, 0.5), rel_tol=1e-6)
 
 
+def test_clipping_of_small_and_large_gradients():
+    """As if each were clipped alone, whatever its size and shape."""
+    torch.manual_seed(0)
+    shapes = [(300, 300), (7, ), (2, 3, 4, 5), (2**16, ), (1, 2**16 + 1)]
+    grads = [torch.randn(shape) for shape in shapes]
+    expected = [grad * min(1, 3 / (float(grad.double().norm()) + 1e-6))
+                for grad in grads]
+    clip_grads_per_parameter(grads, 3.)
+    torch.testing.assert_close(grads, expected)
+
+
 def test_groups_equal_the_official_ones():
     settings = golden.meta('train_shared_final')
     model = build_model(

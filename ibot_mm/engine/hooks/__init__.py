@@ -3,6 +3,7 @@ from .data_check_hook import DataCheckHook
 from .data_wait_hook import DataWaitHook
 from .freeze_last_layer_hook import FreezeLastLayerHook
 from .interruption_hook import InterruptionHook
+from .progress_bar_hook import ProgressBarHook
 from .run_summary_hook import RunSummaryHook
 from .runtime_info_hook import PretrainRuntimeInfoHook
 from .safe_checkpoint_hook import SafeCheckpointHook
@@ -15,8 +16,8 @@ from .trial_hook import TrialHook
 
 __all__ = [
     'BadFileHook', 'DataCheckHook', 'DataWaitHook', 'FreezeLastLayerHook',
-    'InterruptionHook', 'PretrainRuntimeInfoHook', 'RunSummaryHook',
-    'SafeCheckpointHook', 'SkippedStepHook', 'StrictLoadHook',
-    'TeacherEMAHook', 'TeacherTemperatureHook', 'TrainingHealthError',
-    'TrainingHealthHook', 'TrialHook'
+    'InterruptionHook', 'PretrainRuntimeInfoHook', 'ProgressBarHook',
+    'RunSummaryHook', 'SafeCheckpointHook', 'SkippedStepHook',
+    'StrictLoadHook', 'TeacherEMAHook', 'TeacherTemperatureHook',
+    'TrainingHealthError', 'TrainingHealthHook', 'TrialHook'
 ]
