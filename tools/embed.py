@@ -107,7 +107,7 @@ def main() -> None:
                        args.layer, args.workers, args.shard_size)
     if not is_main_process():
         return
-    print(f'\nwrote {args.out}')
+    print(f'wrote {args.out}')
     for path, reason in bad[:10]:
         print(f'left out: {path}: {reason}')
     if bad:

@@ -9,9 +9,9 @@ from pathlib import Path
 import numpy as np
 import torch
 from mmengine.dist import barrier, get_rank, get_world_size, is_main_process
-from mmengine.utils import ProgressBar
 from torch import Tensor
 from torch.utils.data import DataLoader
+from tqdm import tqdm
 
 from ibot_mm.datasets.image_paths import (
     ImagePaths,
@@ -85,13 +85,12 @@ def embed_images(embedder: Embedder,
     parts = [names[start:start + shard_size]
              for start in range(0, len(names), shard_size)]
     mine = range(get_rank(), len(parts), get_world_size())
-    bar = ProgressBar(sum(len(parts[i]) for i in mine)
-                      ) if progress and is_main_process() else None
+    bar = tqdm(total=sum(len(parts[i]) for i in mine), unit=' images',
+               disable=not (progress and is_main_process()))
     for i in mine:
         target = shards / f'{i}.npz'
         if target.is_file():
-            if bar:
-                bar.update(len(parts[i]))
+            bar.update(len(parts[i]))
             continue
         loader = DataLoader(
             ImagePaths(folder, parts[i], embedder.load),
@@ -104,14 +103,14 @@ def embed_images(embedder: Embedder,
                 done += batch
                 vectors.append(select_features(
                     embedder.encode(inputs, layer), features).numpy())
-            if bar:
-                bar.update(len(batch) + len(unread))
+            bar.update(len(batch) + len(unread))
         temporary = target.with_suffix('.tmp')
         with temporary.open('wb') as file:
             np.savez(file, names=np.array(done, dtype=str), features=(
                 np.concatenate(vectors) if vectors else np.zeros(0)),
                 bad=np.array(bad, dtype=str).reshape(-1, 2))
         temporary.replace(target)
+    bar.close()
     barrier()
     bad = [BadFile(*pair) for pair in np.concatenate(list(
         _read(shards, len(parts), 'bad'))).tolist()]

@@ -183,11 +183,38 @@ def from_huggingface(weights: State, config: dict[str, Any]) -> State:
     return state
 
 
+def _pipeline(images: dict[str, Any]) -> list[dict[str, Any]]:
+    """MMPretrain's transforms for a ``preprocessor_config.json``."""
+    steps: list[dict[str, Any]] = [dict(type='ibot_mm.LoadImage')]
+    filters = 'nearest', 'lanczos', 'bilinear', 'bicubic'  # Pillow's numbers
+    options = dict(backend='pillow',
+                   interpolation=filters[images.get('resample', 2)])
+    size, crop = images.get('size'), images.get('crop_size')
+    if images.get('do_resize', True) and size:
+        if isinstance(size, int):
+            size = dict(height=size, width=size)
+        if 'shortest_edge' in size:
+            steps.append(dict(type='ResizeEdge', edge='short',
+                              scale=size['shortest_edge'], **options))
+        else:
+            steps.append(dict(type='Resize', scale=(
+                size['width'], size['height']), **options))
+    if images.get('do_center_crop') and crop:
+        steps.append(dict(type='CenterCrop', crop_size=(
+            crop if isinstance(crop, int) else
+            (crop['height'], crop['width']))))
+    return [*steps, dict(type='PackInputs')]
+
+
 def read_folder(folder: str) -> dict[str, Any]:
     """A folder as a checkpoint of this package.
 
-    Its ``meta.cfg`` has the number of heads and the normalization, as that of
-    a run.
+    Its ``meta.cfg`` has the number of heads and the preparation of images, as
+    that of a run.
+
+    Args:
+        folder: With ``config.json``, ``model.safetensors`` and, if images
+            have to be prepared, ``preprocessor_config.json``.
 
     Raises:
         CheckpointError: A file is missing, or it is no backbone that
@@ -217,6 +244,8 @@ def read_folder(folder: str) -> dict[str, Any]:
         settings['data_preprocessor'] = dict(
             mean=[255 * x for x in images['image_mean']],
             std=[255 * x for x in images['image_std']], to_rgb=True)
+        settings['val_dataloader'] = dict(dataset=dict(
+            pipeline=_pipeline(images)))
     return dict(
         state_dict={f'backbone.{k}': v for k, v in state.items()},
         meta=dict(cfg=Config(settings).pretty_text))

@@ -111,9 +111,34 @@ def test_tokens_and_preparation_in_transformers(tmp_path, shapes):
             torch.testing.assert_close(tokens(embedder.backbone, x),
                                        expected, atol=1e-5, rtol=0)
         # Two gray levels: torchvision resizes there, Pillow here.
+        # Without a validation in the config, 256 and 224.
         pixels = embedder._normalize(dict(inputs=[embedder.load(image)]))
         torch.testing.assert_close(out['pixels'], pixels['inputs'],
                                    atol=2 / 57, rtol=0)
+
+
+@pytest.mark.parametrize('steps', [
+    [dict(type='Resize', scale=(48, 32), backend='pillow',
+          interpolation='bicubic')],
+    [dict(type='ResizeEdge', scale=40, edge='short', backend='pillow',
+          interpolation='bicubic'), dict(type='CenterCrop', crop_size=32)]])
+def test_images_are_prepared_as_before(steps, tmp_path, shapes):
+    model = build_model()
+    pipeline = [dict(type='ibot_mm.LoadImage'), *steps,
+                dict(type='PackInputs')]
+    cfg = Config(dict(
+        model=model_config(data_preprocessor=dict(
+            mean=[100., 110., 120.], std=[50., 60., 70.], to_rgb=True)),
+        val_dataloader=dict(dataset=dict(pipeline=pipeline))))
+    source = tmp_path / 'epoch_1.pth'
+    torch.save(dict(state_dict=model.state_dict(),
+                    meta=dict(cfg=cfg.pretty_text)), source)
+    run_tool(TO_HF, source, tmp_path / 'mine')
+    image = next(shapes.glob('val/*/*'))
+    before, after = (Embedder(path, device='cpu')(image)
+                     for path in (source, tmp_path / 'mine'))
+    for expected, found in zip(before, after):
+        torch.testing.assert_close(found, expected, atol=1e-5, rtol=0)
 
 
 def test_what_transformers_has_no_place_for(tmp_path):
