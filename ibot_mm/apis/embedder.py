@@ -7,39 +7,28 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import torch
-from mmengine.config import Config
 from mmengine.dataset import Compose
 from mmengine.logging import print_log
 from mmengine.registry import init_default_scope
 from torch import Tensor
 
 from ibot_mm.checkpoints.architecture import backbone_config
-from ibot_mm.checkpoints.load import CheckpointError, load_checkpoint
+from ibot_mm.checkpoints.load import load_checkpoint
 from ibot_mm.checkpoints.load_log import log_loaded
 from ibot_mm.checkpoints.official.state_dict import strip_prefix
 from ibot_mm.checkpoints.pretrained import network_taken, select_network
 from ibot_mm.checkpoints.stored_config import stored_config
 from ibot_mm.checkpoints.strict import load_strict
 from ibot_mm.models import MultiCropDataPreprocessor
-from ibot_mm.paths import config_path
 from ibot_mm.registry import MODELS
+
+from .preparation import image_pipeline, in_words, normalization
 
 Image = str | Path | np.ndarray
 
 # What the weights do not show, besides the number of heads.
 _HIDDEN = ('img_size', 'interpolate_offset', 'interpolate_mode',
            'interpolate_antialias')
-# Transforms that a config in a checkpoint may name.
-_TRANSFORMS = {'LoadImage', 'LoadImageFromFile', 'Resize', 'ResizeEdge',
-               'CenterCrop', 'PackInputs'}
-# Mean and standard deviation of ImageNet, RGB, in pixel values.
-_IMAGENET = dict(mean=[123.675, 116.28, 103.53], std=[58.395, 57.12, 57.375],
-                 to_rgb=True)
-
-
-def _name(step: dict) -> str:
-    """Type of a transform without its scope."""
-    return str(step.get('type')).rpartition('.')[2]
 
 
 class ImageFeatures(NamedTuple):
@@ -126,66 +115,20 @@ class Embedder:
             device or ('cuda' if torch.cuda.is_available() else 'cpu'))
         self.backbone.eval().to(self.device)
         self.batch_size = batch_size
-        self.pipeline = self._pipeline(resize, crop)
+        self.pipeline = image_pipeline(self.config, self.channels, resize,
+                                       crop)
+        self.normalization = normalization(self.config, self.channels, mean,
+                                           std)
         self._prepare = Compose(self.pipeline)
-        self.normalization = self._normalization(mean, std)
         self._normalize = MultiCropDataPreprocessor(
             **self.normalization).to(self.device)
-        print_log(f'images: {self._preparation()}', 'current')
+        print_log('images: ' + in_words(self.pipeline, self.normalization),
+                  'current')
 
     @property
     def channels(self) -> int:
         """Number of input channels."""
         return self.backbone.patch_embed.projection.in_channels
-
-    def _pipeline(self, resize: int | None, crop: int | None) -> list[dict]:
-        """Transforms of the run's validation, or of the k-NN protocol."""
-        if not (resize or crop):
-            steps = self._stored_pipeline('val')
-            if steps and {_name(step) for step in steps} <= _TRANSFORMS:
-                return steps
-        steps = Config.fromfile(config_path(
-            '_base_/datasets/imagenet_center-crop.py')).test_pipeline
-        load = next((step for step in self._stored_pipeline('train')
-                     if _name(step) == 'LoadImage'), None)
-        if load is None and self.channels != 3:
-            load = dict(steps[0], color='unchanged', channels=self.channels)
-        changes = dict(LoadImage=load, ResizeEdge=resize and dict(
-            scale=resize), CenterCrop=crop and dict(crop_size=crop))
-        return [{**step, **(changes.get(_name(step)) or {})}
-                for step in steps]
-
-    def _stored_pipeline(self, part: str) -> list[dict]:
-        loader = self.config.get(f'{part}_dataloader') or {}
-        return (loader.get('dataset') or {}).get('pipeline') or []
-
-    def _normalization(self, mean: Sequence[float] | None,
-                       std: Sequence[float] | None) -> dict[str, Any]:
-        if mean is not None:
-            return dict(mean=list(mean), std=list(std or ()), to_rgb=True)
-        stored = (self.config.get('model') or {}).get(
-            'data_preprocessor') or self.config.get('data_preprocessor') or {}
-        if stored.get('mean') is not None:
-            return {key: stored.get(key, default) for key, default in dict(
-                mean=None, std=None, to_rgb=False).items()}
-        if self.channels != 3:
-            raise CheckpointError(
-                f'the checkpoint has {self.channels} input channels, and no '
-                'config that tells their normalization: set mean and std.')
-        print_log("the checkpoint tells no normalization: ImageNet's is used",
-                  'current')
-        return dict(_IMAGENET)
-
-    def _preparation(self) -> str:
-        """How images are prepared, in words."""
-        steps = [
-            f'{_name(step)}('
-            + ', '.join(f'{k}={v}' for k, v in step.items() if k != 'type')
-            + ')' for step in self.pipeline
-        ]
-        return (', '.join(steps) + f', mean {self.normalization["mean"]}, '
-                f'std {self.normalization["std"]}, '
-                f'to_rgb={self.normalization["to_rgb"]}')
 
     def load(self, image: Image) -> Tensor:
         """Read, resize and crop an image.

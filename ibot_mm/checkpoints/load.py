@@ -69,7 +69,7 @@ def load_checkpoint(path: str, map_location: Any = 'cpu', mmap: bool = False,
 
     Args:
         path: File, address (:func:`~.download.local_copy`), or folder of
-            Hugging Face (:func:`~.huggingface.read_folder`).
+            Hugging Face (:func:`~.huggingface_folder.read_folder`).
         map_location: As of ``torch.load``.
         mmap: Read the tensors when they are used, not now.
         checksums: Whether to verify those of the tensors.
@@ -83,7 +83,7 @@ def load_checkpoint(path: str, map_location: Any = 'cpu', mmap: bool = False,
             might run code.
     """
     if Path(path).expanduser().is_dir():
-        from .huggingface import read_folder
+        from .huggingface_folder import read_folder
         return read_folder(os.path.expanduser(path))
     try:
         with get_local_path(local_copy(path)) as local:

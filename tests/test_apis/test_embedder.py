@@ -125,11 +125,12 @@ def test_preparation_of_the_run(model, tmp_path, images):
         same(found.cls, model.teacher.backbone.extract_cls(image[None]))
 
 
-def test_a_config_cannot_name_other_transforms(model, tmp_path, images):
+@pytest.mark.parametrize('name', ['os.system', 'os.path.Resize'])
+def test_a_config_cannot_name_other_transforms(model, tmp_path, images, name):
     source = save(
         tmp_path / 'epoch_1.pth', model, model=model_config(),
         val_dataloader=dict(dataset=dict(pipeline=[
-            dict(type='os.system', command=f'touch {tmp_path}/mark')])))
+            dict(type=name, command=f'touch {tmp_path}/mark')])))
     Embedder(source)(images[:1])
     assert not (tmp_path / 'mark').exists()
 

@@ -118,7 +118,7 @@ def test_tokens_and_preparation_in_transformers(tmp_path, shapes):
 
 
 @pytest.mark.parametrize('steps', [
-    [dict(type='Resize', scale=(48, 32), backend='pillow',
+    [dict(type='Resize', scale=(32, 32), backend='pillow',
           interpolation='bicubic')],
     [dict(type='ResizeEdge', scale=40, edge='short', backend='pillow',
           interpolation='bicubic'), dict(type='CenterCrop', crop_size=32)]])

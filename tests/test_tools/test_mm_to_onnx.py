@@ -3,17 +3,15 @@
 import numpy as np
 import pytest
 import torch
-import torch.nn.functional as F
 
 from ibot_mm.checkpoints.load import CheckpointError
 from ibot_mm.models import IBOTSwin
 from tests.helpers.builders import build_model
-from tests.helpers.in_process import import_tool, run_tool
+from tests.helpers.in_process import run_tool
 
 pytest.importorskip('onnx')
 onnxruntime = pytest.importorskip('onnxruntime')
 TO_ONNX = 'model_converters/mm_to_onnx.py'
-GridResize = import_tool(TO_ONNX).GridResize
 
 
 @pytest.mark.parametrize('settings', [
@@ -38,21 +36,6 @@ def test_any_batch_and_size(settings, tmp_path):
         np.testing.assert_allclose(cls, expected[0], atol=1e-5)
         np.testing.assert_allclose(patches.reshape(batch, -1, 24),
                                    expected[1], atol=1e-5)
-
-
-@pytest.mark.parametrize('offset, antialias', [
-    (0., False), (0.1, False), (0., True)])
-@pytest.mark.parametrize('target', [3, 5, 9, 14])
-def test_positions_are_resized_as_pytorch_does(target, offset, antialias):
-    unit = torch.eye(5).view(1, 5, 5, 1).repeat(1, 1, 1, 4)
-    size = dict(scale_factor=((target + offset) / 5, 1.)) if offset else dict(
-        size=(target, 4))
-    expected = F.interpolate(unit, **size, mode='bicubic',
-                             antialias=antialias)
-    found = GridResize(5, antialias)(torch.tensor(target),
-                                     torch.tensor(offset))
-    torch.testing.assert_close(found, expected[0, ..., 0].T, atol=2e-6,
-                               rtol=0)
 
 
 def test_nothing_is_written_that_differs(tmp_path):

@@ -15,7 +15,11 @@ from pathlib import Path
 from typing import Any
 
 from ibot_mm.apis.embedder import Embedder
-from ibot_mm.checkpoints.huggingface import to_huggingface, write_folder
+from ibot_mm.checkpoints.huggingface import to_huggingface
+from ibot_mm.checkpoints.huggingface_folder import (
+    image_processor,
+    write_folder,
+)
 from ibot_mm.command_line import CommandParser, report_errors
 
 CARD = '''---
@@ -49,32 +53,6 @@ with torch.no_grad():
 cls, patches = tokens[:, 0], tokens[:, {first}:]
 ```
 {evaluation}'''
-
-
-def image_processor(embedder: Embedder) -> dict[str, Any] | None:
-    """Content of ``preprocessor_config.json``; None if images are not RGB."""
-    normalization = embedder.normalization
-    if embedder.channels != 3 or not normalization['to_rgb']:
-        return None
-    steps = {step['type'].rpartition('.')[2]: step
-             for step in embedder.pipeline}
-    result = dict(
-        image_processor_type='BitImageProcessor', do_convert_rgb=True,
-        do_rescale=True, rescale_factor=1 / 255, do_normalize=True,
-        image_mean=[x / 255 for x in normalization['mean']],
-        image_std=[x / 255 for x in normalization['std']],
-        do_resize=True, resample=3, do_center_crop='CenterCrop' in steps)
-    if 'CenterCrop' in steps:
-        side = steps['CenterCrop']['crop_size']
-        result['crop_size'] = dict(height=side, width=side)
-    if 'ResizeEdge' in steps:
-        result['size'] = dict(shortest_edge=steps['ResizeEdge']['scale'])
-    elif 'Resize' in steps:
-        width, height = steps['Resize']['scale']
-        result['size'] = dict(height=height, width=width)
-    else:
-        result['do_resize'] = False
-    return result
 
 
 def training(config: dict[str, Any]) -> dict[str, Any]:
@@ -150,7 +128,7 @@ def main() -> None:
     num_heads = getattr(backbone.blocks[0].attn, 'num_heads', 0)
     config, weights = to_huggingface(
         backbone.state_dict(), num_heads, backbone.img_size)
-    images = image_processor(embedder)
+    images = image_processor(embedder.pipeline, embedder.normalization)
     table = args.evaluation
     write_folder(args.target, config, weights, images, model_card(
         embedder, args.target.name, config, images,

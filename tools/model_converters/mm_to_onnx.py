@@ -17,111 +17,13 @@ from inspect import signature
 from pathlib import Path
 
 import torch
-import torch.nn.functional as F
-from torch import Tensor, nn
-from torch.onnx.operators import shape_as_tensor
 
 from ibot_mm.apis.embedder import Embedder
 from ibot_mm.checkpoints.load import CheckpointError
 from ibot_mm.command_line import CommandParser, report_errors
 from ibot_mm.dependencies import import_optional
 from ibot_mm.models import IBOTViT
-
-
-def cubic(x: Tensor, a: float) -> Tensor:
-    """Keys' cubic convolution kernel at distances x."""
-    x = x.abs()
-    near = ((a + 2) * x - (a + 3)) * x * x + 1
-    far = ((a * x - 5 * a) * x + 8 * a) * x - 4 * a
-    return torch.where(x <= 1, near, torch.where(x < 2, far, 0 * x))
-
-
-class GridResize(nn.Module):
-    """Bicubic interpolation along one axis as a matrix of traceable ops.
-
-    It has the values of ``torch.nn.functional.interpolate``.
-
-    Args:
-        source: Length before.
-        antialias: As of ``interpolate``.
-    """
-
-    def __init__(self, source: int, antialias: bool) -> None:
-        super().__init__()
-        self.source = source
-        self.antialias = antialias
-        # Beyond the border, the value at the border is taken, two times.
-        positions = torch.arange(-2, source + 2)
-        self.register_buffer('positions', positions.float(), False)
-        self.register_buffer('border', F.one_hot(
-            positions.clamp(0, source - 1), source).float(), False)
-
-    def forward(self, target: Tensor, offset: Tensor) -> Tensor:
-        """The matrix (target, source).
-
-        Args:
-            target: Length after, int64 ().
-            offset: Added to the target in the scale factor, ().
-        """
-        ratio = self.source / (target + offset)
-        center = (torch.arange(target, device=offset.device) + 0.5
-                  ).unsqueeze(1) * ratio - 0.5
-        if not self.antialias:
-            return cubic(center - self.positions, -0.75) @ self.border
-        weights = cubic((center - self.positions[2:-2])
-                        / ratio.clamp(min=1), -0.5)
-        return weights / weights.sum(1, keepdim=True)
-
-
-class ExportableViT(nn.Module):
-    """``IBOTViT`` for images whose size is not known when it is traced.
-
-    Args:
-        backbone: The network.
-    """
-
-    def __init__(self, backbone: IBOTViT) -> None:
-        super().__init__()
-        self.backbone = backbone
-        _, self.offset, antialias = backbone.interpolation
-        self.grid = backbone.patch_resolution
-        self.resize = nn.ModuleList(
-            GridResize(length, antialias) for length in self.grid)
-
-    def positions(self, height: Tensor, width: Tensor) -> Tensor:
-        """Position embeddings of the patches on a grid, (1, h w, D)."""
-        source = self.backbone.pos_embed[:, 1:]
-        same = (height == self.grid[0]) & (width == self.grid[1])
-        offset = torch.where(same, 0., self.offset)
-        rows, columns = (resize(target, offset) for resize, target in
-                         zip(self.resize, (height, width)))
-        grid = source.unflatten(1, self.grid)
-        return torch.einsum('ah,bw,nhwd->nabd', rows, columns, grid
-                            ).flatten(1, 2)
-
-    def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
-        """CLS (B, D) and patch tokens (B, h, w, D) of (B, C, H, W)."""
-        backbone = self.backbone
-        projection = backbone.patch_embed.projection
-        patch = projection.kernel_size
-        images = F.pad(images, (0, -images.shape[3] % patch[1],
-                                0, -images.shape[2] % patch[0]))
-        x = projection(images)
-        shape = shape_as_tensor(x)
-        height, width = shape[2], shape[3]
-        patches = x.flatten(2).transpose(1, 2) + self.positions(height, width)
-        cls = backbone.cls_token + backbone.pos_embed[:, :1]
-        tokens = [cls] if backbone.register_tokens is None else [
-            cls, backbone.register_tokens]
-        x = torch.cat([*(token.expand(x.shape[0], -1, -1) for token in tokens),
-                       patches], 1)
-        x = backbone.pre_norm(x)
-        for block in backbone.blocks:
-            x = block(x)
-        if backbone.final_norm:
-            x = backbone.ln1(x)
-        patches = x[:, backbone.num_prefix_tokens:]
-        return x[:, 0], patches.unflatten(1, (height, width))
+from ibot_mm.models.backbones.traceable_vit import TraceableViT
 
 
 def export(backbone: IBOTViT, opset: int) -> bytes:
@@ -136,7 +38,7 @@ def export(backbone: IBOTViT, opset: int) -> bytes:
     with warnings.catch_warnings():
         warnings.simplefilter('ignore', DeprecationWarning)
         torch.onnx.export(
-            ExportableViT(backbone).eval(),
+            TraceableViT(backbone).eval(),
             (torch.randn(2, channels, *size), ), file, opset_version=opset,
             input_names=['images'], output_names=['cls', 'patches'],
             dynamic_axes=dict(
