@@ -83,7 +83,7 @@ def test_groups_of_the_published_models(name):
 
 
 def test_register_tokens_and_layer_scale():
-    """Tokens are in layer 0 of 4; neither is decayed."""
+    """Registers are in layer 0 of 4, the mask token in the last."""
     model = torch.nn.Module()
     model.backbone = MODELS.build(dict(
         type='ibot_mm.IBOTViT', arch=ARCH, num_register_tokens=2,
@@ -95,7 +95,7 @@ def test_register_tokens_and_layer_scale():
     found = {names[id(p)]: (g['lr'], g.get('weight_decay'))
              for g in groups for p in g['params']}
     assert found['backbone.register_tokens'] == (1 / 8, 0.)
-    assert found['backbone.mask_token'] == (1 / 8, None)
+    assert found['backbone.mask_token'] == (1., None)
     assert found['backbone.layers.0.attn.gamma1.weight'] == (1 / 4, 0.)
     assert found['backbone.layers.1.ffn.gamma2.weight'] == (1 / 2, 0.)
 

@@ -18,9 +18,9 @@ from .trial_hook import TrialHook
 
 __all__ = [
     'BackboneFileHook', 'BadFileHook', 'DataCheckHook', 'DataWaitHook',
-    'FreezeBackboneHook', 'FreezeLastLayerHook',
-    'InterruptionHook', 'PretrainRuntimeInfoHook', 'ProgressBarHook',
-    'RunSummaryHook', 'SafeCheckpointHook', 'SkippedStepHook',
-    'StrictLoadHook', 'TeacherEMAHook', 'TeacherTemperatureHook', 'TrainingHealthError',
+    'FreezeBackboneHook', 'FreezeLastLayerHook', 'InterruptionHook',
+    'PretrainRuntimeInfoHook', 'ProgressBarHook', 'RunSummaryHook',
+    'SafeCheckpointHook', 'SkippedStepHook', 'StrictLoadHook',
+    'TeacherEMAHook', 'TeacherTemperatureHook', 'TrainingHealthError',
     'TrainingHealthHook', 'TrialHook'
 ]

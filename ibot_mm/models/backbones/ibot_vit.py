@@ -422,12 +422,14 @@ class IBOTViT(VisionTransformer):
                         ) -> tuple[int, int]:
         """Layer of a parameter for layer decay, and the number of layers.
 
-        Register and mask tokens are in layer 0, as in DINOv2, with the patch
-        embedding, the CLS token and the positions.
+        Register tokens are in layer 0, as in DINOv2, with the patch embedding,
+        the CLS token and the positions. The mask token, which weights to start
+        from lack, is new and learns like the heads.
         """
         layer, count = super().get_layer_depth(param_name, prefix)
-        tokens = (f'{prefix}register_tokens', f'{prefix}mask_token')
-        return 0 if param_name in tokens else layer, count
+        if param_name == f'{prefix}register_tokens':
+            layer = 0
+        return layer, count
 
     def train(self, mode: bool = True) -> 'IBOTViT':
         """Set the mode of all parts that are not frozen."""
