@@ -120,7 +120,7 @@ class Embedder:
         self.normalization = normalization(self.config, self.channels, mean,
                                            std)
         self._prepare = Compose(self.pipeline)
-        self._normalize = MultiCropDataPreprocessor(
+        self._preprocessor = MultiCropDataPreprocessor(
             **self.normalization).to(self.device)
         print_log('images: ' + in_words(self.pipeline, self.normalization),
                   'current')
@@ -146,6 +146,10 @@ class Embedder:
             image, np.ndarray) else dict(img_path=str(image))
         return self._prepare(sample)['inputs']
 
+    def normalize(self, inputs: Tensor) -> Tensor:
+        """Images (B, C, H, W) of :meth:`load` as the backbone takes them."""
+        return self._preprocessor(dict(inputs=inputs))['inputs']
+
     @torch.no_grad()
     def encode(self, inputs: Tensor, layer: int = -1) -> ImageFeatures:
         """Features of prepared images.
@@ -162,7 +166,7 @@ class Embedder:
         if not -depth <= layer < depth:
             raise ValueError(f'there is no layer {layer}: the backbone has '
                              f'{depth}, numbered from 0.')
-        images = self._normalize(dict(inputs=inputs))['inputs']
+        images = self.normalize(inputs)
         cls, patches = self.backbone.extract_last_blocks(
             images, -layer if layer < 0 else depth - layer)[0]
         # Grid and image have the same shape.

@@ -112,7 +112,7 @@ def test_tokens_and_preparation_in_transformers(tmp_path, shapes):
                                        expected, atol=1e-5, rtol=0)
         # Two gray levels: torchvision resizes there, Pillow here.
         # Without a validation in the config, 256 and 224.
-        pixels = embedder._normalize(dict(inputs=[embedder.load(image)]))
+        pixels = embedder.normalize([embedder.load(image)])
         torch.testing.assert_close(out['pixels'], pixels['inputs'],
                                    atol=2 / 57, rtol=0)
 
