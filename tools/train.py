@@ -181,7 +181,7 @@ def set_pretrained(cfg: Config, args: argparse.Namespace) -> None:
         CheckpointError: There is no such file.
     """
     use_restricted_loader()  # for parts of other packages
-    pretraining = cfg.model.type in ('ibot_mm.IBOT', 'IBOT')
+    pretraining = cfg.model.get('type') in ('ibot_mm.IBOT', 'IBOT')
     if args.pretrained and pretraining and not pretrained_cfg(
             cfg.model.backbone):
         # It may hold options, such as resize_positions.

@@ -1,6 +1,7 @@
 """Load pre-trained weights from any checkpoint, strictly."""
 
 from collections import Counter
+from inspect import signature
 from pathlib import Path
 from typing import Any
 
@@ -121,9 +122,10 @@ def network_taken(checkpoint: dict[str, Any], network: str) -> str:
 
     Files of a backbone do not say which network it was.
     """
-    state = checkpoint.get('state_dict', checkpoint)
-    if {'student', 'teacher'} & set(checkpoint) or any(
-            name.startswith('teacher.backbone.') for name in state):
+    if {'student', 'teacher'} & set(checkpoint):
+        return network
+    state = weights_of(checkpoint)
+    if any(name.startswith('teacher.backbone.') for name in state):
         return network
     return 'student' if STUDENT_ENTRIES & set(state) else ''
 
@@ -258,11 +260,18 @@ def init_from_checkpoint(module: nn.Module, **defaults: Any) -> bool:
 
     Returns:
         Whether there was one.
+
+    Raises:
+        ValueError: It has a key that is no such argument.
     """
     cfg = pretrained_cfg(module)
     if cfg is None:
         return False
     settings = {key: value for key, value in cfg.items() if key != 'type'}
+    known = list(signature(load_pretrained).parameters)[1:]
+    for key in settings.keys() - known:
+        raise ValueError(f'{type(module).__name__}: init_cfg has no key '
+                         f'"{key}", only {", ".join(known)}.')
     load_pretrained(module, **{**defaults, **settings})
     module._is_init = True
     return True

@@ -9,12 +9,39 @@ from .official.state_dict import State
 from .strict import KERNEL
 
 
+def _patches(kernel: Tensor) -> str:
+    return 'patches of {}x{} pixels'.format(*kernel.shape[2:])
+
+
+def _positions(pos_embed: Tensor) -> str:
+    count = pos_embed.shape[1] - 1
+    side = math.isqrt(count)
+    grid = f'{side}x{side}' if side**2 == count else count
+    return f'positions of {grid} patches'
+
+
+def _windows(table: Tensor) -> str:
+    side = (math.isqrt(len(table)) + 1) // 2
+    return f'windows of {side}x{side} tokens'
+
+
+# End of a name -> its size in words, dimensions of the size, what to set to
+# have it, what to set to change it. Another patch size makes another grid, so
+# patches come first.
+_SIZES = {
+    KERNEL: (_patches, slice(2, 4), 'patch_size', 'resize_patches'),
+    'pos_embed': (_positions, 1, 'img_size', 'resize_positions'),
+    'relative_position_bias_table': (
+        _windows, 0, 'window_size and img_size', 'resize_positions'),
+}
+
+
 def check_sizes(state: State, own: State, source: str,
                 resize_positions: bool) -> None:
     """Raise if patches, positions or windows are of another size.
 
-    Where the number of channels or the width differ, too, nothing is said
-    here: strict loading names the architectures.
+    Says nothing where entries are missing or unexpected, too: strict loading
+    lists them.
 
     Args:
         state: Weights of a backbone.
@@ -25,46 +52,18 @@ def check_sizes(state: State, own: State, source: str,
     Raises:
         CheckpointError: They are, with both sizes and what to set.
     """
-    # Another patch size makes another grid, so patches come first.
-    for name in sorted(state, key=lambda name: name != KERNEL):
-        value = state[name]
-        wanted = own.get(name)
-        if wanted is None or value.shape == wanted.shape:
+    weights = {k for k, v in own.items() if v.is_floating_point()}
+    if not weights <= state.keys() or any(
+            name not in own and not name.endswith('.attn_mask')
+            for name in state):
+        return
+    for end, (words, dim, setting, option) in _SIZES.items():
+        if option == 'resize_positions' and resize_positions:
             continue
-        if name == KERNEL and 'pos_embed' in own:
-            kind, option, setting = 'patches', 'resize_patches', 'patch_size'
-            same = value.shape[:2] == wanted.shape[:2]
-            sizes = [_pixels(kernel) for kernel in (value, wanted)]
-        elif resize_positions:
-            continue
-        elif name == 'pos_embed':
-            kind, option, setting = 'positions', 'resize_positions', 'img_size'
-            same = value.shape[-1] == wanted.shape[-1]
-            sizes = [_grid(positions) for positions in (value, wanted)]
-        elif name.endswith('relative_position_bias_table'):
-            kind, option = 'windows', 'resize_positions'
-            setting = 'window_size and img_size'
-            same = value.shape[-1] == wanted.shape[-1]
-            sizes = [_window(table) for table in (value, wanted)]
-        else:
-            continue
-        if same:
-            raise CheckpointError(
-                f'"{source}" has {kind} of {sizes[0]}, but the config builds '
-                f'{sizes[1]}: set {setting} of the backbone to that of the '
-                f'checkpoint, or init_cfg.{option}=True to resize.')
-
-
-def _pixels(kernel: Tensor) -> str:
-    return '{}x{} pixels'.format(*kernel.shape[2:])
-
-
-def _grid(pos_embed: Tensor) -> str:
-    count = pos_embed.shape[1] - 1
-    side = math.isqrt(count)
-    return f'{side}x{side} patches' if side**2 == count else f'{count} patches'
-
-
-def _window(table: Tensor) -> str:
-    side = (math.isqrt(len(table)) + 1) // 2
-    return f'{side}x{side} tokens'
+        for name in filter(lambda name: name.endswith(end), weights):
+            if state[name].shape[dim] != own[name].shape[dim]:
+                raise CheckpointError(
+                    f'"{source}" has {words(state[name])}, but the config '
+                    f'builds {words(own[name])}: set {setting} of the '
+                    f'backbone to that of the checkpoint, or init_cfg.{option}'
+                    '=True to resize.')

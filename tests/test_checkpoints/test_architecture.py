@@ -59,6 +59,7 @@ def test_every_vit_of_mmpretrain():
 def test_options_of_a_vit():
     changes = dict(arch=ARCH, img_size=40, patch_size=8, in_channels=6,
                    with_mask_token=True, layer_scale_init_value=1e-5,
+                   num_register_tokens=3,
                    qkv_bias=False, final_norm=False)
     config = rebuilt(IBOTViT(**changes), num_heads=3)
     assert config == dict(changes, type='ibot_mm.IBOTViT')
@@ -80,7 +81,8 @@ def test_what_the_weights_of_a_vit_do_not_show():
 
 
 @pytest.mark.parametrize('arch, window', [
-    ('tiny', 7), ('tiny', 14), ('small', 7),
+    ('tiny', 7), ('tiny', 14),
+    pytest.param('small', 7, marks=pytest.mark.slow),
     pytest.param('base', 7, marks=pytest.mark.slow)])
 def test_published_swin_transformers(arch, window):
     config = rebuilt(IBOTSwin(arch, window_size=window))

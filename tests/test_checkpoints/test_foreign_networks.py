@@ -97,8 +97,8 @@ def test_every_way_to_extract(theirs):
             [blocks[1][0][:, None], blocks[1][1]], 1))
 
 
-def test_back_to_timm(theirs, tmp_path):
-    ours = build(theirs.state_dict())
+def test_back_to_timm(tmp_path):
+    ours = build(timm_network('vit_small_patch14_reg4_dinov2').state_dict())
     source, target = tmp_path / 'ours.pth', tmp_path / 'timm.pth'
     torch.save(ours.state_dict(), source)
     out, _ = run_tool('model_converters/mm_to_timm.py', source, target)
@@ -243,6 +243,26 @@ def test_positions_and_patches_of_a_pre_training(tmp_path):
         same = [m.patch_embed(x.repeat_interleave(p, 2).repeat_interleave(
             p, 3))[0] for m, p in ((source, 8), (model, 16))]
     torch.testing.assert_close(*same, atol=1e-4, rtol=1e-4)
+
+
+def test_a_misspelled_option():
+    with pytest.raises(ValueError, match='resize_position".*resize_positions'):
+        student('x.pth', options=dict(resize_position=True), arch=ARCH)
+
+
+def test_what_the_network_of_a_config_lacks(tmp_path):
+    """Named before the sizes, which differ, too."""
+    path = tmp_path / 'dinov2.pth'
+    source = IBOTViT(ARCH, img_size=28, patch_size=14, num_register_tokens=4,
+                     layer_scale_init_value=1e-5)
+    torch.save(source.state_dict(), path)
+    with pytest.raises(CheckpointError, match=(
+            '14 pixels, 4 register tokens .num_register_tokens., LayerScale '
+            '.layer_scale_init_value., but .* patches of 8 pixels:')):
+        student(path, arch=ARCH, img_size=16, patch_size=8)
+    loaded = student(path, arch=ARCH, img_size=28, patch_size=14,
+                     num_register_tokens=4, layer_scale_init_value=1e-5)
+    assert torch.equal(loaded.register_tokens, source.register_tokens)
 
 
 def test_windows_of_a_pre_training(tmp_path):

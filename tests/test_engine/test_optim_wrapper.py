@@ -71,6 +71,19 @@ def test_groups_equal_the_official_ones():
     assert not any('teacher' in name for name in decayed + exempt)
 
 
+def test_layer_scale_is_not_decayed_and_registers_are():
+    """As in DINOv2."""
+    model = build_model(backbone=dict(num_register_tokens=1,
+                                      layer_scale_init_value=1e-5))
+    names = {id(p): name for name, p in model.named_parameters()}
+    decayed, exempt = ([names[id(p)] for p in group['params']]
+                       for group in wrap(model).param_groups)
+    assert 'backbone.register_tokens' in decayed
+    for i in range(2):
+        assert f'backbone.layers.{i}.attn.gamma1.weight' in exempt
+        assert f'backbone.layers.{i}.ffn.gamma2.weight' in exempt
+
+
 def test_paramwise_cfg_is_an_error():
     with pytest.raises(ValueError, match='paramwise_cfg'):
         OPTIM_WRAPPER_CONSTRUCTORS.build(
@@ -98,6 +111,18 @@ def test_frozen_last_layer_keeps_its_weights_and_state():
     assert not torch.equal(model.neck.last_layer.weight_v, before)
     state = wrapper.optimizer.state[model.neck.last_layer.weight_v]
     assert int(state['step']) == 1
+
+
+def test_frozen_parameters_keep_their_weights_and_state():
+    model = build_model()
+    wrapper = wrap(model)
+    before = {n: p.clone() for n, p in model.named_parameters()}
+    wrapper.frozen = list(model.backbone.parameters())
+    wrapper.update_params(sum(model.loss(batch(2)['inputs']).values()))
+    for name, parameter in model.named_parameters():
+        moved = name.startswith('neck.')
+        assert torch.equal(parameter, before[name]) is not moved, name
+        assert (parameter in wrapper.optimizer.state) is moved, name
 
 
 class FakeRunner:

@@ -227,6 +227,25 @@ def test_share_of_the_initial_weights_in_the_teacher():
     assert hook.momentum == 0.996 and not runner.messages
 
 
+PRETRAINED = dict(init_cfg=[dict(type='Pretrained', checkpoint='x.pth')])
+
+
+@pytest.mark.parametrize('cfg, part', [
+    (dict(), '46% of the teacher are'),
+    (dict(model=dict(backbone=PRETRAINED)), "46% of the teacher's projection"),
+    (dict(model=dict(backbone=PRETRAINED, neck=PRETRAINED)), None),
+    (dict(load_from='epoch_9.pth'), None),
+    (dict(load_from='epoch_9.pth', resume=True), '46% of the teacher are'),
+])
+def test_loaded_weights_are_no_random_ones(cfg, part):
+    """A slow teacher of a short run, from several starting points."""
+    runner = FakeRunner(6200)
+    runner.cfg.merge_from_dict(cfg)
+    TeacherEMAHook(0.99975).before_train(runner)
+    assert len(runner.messages) == (part is not None)
+    assert part is None or part in runner.messages[0]
+
+
 @pytest.mark.parametrize('steps', [4, 5, 6, 7])
 @pytest.mark.parametrize('build, final', [
     (lambda optim: LinearLR(optim, 0.1, begin=1, end=6, by_epoch=False), 1),
@@ -265,3 +284,24 @@ def test_schedules_longer_than_the_run_are_named():
     ], strict=True)):
         for part in (f'param_scheduler.{index} ', *parts):
             assert part in sentence
+
+
+def test_a_teacher_that_stands_still_at_first():
+    """Two of four epochs of 25 steps; then the cosine of the whole run."""
+    runner, hook = FakeRunner(100), TeacherEMAHook(0.9, still_epochs=2)
+    runner.max_epochs = 4
+    hook.before_train(runner)
+    assert hook.initial_shares[:50] == [1.] * 50
+    share = math.prod(hook.momentum_at(step, 100) for step in range(50, 100))
+    assert hook.initial_shares[-1] == pytest.approx(share)
+    moved, stepped = [], SimpleNamespace(
+        model=SimpleNamespace(
+            update_teacher=lambda momentum: moved.append(momentum),
+            head=SimpleNamespace(update_centers=lambda: moved.append('c'))),
+        optim_wrapper=SimpleNamespace(stepped=True, accumulative_counts=1),
+        message_hub=SimpleNamespace(update_scalar=lambda *args: None),
+        max_iters=100)
+    for stepped.epoch, stepped.iter in ((1, 49), (2, 50)):
+        hook.before_train_epoch(stepped)
+        hook.after_train_iter(stepped, 0)
+    assert moved == [1., 'c', pytest.approx(0.95), 'c']
