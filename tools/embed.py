@@ -111,7 +111,8 @@ def main() -> None:
     for path, reason in bad[:10]:
         print(f'left out: {path}: {reason}')
     if bad:
-        print(f'{len(bad)} files could not be read: {args.out}.unreadable.txt')
+        print(f'could not be read: {len(bad)}, listed in '
+              f'{args.out}.unreadable.txt')
 
 
 if __name__ == '__main__':

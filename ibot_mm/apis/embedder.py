@@ -102,8 +102,6 @@ class Embedder:
         for name in _HIDDEN:
             if name in stored:
                 settings.setdefault(name, stored[name])
-        if 'stages.0.blocks.0.norm1.weight' in state:  # shows its heads
-            settings.pop('num_heads', None)
         init_default_scope('mmpretrain')
         self.backbone = MODELS.build(backbone_config(state, **settings))
         load_strict(self.backbone, dict(state), str(checkpoint))

@@ -51,6 +51,38 @@ def write(kind, folder, img_size=32):
     return model.teacher.backbone.eval()
 
 
+# Of files that save_pretrained of transformers 4.49 and 5.24 wrote, for one
+# layer; # stands for weight and bias.
+EMBEDDINGS = """embeddings.cls_token embeddings.position_embeddings
+embeddings.patch_embeddings.projection.# layernorm.#"""
+ATTENTION = """attention.attention.query.# attention.attention.key.#
+attention.attention.value.# attention.output.dense.#"""
+NAMES = dict(
+    ViTModel=f"""{ATTENTION} layernorm_before.# layernorm_after.#
+    intermediate.dense.# output.dense.#""",
+    Dinov2WithRegistersModel=f"""{ATTENTION} norm1.# norm2.# mlp.fc1.#
+    mlp.fc2.# layer_scale1.lambda1 layer_scale2.lambda1""")
+
+
+@pytest.mark.parametrize('kind', NAMES)
+def test_names_of_transformers(kind):
+    expected = [*EMBEDDINGS.split(), *(
+        f'encoder.layer.{i}.{name}' for i in range(2)
+        for name in NAMES[kind].split())]
+    if kind != 'ViTModel':
+        expected += ['embeddings.mask_token', 'embeddings.register_tokens']
+    state = build_model(backbone=KINDS[kind]).teacher.backbone.state_dict()
+    config, weights = to_huggingface(state, 3, (32, 32))
+    assert sorted(weights) == sorted({
+        name.replace('#', end) for name in expected
+        for end in ('weight', 'bias')})
+    query, _, value = state['layers.1.attn.qkv.weight'].chunk(3)
+    attention = 'encoder.layer.1.attention.attention'
+    assert weights[f'{attention}.query.weight'].equal(query)
+    assert weights[f'{attention}.value.weight'].equal(value)
+    assert config['architectures'] == [kind]
+
+
 def tokens(backbone, x):
     with torch.no_grad():
         cls, patches = backbone.extract_tokens(x)
@@ -84,7 +116,7 @@ def test_the_card_tells_the_run(tmp_path):
 
 
 @pytest.mark.skipif(not TRANSFORMERS.is_dir(), reason='no transformers')
-@pytest.mark.cli
+@pytest.mark.slow
 def test_tokens_and_preparation_in_transformers(tmp_path, shapes):
     """Positions are resized as there, once a folder is the checkpoint."""
     batches = [torch.randn(2, 3, side, side) for side in (32, 48, 24)]

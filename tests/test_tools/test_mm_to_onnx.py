@@ -48,7 +48,9 @@ def test_nothing_is_written_that_differs(tmp_path):
 
 
 def test_a_swin_transformer_is_refused(tmp_path):
-    swin = IBOTSwin(arch='tiny', img_size=224, window_size=7)
+    swin = IBOTSwin(
+        arch=dict(embed_dims=8, depths=[1, 1], num_heads=[1, 2]),
+        img_size=56, out_indices=(1, ))
     torch.save(swin.state_dict(), tmp_path / 'swin.pth')
     with pytest.raises(CheckpointError, match='swin.pth.*Swin'):
         run_tool(TO_ONNX, tmp_path / 'swin.pth', tmp_path / 'vit.onnx')
