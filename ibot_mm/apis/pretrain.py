@@ -19,7 +19,10 @@ from .machine import Machine
 from .recipe import Batch, Options, image_seconds, recipe, warnings
 from .step_probe import StepProbe, probe_step
 
+# Without and with weights to start from.
 BASE = 'examples/ibot_vit-small-p16_1xb64-multicrop-100e_own-images.py'
+CONTINUED_BASE = ('examples/ibot_vit-small-p16_1xb64-multicrop-30e_'
+                  'continued-own-images.py')
 
 
 class Plan:
@@ -112,7 +115,7 @@ epoch, {per_epoch * epochs:,} in all.
 #
 # Chosen by tools/pretrain.py for {self.machine}.
 _base_ = __import__('ibot_mm').config_path(
-    '{BASE}')
+    '{CONTINUED_BASE if self.options.init else BASE}')
 
 {commented(self.settings)}
 '''

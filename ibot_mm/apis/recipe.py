@@ -187,7 +187,8 @@ def recipe(survey: ImageSurvey, machine: Machine, options: Options,
     why_rate = (f'{7.5e-4 if large else 5e-4:g} x {batch.total} / 256, the '
                 'published rule')
     if options.init:
-        rate, why_rate = rate / 5, f'a fifth of {why_rate}: the weights exist'
+        rate, why_rate = rate / 2, (
+            f'half of {why_rate}; layers below the heads get less')
     return {
         'work_dir': out,
         'model': dict(
@@ -221,21 +222,33 @@ def recipe(survey: ImageSurvey, machine: Machine, options: Options,
             accumulative_counts=Choice(batch.accumulation, why_accumulate)),
         'auto_scale_lr': dict(base_batch_size=batch.total),
         'param_scheduler': Code(
-            '[\n    # At most a tenth of the run.\n    dict(_base_.'
-            f'lr_schedule, warmup={_warmup(epochs.value, 10)}),\n'
-            '    _base_.weight_decay_schedule]'),
+            '[\n    # At most a tenth of the run; a fifth with existing '
+            'weights.\n    dict(_base_.param_scheduler[0], '
+            f'warmup={_warmup(epochs.value, bool(options.init))}),\n'
+            '    _base_.param_scheduler[1]]'),
         'default_hooks': dict(
-            teacher_ema=_teacher(options, batch),
+            teacher_ema=_teacher(options, epochs.value, batch),
             teacher_temperature=_temperature(epochs.value, batch.total),
             freeze_last_layer=dict(epochs=min(3 if large else 1,
                                               epochs.value - 1)),
-            **_intervals(steps)),
+            **_heads_alone(options, epochs.value), **_intervals(steps)),
         'train_cfg': dict(max_epochs=epochs),
     }
 
 
-def _warmup(epochs: int, most: int) -> int:
-    return min(most, math.ceil(epochs / 10)) if epochs > 1 else 0
+def _tenth(epochs: int) -> int:
+    return math.ceil(epochs / 10) if epochs > 1 else 0
+
+
+def _warmup(epochs: int, continued: bool) -> int:
+    return min(10, (1 + continued) * _tenth(epochs))
+
+
+def _heads_alone(options: Options, epochs: int) -> dict[str, Any]:
+    if not options.init:
+        return {}
+    return dict(freeze_backbone=dict(epochs=Choice(
+        _tenth(epochs), 'new heads learn alone for a tenth of the run.')))
 
 
 def _backbone(options: Options, arch: str, machine: Machine, crop: int,
@@ -260,8 +273,10 @@ def _backbone(options: Options, arch: str, machine: Machine, crop: int,
     return dict(
         arch=dict(_delete_=True, **options.backbone['arch']), **rest, **size,
         in_channels=_channels(survey),
-        init_cfg=Choice(dict(type='Pretrained', checkpoint=options.init),
-                        '--init: student and teacher start from it.'))
+        init_cfg=Choice(
+            dict(type='Pretrained', checkpoint=options.init,
+                 resize_positions=True),
+            '--init: student and teacher start from it.'))
 
 
 def _channels(survey: ImageSurvey) -> int:
@@ -300,14 +315,13 @@ def _pipeline(survey: ImageSurvey, crop: int, local: int, patch: int
         'masks': Code(f'dict(_base_.masks, patch_size={patch})')}
 
 
-def _teacher(options: Options, batch: Batch) -> dict[str, Any]:
+def _teacher(options: Options, epochs: int, batch: Batch) -> dict[str, Any]:
     momentum = round(0.996**(batch.total / 1024), 6)
     settings: dict[str, Any] = dict(momentum=Choice(momentum, (
         f'0.996 ^ ({batch.total} / 1024): it averages over as many images as '
         'the published one.')))
     if options.init:
-        settings['max_initial_share'] = Choice(
-            None, "the teacher's first weights are good ones.")
+        settings['still_epochs'] = _tenth(epochs)
     return settings
 
 

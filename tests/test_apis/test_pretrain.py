@@ -7,15 +7,20 @@ import numpy as np
 import pytest
 import torch
 from mmengine.config import Config
+from mmengine.registry import init_default_scope
 
 from ibot_mm.apis.commented_config import Choice, Code, choices, commented
 from ibot_mm.apis.image_survey import survey_images
 from ibot_mm.apis.machine import Machine
-from ibot_mm.apis.pretrain import BASE, Plan
+from ibot_mm.apis.pretrain import BASE, CONTINUED_BASE, Plan
 from ibot_mm.apis.recipe import Batch, Options, recipe, warnings
 from ibot_mm.apis.step_probe import StepProbe
+from ibot_mm.checkpoints.architecture import backbone_config
 from ibot_mm.engine.work_dir import WorkDirError
+from ibot_mm.models import IBOTViT
 from ibot_mm.paths import config_path
+from ibot_mm.registry import MODELS
+from tests.helpers.builders import ARCH
 from tests.helpers.in_process import run_tool
 from tests.helpers.launched import run
 
@@ -155,6 +160,33 @@ def test_many_channels_in_a_config(folder):
     assert masks.patch_size == 8
     assert cfg.model.backbone.in_channels == 6
     assert len(cfg.model.data_preprocessor.mean) == 6
+
+
+def test_weights_that_exist(folder, tmp_path):
+    """Their architecture, at the size of the images; heads start alone."""
+    torch.manual_seed(0)
+    weights = IBOTViT(ARCH, img_size=48, patch_size=8, num_register_tokens=2)
+    path = tmp_path / 'vit.pth'
+    torch.save(weights.state_dict(), path)
+    options = Options(init=str(path), epochs=20, backbone=backbone_config(
+        weights.state_dict(), ARCH['num_heads']))
+    settings = recipe(survey_of(folder), CPU, options, 'out', 'images')
+    cfg = Config.fromstring(
+        "_base_ = __import__('ibot_mm').config_path("
+        f"'{CONTINUED_BASE}')\n" + commented(settings), '.py')
+    hooks = cfg.default_hooks
+    assert hooks.freeze_backbone.epochs == hooks.teacher_ema.still_epochs == 2
+    assert cfg.param_scheduler[0].warmup == 4
+    # Half of 5e-4 x 10 / 256, for 10 images.
+    assert cfg.optim_wrapper.optimizer.lr == pytest.approx(9.765625e-06)
+    init_default_scope('mmpretrain')
+    model = MODELS.build(cfg.model)
+    model.init_weights()
+    for backbone in (model.backbone, model.teacher.backbone):
+        assert backbone.patch_resolution == (8, 8)
+        assert torch.equal(backbone.layers[1].ffn.layers[1].weight,
+                           weights.layers[1].ffn.layers[1].weight)
+        assert torch.equal(backbone.register_tokens, weights.register_tokens)
 
 
 def test_options_that_contradict_each_other(folder):
