@@ -7,7 +7,10 @@ from .version import __version__
 
 check_dependencies()
 
+from .model_hub import register_on_import  # noqa: E402
 from .paths import config_path  # noqa: E402
+
+register_on_import()
 
 __all__ = ['__version__', 'config_path']
 

@@ -16,6 +16,9 @@ default_hooks = dict(
         interval=1,
         max_keep_ckpts=3,
         save_last=True),
+    # The teacher's backbone beside the last and the best checkpoints. None to
+    # write none.
+    backbone_file=dict(type='ibot_mm.BackboneFileHook'),
     interruption=dict(type='ibot_mm.InterruptionHook'),
     strict_load=dict(type='ibot_mm.StrictLoadHook'),
     bad_files=dict(type='ibot_mm.BadFileHook', max_share=0.1),

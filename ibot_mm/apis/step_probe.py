@@ -47,7 +47,7 @@ def line_through(values: list[float]) -> tuple[float, float]:
 
 
 def probe_step(cfg: Config) -> StepProbe:
-    """Run two training steps each on 4 and on 8 of the images.
+    """Run training steps on 4 and on 8 of the images.
 
     Args:
         cfg: Config of the pre-training; the model starts from random weights.
@@ -66,7 +66,8 @@ def probe_step(cfg: Config) -> StepProbe:
     for size in BATCHES:
         batch = multi_crop_collate(samples[:size])
         batch.pop('bad_files', None)
-        for _ in range(3):  # the first ones compile and make the moments
+        # The first ones compile, and make the optimizer's moments.
+        for _ in range(3 if device == 'cuda' else 2):
             if device == 'cuda':
                 torch.cuda.synchronize()
                 torch.cuda.reset_peak_memory_stats()

@@ -157,7 +157,7 @@ def require_checkpoint(path: str | None, name: str) -> None:
         raise CheckpointError(
             f'{name} starts from a checkpoint, but none is set: give '
             '--pretrained PATH, or set init_cfg.checkpoint.')
-    if '://' not in path and not Path(path).expanduser().is_file():
+    if '://' not in path and not Path(path).expanduser().exists():
         raise CheckpointError(f'there is no checkpoint "{path}".')
 
 

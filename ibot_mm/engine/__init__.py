@@ -1,7 +1,9 @@
 from .hooks import (
+                    BackboneFileHook,
                     BadFileHook,
                     DataCheckHook,
                     DataWaitHook,
+                    FreezeBackboneHook,
                     FreezeLastLayerHook,
                     InterruptionHook,
                     PretrainRuntimeInfoHook,
@@ -25,10 +27,11 @@ from .optimizers import (
 from .schedulers import CosineWeightDecay, EpochCosineLR, WarmupCosineLR
 
 __all__ = [
-    'BadFileHook', 'CosineWeightDecay', 'DataCheckHook', 'DataWaitHook',
-    'EpochCosineLR', 'FeatureTestLoop', 'FreezeLastLayerHook',
-    'InterruptionHook', 'KNNValLoop', 'LayerDecayOptimWrapperConstructor',
-    'PretrainLoop', 'PretrainOptimWrapper', 'PretrainOptimWrapperConstructor',
+    'BackboneFileHook', 'BadFileHook', 'CosineWeightDecay',
+    'DataCheckHook', 'DataWaitHook', 'EpochCosineLR', 'FeatureTestLoop',
+    'FreezeBackboneHook', 'FreezeLastLayerHook', 'InterruptionHook',
+    'KNNValLoop', 'LayerDecayOptimWrapperConstructor', 'PretrainLoop',
+    'PretrainOptimWrapper', 'PretrainOptimWrapperConstructor',
     'PretrainRuntimeInfoHook', 'ProgressBarHook', 'RunSummaryHook',
     'SafeCheckpointHook',
     'SkippedStepHook', 'StrictLoadHook', 'TeacherEMAHook',

@@ -4,6 +4,7 @@ import torch
 from mmengine.logging import MessageHub
 
 from ibot_mm.engine import (
+    FreezeBackboneHook,
     FreezeLastLayerHook,
     PretrainRuntimeInfoHook,
     TeacherTemperatureHook,
@@ -76,6 +77,17 @@ def test_temperatures_reach_the_head():
 def test_the_head_has_a_temperature_before_any_hook_ran():
     head = build_model().head
     assert head.teacher_temp == head.teacher_patch_temp == 0.04
+
+
+def test_backbone_is_frozen_by_epoch():
+    runner, hook = FakeRunner(), FreezeBackboneHook(epochs=2)
+    runner.model = build_model()
+    student = len(list(runner.model.backbone.parameters()))
+    frozen = []
+    for runner.epoch in range(4):
+        hook.before_train_epoch(runner)
+        frozen.append(len(runner.optim_wrapper.frozen))
+    assert frozen == [student, student, 0, 0]
 
 
 def test_last_layer_is_frozen_by_epoch():

@@ -9,7 +9,7 @@ from mmengine.config import Config
 import ibot_mm
 from ibot_mm.engine import LayerDecayOptimWrapperConstructor
 from ibot_mm.registry import MODELS
-from tests.helpers.builders import ARCH
+from tests.helpers.builders import ARCH, build_model
 
 CONFIGS = 'benchmarks/classification/finetune/'
 # Depth, rate of the decay and the learning rate of some layers, worked out
@@ -83,7 +83,7 @@ def test_groups_of_the_published_models(name):
 
 
 def test_register_tokens_and_layer_scale():
-    """Tokens are in layer 0 of 4; neither is decayed."""
+    """Registers are in layer 0 of 4, the mask token in the last."""
     model = torch.nn.Module()
     model.backbone = MODELS.build(dict(
         type='ibot_mm.IBOTViT', arch=ARCH, num_register_tokens=2,
@@ -95,7 +95,7 @@ def test_register_tokens_and_layer_scale():
     found = {names[id(p)]: (g['lr'], g.get('weight_decay'))
              for g in groups for p in g['params']}
     assert found['backbone.register_tokens'] == (1 / 8, 0.)
-    assert found['backbone.mask_token'] == (1 / 8, None)
+    assert found['backbone.mask_token'] == (1., None)
     assert found['backbone.layers.0.attn.gamma1.weight'] == (1 / 4, 0.)
     assert found['backbone.layers.1.ffn.gamma2.weight'] == (1 / 2, 0.)
 
@@ -222,3 +222,33 @@ def test_the_schedule_of_each_layer_ends_at_its_share():
                 1 + math.cos(math.pi * (step - 3) / 7))
         assert high == pytest.approx(1e-3 * share)
         assert low == pytest.approx(1e-5 * share)
+
+
+def test_a_pre_training_by_hand():
+    """Two layers: 0.1 x 0.5^(3 - layer) in the backbone, 0.1 in the heads."""
+    model = build_model()
+    wrapper = LayerDecayOptimWrapperConstructor(
+        dict(type='ibot_mm.PretrainOptimWrapper',
+             optimizer=dict(type='AdamW', lr=0.1, weight_decay=0.04)),
+        dict(layer_decay_rate=0.5, decay_embeddings=True))(model)
+    found = {id(parameter): group
+             for group in wrapper.optimizer.param_groups
+             for parameter in group['params']}
+    names = {name: found.pop(id(parameter))
+             for name, parameter in model.named_parameters()
+             if parameter.requires_grad}
+    assert not found  # nothing of the teacher
+    for name, lr, decay in (
+            ('backbone.mask_token', 0.1, 0.04),  # new, as the heads
+            ('backbone.cls_token', 0.0125, 0.04),
+            ('backbone.pos_embed', 0.0125, 0.04),
+            ('backbone.patch_embed.projection.bias', 0.0125, 0.),
+            ('backbone.layers.0.attn.qkv.weight', 0.025, 0.04),
+            ('backbone.layers.1.ln1.weight', 0.05, 0.),
+            ('backbone.ln1.weight', 0.1, 0.),
+            ('neck.mlp.0.weight', 0.1, 0.04),
+            ('neck.last_layer.weight_v', 0.1, 0.04)):
+        assert names[name]['lr'] == pytest.approx(lr), name
+        assert names[name]['weight_decay'] == decay, name
+    assert any(p is model.neck.last_layer.weight_v
+               for p in wrapper.last_layer)

@@ -113,6 +113,18 @@ def test_frozen_last_layer_keeps_its_weights_and_state():
     assert int(state['step']) == 1
 
 
+def test_frozen_parameters_keep_their_weights_and_state():
+    model = build_model()
+    wrapper = wrap(model)
+    before = {n: p.clone() for n, p in model.named_parameters()}
+    wrapper.frozen = list(model.backbone.parameters())
+    wrapper.update_params(sum(model.loss(batch(2)['inputs']).values()))
+    for name, parameter in model.named_parameters():
+        moved = name.startswith('neck.')
+        assert torch.equal(parameter, before[name]) is not moved, name
+        assert (parameter in wrapper.optimizer.state) is moved, name
+
+
 class FakeRunner:
     """What ``TeacherEMAHook`` needs of a runner."""
 

@@ -284,3 +284,24 @@ def test_schedules_longer_than_the_run_are_named():
     ], strict=True)):
         for part in (f'param_scheduler.{index} ', *parts):
             assert part in sentence
+
+
+def test_a_teacher_that_stands_still_at_first():
+    """Two of four epochs of 25 steps; then the cosine of the whole run."""
+    runner, hook = FakeRunner(100), TeacherEMAHook(0.9, still_epochs=2)
+    runner.max_epochs = 4
+    hook.before_train(runner)
+    assert hook.initial_shares[:50] == [1.] * 50
+    share = math.prod(hook.momentum_at(step, 100) for step in range(50, 100))
+    assert hook.initial_shares[-1] == pytest.approx(share)
+    moved, stepped = [], SimpleNamespace(
+        model=SimpleNamespace(
+            update_teacher=lambda momentum: moved.append(momentum),
+            head=SimpleNamespace(update_centers=lambda: moved.append('c'))),
+        optim_wrapper=SimpleNamespace(stepped=True, accumulative_counts=1),
+        message_hub=SimpleNamespace(update_scalar=lambda *args: None),
+        max_iters=100)
+    for stepped.epoch, stepped.iter in ((1, 49), (2, 50)):
+        hook.before_train_epoch(stepped)
+        hook.after_train_iter(stepped, 0)
+    assert moved == [1., 'c', pytest.approx(0.95), 'c']

@@ -12,24 +12,12 @@ architecture in MMPretrain, MMDetection and MMSegmentation load it:
 """
 
 import argparse
-import hashlib
 from pathlib import Path
 
-import torch
-from torch import Tensor
-
+from ibot_mm.checkpoints.backbone_file import write_backbone
 from ibot_mm.checkpoints.load import load_checkpoint
 from ibot_mm.checkpoints.pretrained import require_neck, select_network
 from ibot_mm.command_line import CommandParser, report_errors
-
-
-def publish(state: dict[str, Tensor], target: Path) -> Path:
-    """Save with the hash of the file in its name; returns the path."""
-    temporary = target.with_suffix('.tmp')
-    torch.save(dict(state_dict=state, meta={}), temporary)
-    digest = hashlib.sha256(temporary.read_bytes()).hexdigest()[:8]
-    path = target.with_name(f'{target.stem}-{digest}.pth')
-    return temporary.replace(path)
 
 
 @report_errors
@@ -53,7 +41,7 @@ def main() -> None:
             name: value
             for name, value in state.items() if name.startswith('backbone.')
         }
-    path = publish(state, args.target)
+    path = write_backbone(state, args.target)
     print(f'wrote {len(state)} entries of the {args.network} to {path}')
 
 

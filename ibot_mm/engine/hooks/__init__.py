@@ -1,6 +1,8 @@
+from .backbone_file_hook import BackboneFileHook
 from .bad_file_hook import BadFileHook
 from .data_check_hook import DataCheckHook
 from .data_wait_hook import DataWaitHook
+from .freeze_backbone_hook import FreezeBackboneHook
 from .freeze_last_layer_hook import FreezeLastLayerHook
 from .interruption_hook import InterruptionHook
 from .progress_bar_hook import ProgressBarHook
@@ -15,9 +17,10 @@ from .training_health_hook import TrainingHealthError, TrainingHealthHook
 from .trial_hook import TrialHook
 
 __all__ = [
-    'BadFileHook', 'DataCheckHook', 'DataWaitHook', 'FreezeLastLayerHook',
-    'InterruptionHook', 'PretrainRuntimeInfoHook', 'ProgressBarHook',
-    'RunSummaryHook', 'SafeCheckpointHook', 'SkippedStepHook',
-    'StrictLoadHook', 'TeacherEMAHook', 'TeacherTemperatureHook',
-    'TrainingHealthError', 'TrainingHealthHook', 'TrialHook'
+    'BackboneFileHook', 'BadFileHook', 'DataCheckHook', 'DataWaitHook',
+    'FreezeBackboneHook', 'FreezeLastLayerHook', 'InterruptionHook',
+    'PretrainRuntimeInfoHook', 'ProgressBarHook', 'RunSummaryHook',
+    'SafeCheckpointHook', 'SkippedStepHook', 'StrictLoadHook',
+    'TeacherEMAHook', 'TeacherTemperatureHook', 'TrainingHealthError',
+    'TrainingHealthHook', 'TrialHook'
 ]

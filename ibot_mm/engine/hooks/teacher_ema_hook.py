@@ -50,6 +50,10 @@ class TeacherEMAHook(Hook):
         max_initial_share: If given, ``momentum`` is lowered where the run is
             too short to leave at most this share of the initial weights in
             the teacher, e.g. 0.01.
+        still_epochs: Number of epochs at the start in which the teacher
+            keeps its weights (a momentum of 1), while the centers follow its
+            outputs: for a pre-training that continues from a backbone. The
+            cosine runs on meanwhile.
 
     Raises:
         ValueError: The momentum falls or leaves [0, 1], or the share leaves
@@ -61,7 +65,8 @@ class TeacherEMAHook(Hook):
     def __init__(self,
                  momentum: float = 0.996,
                  end_momentum: float = 1.0,
-                 max_initial_share: float | None = None) -> None:
+                 max_initial_share: float | None = None,
+                 still_epochs: int = 0) -> None:
         if not 0 <= momentum <= end_momentum <= 1:
             raise ValueError('TeacherEMAHook: need 0 <= momentum <= '
                              f'end_momentum <= 1, got {momentum} and '
@@ -72,6 +77,8 @@ class TeacherEMAHook(Hook):
         self.momentum = momentum
         self.end_momentum = end_momentum
         self.max_initial_share = max_initial_share
+        self.still_epochs = still_epochs
+        self._still = False
         # After each optimizer step of the run.
         self.initial_shares: list[float] = []
 
@@ -91,14 +98,21 @@ class TeacherEMAHook(Hook):
                     f'most {self.max_initial_share:.0%} of its initial '
                     'weights are left at the end.')
                 self.momentum = fitting
+        still = self.still_epochs and (
+            self.still_epochs * steps // runner.max_epochs)
         self.initial_shares = list(accumulate(
-            (self.momentum_at(step, steps) for step in range(steps)), mul))
+            (1. if step < still else self.momentum_at(step, steps)
+             for step in range(steps)), mul))
         part = randomly_initialized(runner.cfg)
         if part and self.initial_shares[-1] > HIGH_SHARE:
             runner.logger.warning(
                 f'At the end of the run, after {steps} steps, '
                 f'{self.initial_shares[-1]:.0%} of {part} are still its '
                 f'initial, random weights: {ADVICE}.')
+
+    def before_train_epoch(self, runner) -> None:
+        """Find out whether the teacher keeps its weights in this epoch."""
+        self._still = runner.epoch < self.still_epochs
 
     def momentum_at(self, iteration: int, max_iters: int,
                     accumulation: int = 1) -> float:
@@ -116,8 +130,9 @@ class TeacherEMAHook(Hook):
         wrapper = runner.optim_wrapper
         model = unwrapped_model(runner)
         if wrapper.stepped:
-            momentum = self.momentum_at(runner.iter, runner.max_iters,
-                                        wrapper.accumulative_counts)
+            momentum = 1. if self._still else (
+                self.momentum_at(runner.iter, runner.max_iters,
+                                 wrapper.accumulative_counts))
             model.update_teacher(momentum)
             model.head.update_centers()
             runner.message_hub.update_scalar('train/momentum', momentum)

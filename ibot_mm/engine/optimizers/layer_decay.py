@@ -15,6 +15,9 @@ from .wrapper_constructor import build_wrapper
 class LayerDecayOptimWrapperConstructor:
     """Groups for fine-tuning with layer decay (as BEiT; paper, appendix).
 
+    Also for a pre-training that continues from an existing backbone, whose
+    heads then are everything outside the backbone.
+
     With L transformer layers the patch embedding, the CLS and register tokens
     and the positions are layer 0, transformer layer i (from 0) is i + 1, and
     the final norm and everything outside the backbone are L + 1. The learning
@@ -86,6 +89,9 @@ class LayerDecayOptimWrapperConstructor:
     def __call__(self, model: nn.Module):
         """Build the optimizer and its wrapper for a model."""
         model = unwrapped(model)
-        return build_wrapper(self.wrapper_cfg, self.optimizer_cfg,
-                             self.groups(model),
-                             next(model.parameters()).device)
+        wrapper = build_wrapper(self.wrapper_cfg, self.optimizer_cfg,
+                                self.groups(model),
+                                next(model.parameters()).device)
+        if hasattr(model, 'last_layer_parameters'):
+            wrapper.last_layer = model.last_layer_parameters()
+        return wrapper

@@ -63,7 +63,8 @@ class PretrainOptimWrapper(OptimWrapper):
 
     - clipping per parameter;
     - no gradient for the last layer while ``freeze_last_layer`` is set (with a
-      zero gradient AdamW would still decay it and count a step);
+      zero gradient AdamW would still decay it and count a step), and none for
+      the parameters in ``frozen``;
     - autocast on any device, with loss scaling for float16;
     - no step if a loss since the last step was non-finite on any rank, or the
       gradients are;
@@ -132,6 +133,7 @@ class PretrainOptimWrapper(OptimWrapper):
             self.loss_scaler = _GradScaler(**args)
         self.last_layer: list[nn.Parameter] = []
         self.freeze_last_layer = False
+        self.frozen: list[nn.Parameter] = []
         self.stepped = self.skipped = False
         self.grad_norm: Tensor | None = None
         self.bad_gradients: Tensor | None = None
@@ -189,9 +191,9 @@ class PretrainOptimWrapper(OptimWrapper):
             self.loss_scaler.unscale_(self.optimizer)
         if self.clip_grad_kwargs or self.max_norm_per_parameter:
             self._clip_grad()
-        if self.freeze_last_layer:
-            for parameter in self.last_layer:
-                parameter.grad = None
+        frozen = self.last_layer if self.freeze_last_layer else []
+        for parameter in (*frozen, *self.frozen):
+            parameter.grad = None
         if self.loss_scaler is None:
             self.stepped = self._step_if_finite(**kwargs)
         else:

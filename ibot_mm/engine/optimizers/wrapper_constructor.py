@@ -101,5 +101,7 @@ class PretrainOptimWrapperConstructor:
         ]
         wrapper = build_wrapper(self.wrapper_cfg, self.optimizer_cfg, groups,
                                 next(model.parameters()).device)
-        wrapper.last_layer = unwrapped(model).last_layer_parameters()
+        if hasattr(unwrapped(model), 'last_layer_parameters'):
+            # Tools that draw schedules have another model.
+            wrapper.last_layer = unwrapped(model).last_layer_parameters()
         return wrapper

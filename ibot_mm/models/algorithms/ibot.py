@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from copy import deepcopy
 
 import torch
+from mmengine.config import Config
 from mmpretrain.models.selfsup import BaseSelfSupervisor
 from mmpretrain.structures import DataSample
 from torch import Tensor, nn
@@ -290,3 +291,19 @@ class IBOT(BaseSelfSupervisor):
             group = slice(start, start + num_global)
             total.add(self.global_losses, views, group, target, num_views)
         return total.losses()
+
+    @property
+    def _config(self) -> Config:
+        """The config, where MMPretrain's ``get_model`` has built the model."""
+        return vars(self)['_config']
+
+    @_config.setter
+    def _config(self, config: Config) -> None:
+        # MMPretrain's inferencers read the pipeline of test images here, and
+        # a pre-training has no test.
+        if not config.get('test_dataloader'):
+            validation = config.get('val_dataloader') or dict(
+                dataset=dict(pipeline=config.get('test_pipeline')))
+            config.test_dataloader = dict(
+                dataset=dict(pipeline=validation['dataset']['pipeline']))
+        vars(self)['_config'] = config

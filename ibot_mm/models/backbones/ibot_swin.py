@@ -260,6 +260,28 @@ class IBOTSwin(SwinTransformer):
                 x, grid = stage.downsample(x, grid)
         return outs[-num_blocks:]
 
+    def last_attention(self, x: Tensor) -> Tensor:
+        """Attention of the last block, after the softmax.
+
+        There is no CLS token: every patch attends to those of its window.
+
+        Args:
+            x: Images, (B, C_in, H, W).
+
+        Returns:
+            (B * windows, heads, w * w, w * w), from queries in the last
+            dimension but one to keys in the last, for windows of side w, row
+            by row. A map that is no multiple of w is padded.
+        """
+        found: list[Tensor] = []
+        handle = self.blocks[-1].attn.w_msa.softmax.register_forward_hook(
+            lambda module, args, out: found.append(out))
+        try:
+            self.extract_tokens(x)
+        finally:
+            handle.remove()
+        return found[0]
+
     def forward(self, x: Tensor, mask: Tensor | None = None
                 ) -> tuple[Tensor, ...]:
         """Feature maps of the stages in ``out_indices``.

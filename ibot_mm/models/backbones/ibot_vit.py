@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Iterator, Sequence
-from itertools import repeat
+from itertools import islice, repeat
 
 import numpy as np
 import torch
@@ -373,6 +373,25 @@ class IBOTViT(VisionTransformer):
                 outs.append((tokens[:, 0], tokens[:, self.num_prefix_tokens:]))
         return outs
 
+    def last_attention(self, x: Tensor,
+                       num_queries: int | None = None) -> Tensor:
+        """Attention of the last layer, after the softmax.
+
+        Args:
+            x: Images, (B, C_in, H, W).
+            num_queries: Number Q of leading tokens whose attention is wanted,
+                1 for that of the CLS token; None for all T.
+
+        Returns:
+            (B, heads, Q, T), from queries in the last dimension but one to
+            keys in the last, for the T tokens: CLS, registers, patches.
+        """
+        x, _ = self._embed(x, None)
+        for x in islice(self._run_layers(x), self.num_layers - 1):
+            pass
+        last = self.layers[-1]
+        return last.attn.weights(last.ln1(x), num_queries)
+
     def forward(self, x: Tensor, mask: Tensor | None = None
                 ) -> tuple[Tensor, ...]:
         """Outputs of the layers in ``out_indices``, formatted by ``out_type``.
@@ -403,12 +422,14 @@ class IBOTViT(VisionTransformer):
                         ) -> tuple[int, int]:
         """Layer of a parameter for layer decay, and the number of layers.
 
-        Register and mask tokens are in layer 0, as in DINOv2, with the patch
-        embedding, the CLS token and the positions.
+        Register tokens are in layer 0, as in DINOv2, with the patch embedding,
+        the CLS token and the positions. The mask token, which weights to start
+        from lack, is new and learns like the heads.
         """
         layer, count = super().get_layer_depth(param_name, prefix)
-        tokens = (f'{prefix}register_tokens', f'{prefix}mask_token')
-        return 0 if param_name in tokens else layer, count
+        if param_name == f'{prefix}register_tokens':
+            layer = 0
+        return layer, count
 
     def train(self, mode: bool = True) -> 'IBOTViT':
         """Set the mode of all parts that are not frozen."""
