@@ -42,7 +42,15 @@ def from_timm(state: dict[str, Tensor]) -> dict[str, Tensor]:
 
     Returns:
         The same weights in our names, which give the same features.
+
+    Raises:
+        CheckpointError: There are no position embeddings.
     """
+    if not any(name == 'pos_embed' or 'relative_position' in name
+               for name in state):
+        raise CheckpointError(
+            'the checkpoint has no "pos_embed": networks with rotary '
+            'positions, such as those of DINOv3, cannot be loaded.')
     state = {name: value for name, value in state.items()
              if not name.startswith('head.')}
     if 'reg_token' in state:

@@ -164,6 +164,12 @@ def test_a_student_of_dinov2_alone():
     assert select_network(content, 'student')
 
 
+def test_rotary_positions():
+    theirs = timm.create_model('vit_small_patch16_dinov3', depth=1)
+    with pytest.raises(CheckpointError, match='"pos_embed".*DINOv3'):
+        select_network(theirs.state_dict())
+
+
 def test_a_classifier_of_timm():
     """Its last layer is left out; DeiT's files have the key "model"."""
     theirs = timm_network('vit_tiny_patch16_224', patch_size=14)

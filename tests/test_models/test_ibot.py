@@ -6,6 +6,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from ibot_mm.checkpoints.official.state_dict import to_official_checkpoint
 from ibot_mm.datasets import multi_crop_collate
 from ibot_mm.registry import MODELS
 from ibot_mm.structures import merge_views
@@ -128,11 +129,15 @@ def test_register_tokens_and_layer_scale(changes):
         assert torch.equal(state[name], state[f'teacher.{name}'])
 
 
-@pytest.mark.parametrize('parts', [('backbone', ), ('backbone', 'neck')])
-def test_a_pre_training_from_weights(tmp_path, parts):
+@pytest.mark.parametrize('parts, official', [
+    (('backbone', ), False), (('backbone', 'neck'), False),
+    (('backbone', 'neck'), True)])
+def test_a_pre_training_from_weights(tmp_path, parts, official):
     """Student and teacher start from the teacher of the checkpoint."""
     source, path = build_model(seed=1), str(tmp_path / 'epoch_9.pth')
-    torch.save(dict(state_dict=source.state_dict()), path)
+    state = source.state_dict()
+    torch.save(to_official_checkpoint(state) if official else dict(
+        state_dict=state), path)
     init = dict(init_cfg=dict(type='Pretrained', checkpoint=path))
     model = MODELS.build(model_config(**dict.fromkeys(parts, init)))
     model.init_weights()

@@ -424,5 +424,5 @@ def test_training_without_a_checkpoint_raises(probe_config, tmp_path):
     with pytest.raises(CheckpointError, match='--pretrained'):
         run_tool('train.py', probe_config, '--work-dir', tmp_path)
     with pytest.raises(ValueError, match='load_from'):
-        run_tool('train.py', ibot_mm.config_path(EXAMPLE), '--pretrained', 'x',
-                 '--work-dir', tmp_path)
+        run_tool('train.py', probe_config, '--pretrained', 'x', '--work-dir',
+                 tmp_path, '--cfg-options', 'model.backbone.init_cfg=None')
