@@ -76,7 +76,8 @@ EXTRAS = dict(
     seg=['onedl-mmsegmentation>=1.4.2', 'ftfy', 'regex'],
     tests=requirements('tests'),
     plots=requirements('plots'),
-    optional=requirements('optional'))
+    optional=requirements('optional'),
+    export=requirements('export'))
 EXTRAS['all'] = sorted({r for group in EXTRAS.values() for r in group})
 
 setup(

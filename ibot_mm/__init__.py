@@ -18,7 +18,7 @@ __all__ = ['__version__', 'config_path']
 def __getattr__(name: str):
     """Import classes and functions when they are first used."""
     if not name.startswith('_'):
-        for package in ('models', 'datasets', 'engine', 'evaluation'):
+        for package in ('models', 'datasets', 'engine', 'evaluation', 'apis'):
             module = import_module(f'.{package}', __name__)
             if name in module.__all__:
                 return getattr(module, name)

@@ -1,6 +1,7 @@
-"""Check that the required packages are installed and recent enough."""
+"""Required packages, whose versions are checked, and optional ones."""
 
-from importlib import metadata
+from importlib import import_module, metadata
+from types import ModuleType
 
 from packaging.version import Version
 
@@ -54,3 +55,20 @@ def check_dependencies(
                 raise ImportError(
                     f'ibot_mm needs {name}>={minimums[name]}, but {version} '
                     f'is installed: {ADVICE}.')
+
+
+def import_optional(name: str, use: str) -> ModuleType:
+    """Import a package of ``requirements/export.txt``.
+
+    Args:
+        name: The package.
+        use: What needs it.
+
+    Raises:
+        ImportError: It is not installed.
+    """
+    try:
+        return import_module(name)
+    except ModuleNotFoundError as error:
+        raise ImportError(f'{use} needs the package {name.split(".")[0]}: '
+                          'pip install -r requirements/export.txt') from error

@@ -103,12 +103,16 @@ make_environment() {
     MMCV_WITH_OPS=0 install "mmcv without operators" -c "$reference" --no-cache-dir $mmcv_lite
   fi
   local wanted=(${prefix}mmengine ${prefix}mmpretrain tifffile tensorboard matplotlib)
-  local tests=(pytest pytest-xdist hypothesis pycocotools scikit-learn timm ruff import-linter)
+  local tests=(pytest pytest-xdist hypothesis pycocotools scikit-learn timm ruff import-linter safetensors onnx onnxruntime pyarrow)
   [ "$1" = full ] && wanted+=("${tests[@]}" $mmdet $mmseg $mim ftfy regex)
   local missing=()
   for package in "${wanted[@]}"; do has "$package" || missing+=("$package"); done
   if [ ${#missing[@]} -gt 0 ]; then
     install "${missing[*]}" -c "$reference" "${missing[@]}"
+  fi
+  if [ "$1" = full ] && [ "$stack" = onedl ] && [ ! -d "$venv/transformers" ]; then
+    # Beside the environment, where MMPretrain does not see it.
+    install "transformers" --no-deps --target "$venv/transformers" -r requirements/transformers.txt
   fi
   # OpenCV's two distributions share a folder; the one without a display needs
   # no system libraries and must have the last word.

@@ -18,6 +18,7 @@ from ibot_mm.checkpoints.resume import (
     require_same_on_all_ranks,
     verify_checkpoint,
 )
+from ibot_mm.checkpoints.unread import pretrained_cfg
 from ibot_mm.command_line import (
     CommandParser,
     ConfigOptions,
@@ -56,7 +57,8 @@ def parse_args() -> argparse.Namespace:
         '--pretrained',
         metavar='CHECKPOINT',
         help='checkpoint, or https address, for every part of the model that '
-        "the config starts from one (init_cfg of type 'Pretrained')")
+        "the config starts from one (init_cfg of type 'Pretrained'), and for "
+        'the backbone of a pre-training')
     parser.add_argument(
         '--amp',
         nargs='?',
@@ -134,9 +136,7 @@ def enable_auto_scale_lr(cfg: ConfigDict) -> None:
 
 def pretrained_parts(cfg: ConfigDict) -> list[ConfigDict]:
     """Parts of a model that start from a checkpoint."""
-    init = cfg.get('init_cfg')
-    found = [cfg] if isinstance(init, dict) and init.get(
-        'type') == 'Pretrained' else []
+    found = [cfg] if pretrained_cfg(cfg) else []
     for value in cfg.values():
         if isinstance(value, dict):
             found += pretrained_parts(value)
@@ -181,17 +181,25 @@ def set_pretrained(cfg: Config, args: argparse.Namespace) -> None:
         CheckpointError: There is no such file.
     """
     use_restricted_loader()  # for parts of other packages
+    pretraining = cfg.model.get('type') in ('ibot_mm.IBOT', 'IBOT')
+    if args.pretrained and pretraining and not pretrained_cfg(
+            cfg.model.backbone):
+        # It may hold options, such as resize_positions.
+        options = cfg.model.backbone.get('init_cfg') or {}
+        cfg.model.backbone.init_cfg = dict(options, type='Pretrained')
     parts = pretrained_parts(cfg.model)
     if args.pretrained and not parts:
         raise ValueError(f'--pretrained: no part of the model in {args.config}'
                          ' starts from a checkpoint; did you mean load_from?')
     for part in parts:
+        init = pretrained_cfg(part)
         if args.pretrained:
-            part.init_cfg.checkpoint = args.pretrained
-        elif cfg.get('load_from') and not part.init_cfg.get('checkpoint'):
-            part.init_cfg = None
+            init.checkpoint = args.pretrained
+        elif cfg.get('load_from') and not init.get('checkpoint'):
+            part.init_cfg = None if part.init_cfg is init else [
+                entry for entry in part.init_cfg if entry is not init]
             continue
-        require_checkpoint(part.init_cfg.get('checkpoint'), part.type)
+        require_checkpoint(init.get('checkpoint'), part.type)
 
 
 def set_trial(cfg: Config, args: argparse.Namespace) -> None:

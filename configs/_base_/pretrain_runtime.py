@@ -26,6 +26,7 @@ default_hooks = dict(
     training_health=dict(type='ibot_mm.TrainingHealthHook', interval=50),
     run_summary=dict(type='ibot_mm.RunSummaryHook'),
     data_wait=dict(type='ibot_mm.DataWaitHook', interval=50),
+    progress_bar=dict(type='ibot_mm.ProgressBarHook'),
 )
 
 env_cfg = dict(

@@ -4,7 +4,8 @@
 # another batch or more GPUs add --auto-scale-lr.
 #
 # Template for your own images: copy it or inherit from it.
-# docs/own_data.md explains each part.
+# docs/own_data.md explains each part. To start from weights that exist, add
+# --pretrained CHECKPOINT.
 _base_ = '../ibot/ibot_vit-small-p16_1xb64-multicrop-100e_in1k.py'
 
 # Any folder of images, nested or not; labels are not used. For a list file:

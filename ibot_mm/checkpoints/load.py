@@ -68,7 +68,8 @@ def load_checkpoint(path: str, map_location: Any = 'cpu', mmap: bool = False,
     """Read a checkpoint with PyTorch's restricted unpickler.
 
     Args:
-        path: File, or address (:func:`~.download.local_copy`).
+        path: File, address (:func:`~.download.local_copy`), or folder of
+            Hugging Face (:func:`~.huggingface_folder.read_folder`).
         map_location: As of ``torch.load``.
         mmap: Read the tensors when they are used, not now.
         checksums: Whether to verify those of the tensors.
@@ -81,6 +82,9 @@ def load_checkpoint(path: str, map_location: Any = 'cpu', mmap: bool = False,
         CheckpointError: The file is missing, damaged or no checkpoint, or
             might run code.
     """
+    if Path(path).expanduser().is_dir():
+        from .huggingface_folder import read_folder
+        return read_folder(os.path.expanduser(path))
     try:
         with get_local_path(local_copy(path)) as local:
             zipped = Path(local).is_file() and zipfile.is_zipfile(local)

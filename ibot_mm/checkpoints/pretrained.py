@@ -1,6 +1,7 @@
 """Load pre-trained weights from any checkpoint, strictly."""
 
 from collections import Counter
+from inspect import signature
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +16,13 @@ from ibot_mm.checkpoints.official.state_dict import (
 
 from .load import CheckpointError, load_checkpoint
 from .load_log import log_loaded
-from .strict import load_strict
+from .sizes import check_sizes
+from .strict import KERNEL, load_strict
+from .timm import from_timm
 from .unread import pretrained_cfg
 
+# Name of the official code, DINO, DINOv2 and timm.
+_KERNEL = 'patch_embed.proj.weight'
 # Entries that only a student of a pre-training has.
 STUDENT_ENTRIES = {'backbone.mask_token', 'head.center.value'}
 
@@ -28,13 +33,15 @@ def _prefixes(state: State) -> str:
 
 
 def weights_of(checkpoint: dict[str, Any]) -> State:
-    """The weights of a checkpoint that MMEngine or ``torch.save`` wrote.
+    """All weights of a checkpoint that MMEngine or ``torch.save`` wrote.
 
     Raises:
         CheckpointError: There are none.
     """
-    state = checkpoint.get('state_dict', checkpoint)
-    _check_state(state, 'state_dict' if state is not checkpoint else '')
+    # DeiT's files and DINOv2's training checkpoints have "model".
+    key = next((k for k in ('state_dict', 'model') if k in checkpoint), '')
+    state = checkpoint[key] if key else checkpoint
+    _check_state(state, key)
     return state
 
 
@@ -56,8 +63,8 @@ def select_network(checkpoint: dict[str, Any],
     """Backbone, and neck if there is one, of a checkpoint of any kind.
 
     These are checkpoints of a pre-training with this package, files of
-    ``extract_backbone.py``, full and backbone-only files of the official code
-    (and others with its names), and state dicts of MMPretrain's backbones.
+    ``extract_backbone.py``, full and backbone-only files of the official
+    code, DINO, DINOv2 and timm, and state dicts of MMPretrain's backbones.
 
     Args:
         checkpoint: Content of the file.
@@ -77,10 +84,17 @@ def select_network(checkpoint: dict[str, Any],
     else:
         state = weights_of(checkpoint)
     prefix = ''
-    if not state or 'patch_embed.proj.weight' in state:
+    theirs = [name.removesuffix(_KERNEL) for name in state
+              if name.endswith(_KERNEL)]
+    if not state:
         state = from_official_checkpoint(checkpoint, [network])
         if network == 'teacher' and 'teacher' in checkpoint:
             prefix = 'teacher.'
+    elif theirs:
+        other = 'student' if network == 'teacher' else 'teacher'
+        state = next((add_prefix(from_timm(strip_prefix(state, place)),
+                                 'backbone.')
+                      for place in theirs if other not in place), state)
     elif 'patch_embed.projection.weight' in state:
         state = add_prefix(state, 'backbone.')
     elif any(name.startswith('teacher.backbone.') for name in state):
@@ -108,9 +122,10 @@ def network_taken(checkpoint: dict[str, Any], network: str) -> str:
 
     Files of a backbone do not say which network it was.
     """
-    state = checkpoint.get('state_dict', checkpoint)
-    if {'student', 'teacher'} & set(checkpoint) or any(
-            name.startswith('teacher.backbone.') for name in state):
+    if {'student', 'teacher'} & set(checkpoint):
+        return network
+    state = weights_of(checkpoint)
+    if any(name.startswith('teacher.backbone.') for name in state):
         return network
     return 'student' if STUDENT_ENTRIES & set(state) else ''
 
@@ -142,7 +157,7 @@ def require_checkpoint(path: str | None, name: str) -> None:
         raise CheckpointError(
             f'{name} starts from a checkpoint, but none is set: give '
             '--pretrained PATH, or set init_cfg.checkpoint.')
-    if '://' not in path and not Path(path).expanduser().is_file():
+    if '://' not in path and not Path(path).expanduser().exists():
         raise CheckpointError(f'there is no checkpoint "{path}".')
 
 
@@ -154,6 +169,8 @@ def load_pretrained(module: nn.Module,
                     keep_prefix: str = '',
                     img_size: int | tuple[int, int] | None = None,
                     inflate: bool = False,
+                    resize_positions: bool = True,
+                    resize_patches: bool = False,
                     map_location: str | None = None) -> list[str]:
     """Load a backbone or neck, all of it or nothing.
 
@@ -170,6 +187,13 @@ def load_pretrained(module: nn.Module,
             embeddings are for; only needed where it was not square.
         inflate: Whether a patch embedding for another number of input
             channels is converted; an error otherwise.
+        resize_positions: Whether position embeddings for another grid, and
+            Swin's biases for another window, are resized; an error otherwise.
+            A backbone with a mask token, which starts a pre-training, has
+            False as default in its ``init_cfg``.
+        resize_patches: Whether a patch embedding for another patch size is
+            resized (:func:`~ibot_mm.models.layers.patch_embed.resize_kernel`);
+            an error otherwise.
         map_location: Accepted for configs of MMPretrain; weights are read on
             the CPU and copied.
 
@@ -207,9 +231,11 @@ def load_pretrained(module: nn.Module,
     for name in ('mask_token', *getattr(module, 'newly_initialized', ())):
         if name in expected:
             state.setdefault(name, expected[name])
-    kernel = 'patch_embed.projection.weight'
-    if inflate and kernel in state and hasattr(module, 'fit_channels'):
-        state[kernel] = module.fit_channels(state[kernel])
+    if inflate and KERNEL in state and hasattr(module, 'fit_channels'):
+        state[KERNEL] = module.fit_channels(state[KERNEL])
+    if resize_patches and KERNEL in state and hasattr(module, 'fit_patches'):
+        state[KERNEL] = module.fit_patches(state[KERNEL])
+    check_sizes(state, expected, source, resize_positions)
     if img_size is not None and 'pos_embed' in state and hasattr(
             module, 'fit_positions'):
         state['pos_embed'] = module.fit_positions(state['pos_embed'],
@@ -234,11 +260,18 @@ def init_from_checkpoint(module: nn.Module, **defaults: Any) -> bool:
 
     Returns:
         Whether there was one.
+
+    Raises:
+        ValueError: It has a key that is no such argument.
     """
     cfg = pretrained_cfg(module)
     if cfg is None:
         return False
     settings = {key: value for key, value in cfg.items() if key != 'type'}
+    known = list(signature(load_pretrained).parameters)[1:]
+    for key in settings.keys() - known:
+        raise ValueError(f'{type(module).__name__}: init_cfg has no key '
+                         f'"{key}", only {", ".join(known)}.')
     load_pretrained(module, **{**defaults, **settings})
     module._is_init = True
     return True

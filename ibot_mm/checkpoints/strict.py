@@ -25,9 +25,15 @@ def _architecture(state: State) -> str:
     state = strip_prefix(state, prefix)
     is_swin = any('relative_position_bias_table' in name for name in state)
     blocks = {name.split('.attn.')[0] for name in state if '.attn.' in name}
-    return (f'{"Swin transformer" if is_swin else "ViT"} of width '
-            f'{state[KERNEL].shape[0]}, {len(blocks)} blocks and patches of '
-            f'{state[KERNEL].shape[-1]} pixels')
+    words = (f'{"Swin transformer" if is_swin else "ViT"} of width '
+             f'{state[KERNEL].shape[0]}, {len(blocks)} blocks and patches of '
+             f'{state[KERNEL].shape[-1]} pixels')
+    if 'register_tokens' in state:
+        words += (f', {state["register_tokens"].shape[1]} register tokens '
+                  '(num_register_tokens)')
+    if any(name.endswith('.gamma1.weight') for name in state):
+        words += ', LayerScale (layer_scale_init_value)'
+    return words
 
 
 def _missing_parts(state: State, own: State) -> list[str]:

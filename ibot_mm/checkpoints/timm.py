@@ -1,32 +1,71 @@
 """Weights of a ViT in the names of timm's ``VisionTransformer``.
 
-They are those of the official code, and DINO's, too.
+They are those of the official code, and of DINO and DINOv2, too. timm has
+other ones for register tokens, and with them no position for the CLS token.
 """
 
 import math
 import re
-from collections.abc import Sequence
 from typing import Any
 
+import torch
 from torch import Tensor
 
-from ibot_mm.checkpoints.official.state_dict import to_official
+from ibot_mm.checkpoints.official.state_dict import from_official, to_official
 
 from .load import CheckpointError
 
 _NAMES = re.compile(
-    r'cls_token|pos_embed|patch_embed\.proj\.(weight|bias)|'
+    r'cls_token|reg_token|pos_embed|patch_embed\.proj\.(weight|bias)|'
+    r'blocks\.\d+\.ls[12]\.gamma|'
     r'(norm|blocks\.\d+\.(norm[12]|attn\.(qkv|proj)|mlp\.fc[12]))'
     r'\.(weight|bias)')
 
-# Width and depth -> name in timm, patch size and number of heads.
+# Width, depth and number of heads -> name in timm and its patch size.
 _NETWORKS = {
-    (192, 12): ('vit_tiny_patch16_224', 16, 3),
-    (384, 12): ('vit_small_patch16_224', 16, 6),
-    (768, 12): ('vit_base_patch16_224', 16, 12),
-    (1024, 24): ('vit_large_patch16_224', 16, 16),
-    (1280, 32): ('vit_huge_patch14_224', 14, 16),
+    (192, 12, 3): ('vit_tiny_patch16_224', 16),
+    (384, 12, 6): ('vit_small_patch16_224', 16),
+    (768, 12, 12): ('vit_base_patch16_224', 16),
+    (1024, 24, 16): ('vit_large_patch16_224', 16),
+    (1280, 32, 16): ('vit_huge_patch14_224', 14),
 }
+
+
+def from_timm(state: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Weights of timm's ``VisionTransformer`` for ``IBOTViT``.
+
+    Args:
+        state: They may be those of DINO, DINOv2 and the official code, too.
+            A classifier (``head.*``) is left out. ``reg_token`` may have
+            positions, as the CLS token; otherwise neither has
+            (``no_embed_class``).
+
+    Returns:
+        The same weights in our names, which give the same features.
+
+    Raises:
+        CheckpointError: There are no position embeddings.
+    """
+    if not any(name == 'pos_embed' or 'relative_position' in name
+               for name in state):
+        raise CheckpointError(
+            'the checkpoint has no "pos_embed": networks with rotary '
+            'positions, such as those of DINOv3, cannot be loaded.')
+    state = {name: value for name, value in state.items()
+             if not name.startswith('head.')}
+    if 'reg_token' in state:
+        registers = state.pop('reg_token')
+        positions = state['pos_embed']
+        count = registers.shape[1]
+        patches = positions.shape[1] - 1 - count
+        if math.isqrt(max(patches, 0))**2 == patches:
+            cls, own, positions = positions.split([1, count, patches], dim=1)
+            registers = registers + own
+        else:
+            cls = torch.zeros_like(positions[:, :1])
+        state['register_tokens'] = registers
+        state['pos_embed'] = torch.cat([cls, positions], dim=1)
+    return from_official(state)
 
 
 def to_timm(state: dict[str, Tensor]) -> dict[str, Tensor]:
@@ -37,7 +76,9 @@ def to_timm(state: dict[str, Tensor]) -> dict[str, Tensor]:
 
     Returns:
         The same weights: ``cls_token``, ``pos_embed``, ``patch_embed.proj.*``,
-        ``blocks.N.*``, ``norm.*``.
+        ``blocks.N.*``, ``norm.*``. With register tokens also ``reg_token``,
+        and the position of the CLS token is added to ``cls_token``
+        (``no_embed_class``).
 
     Raises:
         CheckpointError: They are those of a Swin transformer, or of a ViT
@@ -48,6 +89,12 @@ def to_timm(state: dict[str, Tensor]) -> dict[str, Tensor]:
             'the backbone is a Swin transformer: only those of ViTs can be '
             "converted to timm's names, use extract_backbone.py instead.")
     converted = to_official(state)
+    if 'register_tokens' in converted:
+        cls, patch = converted['pos_embed'].tensor_split([1], dim=1)
+        converted.update(
+            reg_token=converted.pop('register_tokens'),
+            cls_token=converted['cls_token'] + cls,
+            pos_embed=patch.contiguous())
     unknown = [name for name in converted if not _NAMES.fullmatch(name)]
     if unknown:
         raise CheckpointError(
@@ -57,47 +104,35 @@ def to_timm(state: dict[str, Tensor]) -> dict[str, Tensor]:
     return converted
 
 
-def create_model_call(weights: dict[str, Tensor], path: str,
-                      num_heads: int | None = None,
-                      img_size: Sequence[int] | None = None,
+def create_model_call(backbone: dict[str, Any], path: str,
                       **options: Any) -> str:
     """The call of ``timm.create_model`` that loads a file of weights.
 
     Args:
-        weights: Output of :func:`to_timm`.
-        path: The file.
-        num_heads: Of the network; None for that of the published network of
-            this width and depth.
-        img_size: (H, W) in pixels; None for a square.
+        backbone: Config of the network, from
+            :func:`~.architecture.backbone_config`.
+        path: The file, with the output of :func:`to_timm`.
         **options: Further arguments of ``timm.create_model``.
-
-    Raises:
-        CheckpointError: The weights do not show one of both.
     """
-    width, channels, patch, _ = weights['patch_embed.proj.weight'].shape
-    depth = sum(name.endswith('.attn.qkv.weight') for name in weights)
-    hidden = len(weights['blocks.0.mlp.fc1.weight'])
-    name, usual_patch, usual_heads = _NETWORKS.get(
-        (width, depth), ('vit_tiny_patch16_224', 16, None))
-    patches = weights['pos_embed'].shape[1] - 1
-    side = math.isqrt(patches)
-    if img_size is None and side**2 == patches:
-        img_size = (side * patch, side * patch)
-    num_heads = num_heads or usual_heads
-    if img_size is None or num_heads is None:
-        missing = 'grid' if num_heads else 'number of heads'
-        raise CheckpointError(
-            f'the weights do not show the {missing} of this ViT (width '
-            f'{width}, depth {depth}, {patches} patches): give --config.')
-    height, length = img_size
+    arch, size = backbone['arch'], backbone['img_size']
+    width, depth = arch['embed_dims'], arch['num_layers']
+    heads = arch['num_heads']
+    published = _NETWORKS.get((width, depth, heads))
+    name, patch = published or ('vit_tiny_patch16_224', 16)
+    if not isinstance(size, int):
+        size = size[0] if size[0] == size[1] else tuple(size)
     settings = dict(
-        img_size=(height if height == length else (height, length), 224),
-        patch_size=(patch, usual_patch),
-        in_chans=(channels, 3),
-        num_heads=(num_heads, usual_heads),
-        mlp_ratio=(hidden / width, 4))
-    if usual_heads is None:
-        settings.update(embed_dim=(width, None), depth=(depth, None))
+        img_size=(size, 224),
+        patch_size=(backbone['patch_size'], patch),
+        in_chans=(backbone['in_channels'], 3),
+        mlp_ratio=(arch['feedforward_channels'] / width, 4),
+        qkv_bias=(backbone.get('qkv_bias', True), True),
+        init_values=(backbone.get('layer_scale_init_value'), None),
+        reg_tokens=(backbone.get('num_register_tokens', 0), 0),
+        no_embed_class=('num_register_tokens' in backbone, False))
+    if not published:
+        settings.update(embed_dim=(width, None), depth=(depth, None),
+                        num_heads=(heads, None))
     arguments = {key: value for key, (value, usual) in settings.items()
                  if value != usual}
     arguments.update(num_classes=0, checkpoint_path=path, **options)

@@ -7,6 +7,7 @@ from .hooks import (
                     FreezeLastLayerHook,
                     InterruptionHook,
                     PretrainRuntimeInfoHook,
+                    ProgressBarHook,
                     RunSummaryHook,
                     SafeCheckpointHook,
                     SkippedStepHook,
@@ -31,7 +32,8 @@ __all__ = [
     'FreezeBackboneHook', 'FreezeLastLayerHook', 'InterruptionHook',
     'KNNValLoop', 'LayerDecayOptimWrapperConstructor', 'PretrainLoop',
     'PretrainOptimWrapper', 'PretrainOptimWrapperConstructor',
-    'PretrainRuntimeInfoHook', 'RunSummaryHook', 'SafeCheckpointHook',
+    'PretrainRuntimeInfoHook', 'ProgressBarHook', 'RunSummaryHook',
+    'SafeCheckpointHook',
     'SkippedStepHook', 'StrictLoadHook', 'TeacherEMAHook',
     'TeacherTemperatureHook', 'TrainingHealthError', 'TrainingHealthHook',
     'TrialHook', 'WarmupCosineLR'

@@ -120,10 +120,11 @@ def judge(scalars: Scalars, cfg: Config) -> list[Finding]:
     """
     findings = []
     iteration, share = scalars.get('teacher_initial_share', [(0, 0.)])[-1]
-    if share > teacher_ema_hook.HIGH_SHARE:
+    part = teacher_ema_hook.randomly_initialized(cfg)
+    if part and share > teacher_ema_hook.HIGH_SHARE:
         findings.append(Finding(
             'teacher still has initial weights',
-            f'{share:.0%} of it are the random ones of the start, after '
+            f'{share:.0%} of {part} are the random ones of the start, after '
             f'{iteration} iterations',
             'go on; or, at the end of a run, ' + teacher_ema_hook.ADVICE))
     iteration, skipped = scalars.get('skipped_steps', [(0, 0)])[-1]

@@ -66,7 +66,8 @@ def test_what_was_changed(log, pretraining):
     """Six channels, images of 48 x 16, a mask token, and no final norm."""
     settings = dict(VIT, img_size=(48, 16), in_channels=6, out_indices=[0, 1],
                     out_with_norm=False, with_mask_token=True)
-    initialize(IBOTViT, pretraining, init=dict(inflate=True), **settings)
+    initialize(IBOTViT, pretraining, init=dict(
+        inflate=True, resize_positions=True), **settings)
     line, = log()
     assert line.startswith(f'IBOTViT: {ENTRIES - 2} entries of the teacher')
     assert line.endswith(

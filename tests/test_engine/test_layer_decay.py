@@ -9,7 +9,7 @@ from mmengine.config import Config
 import ibot_mm
 from ibot_mm.engine import LayerDecayOptimWrapperConstructor
 from ibot_mm.registry import MODELS
-from tests.helpers.builders import build_model
+from tests.helpers.builders import ARCH, build_model
 
 CONFIGS = 'benchmarks/classification/finetune/'
 # Depth, rate of the decay and the learning rate of some layers, worked out
@@ -80,6 +80,24 @@ def test_groups_of_the_published_models(name):
         if layer in row['lrs']:
             assert found[key][0] == pytest.approx(row['lrs'][layer], rel=1e-6)
     assert len(optimizer.param_groups) == 2 * (row['depth'] + 2)
+
+
+def test_register_tokens_and_layer_scale():
+    """Registers are in layer 0 of 4, the mask token in the last."""
+    model = torch.nn.Module()
+    model.backbone = MODELS.build(dict(
+        type='ibot_mm.IBOTViT', arch=ARCH, num_register_tokens=2,
+        layer_scale_init_value=1e-5, with_mask_token=True))
+    groups = LayerDecayOptimWrapperConstructor(
+        dict(optimizer=dict(type='AdamW', lr=1.)),
+        dict(layer_decay_rate=0.5)).groups(model)
+    names = {id(p): n for n, p in model.named_parameters()}
+    found = {names[id(p)]: (g['lr'], g.get('weight_decay'))
+             for g in groups for p in g['params']}
+    assert found['backbone.register_tokens'] == (1 / 8, 0.)
+    assert found['backbone.mask_token'] == (1., None)
+    assert found['backbone.layers.0.attn.gamma1.weight'] == (1 / 4, 0.)
+    assert found['backbone.layers.1.ffn.gamma2.weight'] == (1 / 2, 0.)
 
 
 def test_swin_blocks_are_layers():

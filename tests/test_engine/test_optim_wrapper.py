@@ -34,6 +34,17 @@ def test_clipping_by_hand():
     assert math.isclose(norm, math.hypot(5, 0.5), rel_tol=1e-6)
 
 
+def test_clipping_of_small_and_large_gradients():
+    """As if each were clipped alone, whatever its size and shape."""
+    torch.manual_seed(0)
+    shapes = [(300, 300), (7, ), (2, 3, 4, 5), (2**16, ), (1, 2**16 + 1)]
+    grads = [torch.randn(shape) for shape in shapes]
+    expected = [grad * min(1, 3 / (float(grad.double().norm()) + 1e-6))
+                for grad in grads]
+    clip_grads_per_parameter(grads, 3.)
+    torch.testing.assert_close(grads, expected)
+
+
 def test_groups_equal_the_official_ones():
     settings = golden.meta('train_shared_final')
     model = build_model(
@@ -58,6 +69,19 @@ def test_groups_equal_the_official_ones():
         name.endswith('bias') or '.ln' in name for name in exempt), exempt
     assert [g['weight_decay'] for g in wrapper.param_groups] == [0.1, 0.]
     assert not any('teacher' in name for name in decayed + exempt)
+
+
+def test_layer_scale_is_not_decayed_and_registers_are():
+    """As in DINOv2."""
+    model = build_model(backbone=dict(num_register_tokens=1,
+                                      layer_scale_init_value=1e-5))
+    names = {id(p): name for name, p in model.named_parameters()}
+    decayed, exempt = ([names[id(p)] for p in group['params']]
+                       for group in wrap(model).param_groups)
+    assert 'backbone.register_tokens' in decayed
+    for i in range(2):
+        assert f'backbone.layers.{i}.attn.gamma1.weight' in exempt
+        assert f'backbone.layers.{i}.ffn.gamma2.weight' in exempt
 
 
 def test_paramwise_cfg_is_an_error():

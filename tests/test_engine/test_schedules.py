@@ -6,6 +6,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
+from mmengine.config import Config
 from mmengine.optim import (
     CosineAnnealingLR,
     LinearLR,
@@ -195,6 +196,7 @@ class FakeRunner:
         self.optim_wrapper = SimpleNamespace(
             accumulative_counts=accumulative_counts)
         self.messages = []
+        self.cfg = Config(dict(model=dict(backbone=dict(), neck=dict())))
         self.logger = SimpleNamespace(
             info=self.messages.append, warning=self.messages.append)
 
@@ -223,6 +225,25 @@ def test_share_of_the_initial_weights_in_the_teacher():
     runner, hook = FakeRunner(10**6), TeacherEMAHook(max_initial_share=0.01)
     hook.before_train(runner)
     assert hook.momentum == 0.996 and not runner.messages
+
+
+PRETRAINED = dict(init_cfg=[dict(type='Pretrained', checkpoint='x.pth')])
+
+
+@pytest.mark.parametrize('cfg, part', [
+    (dict(), '46% of the teacher are'),
+    (dict(model=dict(backbone=PRETRAINED)), "46% of the teacher's projection"),
+    (dict(model=dict(backbone=PRETRAINED, neck=PRETRAINED)), None),
+    (dict(load_from='epoch_9.pth'), None),
+    (dict(load_from='epoch_9.pth', resume=True), '46% of the teacher are'),
+])
+def test_loaded_weights_are_no_random_ones(cfg, part):
+    """A slow teacher of a short run, from several starting points."""
+    runner = FakeRunner(6200)
+    runner.cfg.merge_from_dict(cfg)
+    TeacherEMAHook(0.99975).before_train(runner)
+    assert len(runner.messages) == (part is not None)
+    assert part is None or part in runner.messages[0]
 
 
 @pytest.mark.parametrize('steps', [4, 5, 6, 7])

@@ -3,9 +3,11 @@
 import numpy as np
 import pytest
 import torch
+import torch.nn.functional as F
 from mmpretrain.models import SwinTransformer, VisionTransformer
 
 from ibot_mm.models import IBOTSwin, IBOTViT
+from ibot_mm.models.layers.compilation import compile_parts
 from ibot_mm.models.layers.pos_embed import interpolate_positions
 from tests.helpers import golden
 
@@ -53,6 +55,54 @@ def test_vit_tokens(vit, images, mask, expected):
     ours = tokens(vit, golden.tensor('vit_misc', images), mask)
     torch.testing.assert_close(
         ours, golden.tensor('vit_misc', expected), atol=5e-6, rtol=0)
+
+
+@pytest.mark.parametrize('images, expected', [
+    ('x64', 'attn_last'), ('x96x64', 'attn_last_96x64')])
+@pytest.mark.parametrize('change', ['plain', 'frozen', 'checkpointed',
+                                    'compiled'])
+def test_last_attention(images, expected, change):
+    """Of the official code, on any attention code."""
+    model = IBOTViT(**VIT, frozen_stages=2 if change == 'frozen' else -1,
+                    with_cp=change == 'checkpointed')
+    weights = golden.weights('vit_misc', 'w/')
+    weights.pop('mask_token')
+    model.load_state_dict(weights)
+    if change == 'compiled':
+        compile_parts(model.blocks, dict(backend='eager'))
+    torch.testing.assert_close(
+        model.eval().last_attention(golden.tensor('vit_misc', images)),
+        golden.tensor('vit_misc', expected), atol=1e-6, rtol=1e-5)
+
+
+def test_last_attention_with_registers():
+    """Attention over a matrix of values that is the identity."""
+    model = IBOTViT(**VIT, num_register_tokens=3).eval()
+    found = []
+    model.layers[-1].attn.qkv.register_forward_hook(
+        lambda module, args, out: found.append(out))
+    attention = model.last_attention(torch.randn(2, 3, 64, 64))
+    assert attention.shape == (2, 3, 1 + 3 + 64, 1 + 3 + 64)
+    q, k, _ = found[0].view(2, 68, 3, 3, 16).permute(2, 0, 3, 1, 4)
+    torch.testing.assert_close(
+        attention, F.scaled_dot_product_attention(q, k, torch.eye(68)))
+
+
+def test_last_attention_of_swin(swin):
+    """Its product with the values is what the last block projects."""
+    attn = swin.blocks[-1].attn.w_msa
+    found = {}
+    for name in ('qkv', 'proj'):
+        getattr(attn, name).register_forward_hook(
+            lambda module, args, out, name=name: found.update(
+                {name: (args[0], out)}))
+    weights = swin.last_attention(torch.randn(1, 3, 224, 224))
+    windows, heads, tokens, _ = weights.shape
+    assert (windows, tokens) == (1, 49)
+    value = found['qkv'][1].view(windows, tokens, 3, heads, -1)[:, :, 2]
+    torch.testing.assert_close(
+        (weights @ value.transpose(1, 2)).transpose(1, 2).flatten(2),
+        found['proj'][0])
 
 
 @pytest.mark.parametrize('target,expected', [((12, 8), 'pos_96x64'),
@@ -261,8 +311,12 @@ def test_initialization(model):
 
 
 def test_vit_position_and_cls_are_drawn():
-    model = IBOTViT('small')
+    model = IBOTViT('small', num_register_tokens=4,
+                    layer_scale_init_value=1e-5)
     model.init_weights()
+    assert abs(model.register_tokens.std() - 0.02) < 0.002
+    assert torch.all(model.layers[3].attn.gamma1.weight == 1e-5)
+    assert torch.all(model.layers[3].ffn.gamma2.weight == 1e-5)
     assert abs(model.pos_embed.std() - 0.02) < 0.001
     assert abs(model.cls_token.std() - 0.02) < 0.004
 

@@ -6,6 +6,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from ibot_mm.checkpoints.official.state_dict import to_official_checkpoint
 from ibot_mm.datasets import multi_crop_collate
 from ibot_mm.registry import MODELS
 from ibot_mm.structures import merge_views
@@ -99,6 +100,57 @@ def test_equals_dense_implementation(batch_size, num_global, local_sizes,
         head=dict(loss_weight_cls=weights[0], loss_weight_patch=weights[1]))
     assert_equal_to_dense(model, batch_size, num_global, local_sizes,
                           mask_ratio, seed)
+
+
+@pytest.mark.parametrize('changes', [
+    dict(), dict(drop_path_rate=0.5, drop_path_type='batch')])
+def test_register_tokens_and_layer_scale(changes):
+    """The same step, and both networks have and update them."""
+    model = build_model(backbone=dict(
+        num_register_tokens=2, layer_scale_init_value=0.1, **changes))
+    if not changes:
+        assert_equal_to_dense(model, 2, 2, [16], 0.4, seed=1)
+    model.train()
+    names = ['backbone.register_tokens',
+             'backbone.layers.1.attn.gamma1.weight',
+             'backbone.layers.0.ffn.gamma2.weight']
+    losses = model.float().loss(batch(2)['inputs'])
+    grads = gradients(model, losses)
+    before = {k: v.clone() for k, v in model.state_dict().items()}
+    model.update_teacher(0.5)
+    for name in names:
+        assert grads[name].any()
+        teacher = f'teacher.{name}'
+        torch.testing.assert_close(
+            model.state_dict()[teacher], (before[name] + before[teacher]) / 2)
+    model.reset_teacher()
+    state = model.state_dict()
+    for name in names:
+        assert torch.equal(state[name], state[f'teacher.{name}'])
+
+
+@pytest.mark.parametrize('parts, official', [
+    (('backbone', ), False), (('backbone', 'neck'), False),
+    (('backbone', 'neck'), True)])
+def test_a_pre_training_from_weights(tmp_path, parts, official):
+    """Student and teacher start from the teacher of the checkpoint."""
+    source, path = build_model(seed=1), str(tmp_path / 'epoch_9.pth')
+    state = source.state_dict()
+    torch.save(to_official_checkpoint(state) if official else dict(
+        state_dict=state), path)
+    init = dict(init_cfg=dict(type='Pretrained', checkpoint=path))
+    model = MODELS.build(model_config(**dict.fromkeys(parts, init)))
+    model.init_weights()
+    state = model.state_dict()
+    for name, value in source.teacher.state_dict().items():
+        loaded = name.startswith(parts)
+        assert torch.equal(state[name], state[f'teacher.{name}'])
+        # Gains of the prototypes are 1 in all networks at first.
+        if loaded or value.std() > 0:
+            assert torch.equal(state[name], value) == loaded, name
+    # What the teacher of a checkpoint has not is new.
+    assert not state['backbone.mask_token'].any()
+    assert not state['head.center.value'].any()
 
 
 def test_batch_norm_in_the_head_sees_all_tokens_of_a_call():

@@ -364,6 +364,20 @@ def test_images_arrive_channels_last():
 
 @pytest.mark.cuda
 @pytest.mark.skipif(not torch.cuda.is_available(), reason='needs a GPU')
+def test_crops_that_are_copied_beside_other_work():
+    preprocessor = MultiCropDataPreprocessor(mean=[0.], std=[1.]).cuda()
+    busy = torch.rand(2048, 2048, device='cuda')
+    for value in range(20):
+        crops = torch.full((4, 1, 64, 64), value, dtype=torch.uint8)
+        for _ in range(10):
+            busy = (busy @ busy).softmax(-1)
+        moved = preprocessor(dict(inputs=CropBatch([], [
+            crops.pin_memory()])))['inputs'].local_crops[0]
+        assert moved.is_cuda and bool((moved == value).all())
+
+
+@pytest.mark.cuda
+@pytest.mark.skipif(not torch.cuda.is_available(), reason='needs a GPU')
 @pytest.mark.parametrize('dtype', ['float32', 'bfloat16', 'float16'])
 def test_precisions_on_cuda(dtype):
     model = build_model(spread=0.05).cuda()

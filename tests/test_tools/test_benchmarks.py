@@ -57,6 +57,7 @@ model = {TINY_MODEL}
     return config
 
 
+@pytest.mark.slow
 def test_step_benchmark_prints_a_ratio(tmp_path):
     config, row = tiny(tmp_path), tmp_path / 'row.json'
     out = run_tool(

@@ -296,6 +296,7 @@ def multi_scale_iou(cfg, path, root):
     return iou_by_hand(predictions, maps, 12)
 
 
+@pytest.mark.slow
 def test_tta_is_the_mean_over_scales_and_flips(
         trained, shapes, monkeypatch, tmp_path):
     """In one process, and in two behind their distributed wrappers."""

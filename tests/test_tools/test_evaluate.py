@@ -204,6 +204,7 @@ def test_finished_protocols_are_not_run_again(results, data, pretrained):
         'epoch_7']['knn'] == rows['knn']
 
 
+@pytest.mark.slow
 def test_other_settings_retrain_in_the_same_folder(results, data, pretrained,
                                                    tmp_path):
     out = tmp_path / 'out'
@@ -218,6 +219,7 @@ def test_other_settings_retrain_in_the_same_folder(results, data, pretrained,
     assert (earlier / 'epoch_2.pth').is_file()
 
 
+@pytest.mark.slow
 def test_another_list_is_another_result(results, data, pretrained, tmp_path):
     """Two processes equal one; also with a subset."""
     out, rows, *_ = results
@@ -288,6 +290,7 @@ def test_features_are_shared_through_the_cache(results):
     assert len(list((out / 'features').glob('*.pt'))) == 3  # and the logits
 
 
+@pytest.mark.slow
 def test_a_protocol_that_fails_is_named(data, pretrained, tmp_path):
     """With a broken image the others run; table and status show it."""
     broken = tmp_path / 'data'
@@ -421,5 +424,5 @@ def test_training_without_a_checkpoint_raises(probe_config, tmp_path):
     with pytest.raises(CheckpointError, match='--pretrained'):
         run_tool('train.py', probe_config, '--work-dir', tmp_path)
     with pytest.raises(ValueError, match='load_from'):
-        run_tool('train.py', ibot_mm.config_path(EXAMPLE), '--pretrained', 'x',
-                 '--work-dir', tmp_path)
+        run_tool('train.py', probe_config, '--pretrained', 'x', '--work-dir',
+                 tmp_path, '--cfg-options', 'model.backbone.init_cfg=None')

@@ -86,7 +86,7 @@ def test_backbones_without_a_place_in_timm(tmp_path):
     with pytest.raises(CheckpointError, match='Swin'):
         run_tool(TO_TIMM, source, target)
     assert not target.exists()
-    with pytest.raises(CheckpointError, match='place for layers.0.ffn.w12'):
+    with pytest.raises(CheckpointError, match='place for blocks.0.mlp.w12'):
         to_timm({'layers.0.ffn.w12.weight': torch.zeros(1)})
 
 

@@ -59,6 +59,7 @@ def test_another_batch_restarts_the_epoch(shapes, tmp_path):
     assert sorted(losses(resumed)) == [5, 6, 7, 8]
 
 
+@pytest.mark.slow
 def test_an_epoch_of_another_length_is_not_left_out(shapes, tmp_path):
     """Another batch from an epoch's end on, then resumed once more."""
     config = resumable_config(tmp_path / 'tiny.py', shapes, 1)

@@ -35,7 +35,7 @@ def test_step_of_vit_small(trace_step):
     """Bounds on its waste, at the published shapes."""
     trace, result = trace_step.predict(
         trace_step.parse_args(['--batch', '64']))
-    assert result['kernels'] <= 2200
+    assert result['kernels'] <= 2100
     assert result['gigabytes'] <= 100
     assert result['activation_gib'] <= 5
     # Nothing without data is left for other models of the process.
@@ -58,8 +58,8 @@ def test_step_of_vit_small(trace_step):
 def test_compiled_blocks_move_less(trace_step):
     settings = ['--batch', '64', '--compile']
     _, result = trace_step.predict(trace_step.parse_args(settings))
-    assert result['gigabytes'] <= 87
-    assert result['kernels'] <= 1700
+    assert result['gigabytes'] <= 86
+    assert result['kernels'] <= 1550
 
 
 def test_matrix_product_by_hand(trace_step):

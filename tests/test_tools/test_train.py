@@ -101,6 +101,41 @@ def test_a_run_goes_through_an_official_file(config, trained, tmp_path):
     assert set(torch.load(source)) == {'state_dict', 'meta'}
 
 
+def test_a_pre_training_from_weights(config, trained, tmp_path):
+    """Student and teacher start from the teacher of another run."""
+    source = trained / 'epoch_4.pth'
+    # The learning rate of the first iteration is 0.
+    run_tool('train.py', config, '--work-dir', tmp_path, '--no-validate',
+             '--pretrained', source, '--cfg-options',
+             'train_dataloader.dataset.indices=8', 'train_cfg.max_epochs=2',
+             'default_hooks.checkpoint.interval=1',
+             'model.neck.init_cfg.type=Pretrained',
+             'model.backbone.img_size=32',
+             'model.backbone.init_cfg.resize_positions=True')
+    wanted, state = (torch.load(path, weights_only=False)['state_dict']
+                     for path in (source, tmp_path / 'epoch_1.pth'))
+    for name in ('backbone.cls_token', 'backbone.layers.1.attn.qkv.weight',
+                 'neck.mlp.0.weight', 'neck.last_layer.weight_v'):
+        for place in ('', 'teacher.'):
+            assert torch.equal(state[place + name], wanted[f'teacher.{name}'])
+    log = next(tmp_path.glob('*/*.log')).read_text()
+    assert (f"IBOTViT: 30 entries of the teacher's backbone in \"{source}\"; "
+            'resized: pos_embed 1x37x24 -> 1x17x24; not loaded: mask_token'
+            ) in log
+    assert f"IBOTNeck: 8 entries of the teacher's neck in \"{source}\"" in log
+    assert 'random weights' not in log  # of the teacher, at the end
+
+
+def test_pretrained_in_a_list(shapes, tmp_path):
+    config = tiny_config(tmp_path / 'tiny.py', shapes, """
+model['backbone']['init_cfg'] = [
+    dict(type='TruncNormal', layer='Linear'), dict(type='Pretrained')]
+""")
+    with pytest.raises(CheckpointError, match='no checkpoint "nowhere.pth"'):
+        run_tool('train.py', config, '--work-dir', tmp_path / 'run',
+                 '--pretrained', 'nowhere.pth')
+
+
 def test_checkpoint_holds_the_teacher_and_the_centres(trained):
     state = torch.load(
         trained / 'epoch_4.pth', weights_only=False)['state_dict']

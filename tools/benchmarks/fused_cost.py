@@ -1,4 +1,4 @@
-"""Predicted cost of a transformer block that ``torch.compile`` has fused."""
+"""Predicted cost of a module that ``torch.compile`` has fused."""
 
 from collections import defaultdict
 from collections.abc import Callable
@@ -33,7 +33,7 @@ def _is_view(node: fx.Node, inputs: list[fx.Node]) -> bool:
 def _stands_alone(node: fx.Node) -> bool:
     """Whether a node is a separate kernel: products, sums over tokens."""
     name = _name(node)
-    if name == 'sum':
+    if name == 'sum' and len(node.args) > 1:
         dims = node.args[0].meta['val'].dim()
         return dims - 1 not in [d % dims for d in node.args[1]]
     return 'attention' in name or name in ('mm', 'bmm', 'addmm')
@@ -97,14 +97,14 @@ def graph_cost(graph: fx.Graph, card: Card, tf32: bool = True) -> Cost:
     return total
 
 
-def compiled_cost(block: nn.Module, args: tuple, training: bool,
+def compiled_cost(module: nn.Module, args: tuple, training: bool,
                   card: Card, tf32: bool = True) -> Cost:
-    """Cost of a call of a block, and of its backward pass in training.
+    """Cost of a call of a module, and of its backward pass in training.
 
     PyTorch's own partitioner decides what is recomputed in the backward pass.
 
     Args:
-        block: On fake tensors.
+        module: On fake tensors.
         args: Its arguments.
         training: Whether there is a backward pass.
         card: The GPU.
@@ -112,20 +112,22 @@ def compiled_cost(block: nn.Module, args: tuple, training: bool,
     """
     total = Cost()
 
-    def count(module: fx.GraphModule, _) -> Callable:
-        total.add(graph_cost(module.graph, card, tf32))
-        return make_boxed_func(module.forward)
+    def count(graph: fx.GraphModule, _) -> Callable:
+        total.add(graph_cost(graph.graph, card, tf32))
+        return make_boxed_func(graph.forward)
 
-    parameters = dict(block.named_parameters())
+    parameters = dict(module.named_parameters())
 
-    def call(parameters: dict[str, Tensor], *args) -> Tensor:
-        return torch.func.functional_call(block, parameters, args)
+    def call(parameters: dict[str, Tensor], *tensors) -> Tensor:
+        rest = iter(tensors)
+        return torch.func.functional_call(module, parameters, tuple(
+            next(rest) if isinstance(a, Tensor) else a for a in args))
 
     with torch.set_grad_enabled(training):
         out = aot_function(
             call, count, count,
             partition_fn=min_cut_rematerialization_partition)(
-                parameters, *args)
+                parameters, *_tensors(args))
     if training:
         with torch.autocast('cpu', enabled=False):
             out.backward(torch.empty_like(out))

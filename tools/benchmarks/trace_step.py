@@ -53,8 +53,8 @@ class Trace(TorchDispatchMode):
         tf32: Whether float32 matrix products run in TF32.
 
     Attributes:
-        phase: Name of what runs now, but for the teacher and backward passes,
-            which are recognized.
+        phase: Name of what runs now, but for the backward passes, which are
+            recognized.
         costs: By phase and operation.
         peak_bytes: Most bytes that were alive at once.
     """
@@ -70,8 +70,6 @@ class Trace(TorchDispatchMode):
     def _current_phase(self) -> str:
         if torch._C._current_graph_task_id() != -1:
             return 'backward'
-        if self.phase == 'forward':
-            return 'student' if torch.is_grad_enabled() else 'teacher'
         return self.phase
 
     def _count_memory(self, tensor: Tensor) -> None:
@@ -124,49 +122,58 @@ def running(trace: Trace, phase: str) -> Iterator[None]:
         yield
 
 
-class BlockCall(NamedTuple):
-    """A call of a transformer block.
+def as_teacher(trace: Trace, targets: Callable, views: Any) -> Any:
+    """Call ``teacher_targets`` in a phase of its own."""
+    before, trace.phase = trace.phase, 'teacher'
+    result = targets(views)
+    trace.phase = before
+    return result
+
+
+class Call(NamedTuple):
+    """A call of a part that is compiled.
 
     Attributes:
-        block: The block.
+        part: A transformer block or a loss.
         args: Its arguments, (shape, dtype) for tensors.
         training: Whether gradients are on.
     """
 
-    block: nn.Module
+    part: nn.Module
     args: tuple
     training: bool
 
 
-def fuse_blocks(calls: Iterable[BlockCall], context: Callable,
-                trace: Trace) -> None:
-    """Replace the costs of eager blocks by those of compiled ones.
+def fuse_parts(calls: Iterable[Call], context: Callable,
+               trace: Trace) -> None:
+    """Replace the costs of eager parts by those of compiled ones.
 
     Args:
         calls: Of the step.
         context: Of the forward pass.
-        trace: Has counted the blocks in eager mode.
+        trace: Has counted the parts in eager mode.
     """
     known: dict[tuple, tuple[Cost, Cost]] = {}
-    for block, args, training in calls:
-        if (args, training) not in known:
+    for part, args, training in calls:
+        key = type(part), str(args), training
+        if key not in known:
             values = tuple(torch.empty(a[0], dtype=a[1])
                            if isinstance(a, tuple) else a for a in args)
             values[0].requires_grad_(training)
             eager = Trace(trace.card, trace.tf32)
             with torch.set_grad_enabled(training):
-                with context(), running(eager, 'forward'):
-                    out = block(*values)
+                with context(), running(eager, 'student'):
+                    out = part(*values)
                 if training:
                     with running(eager, 'backward'):
                         out.backward(torch.empty_like(out))
             with context():
-                compiled = compiled_cost(block, values, training, trace.card,
+                compiled = compiled_cost(part, values, training, trace.card,
                                          trace.tf32)
-            known[args, training] = eager.total(), compiled
-        eager_cost, compiled = known[args, training]
-        trace.costs['compiled', 'blocks, compiled'].add(compiled)
-        trace.costs['compiled', 'blocks, no longer eager'].add(
+            known[key] = eager.total(), compiled
+        eager_cost, compiled = known[key]
+        trace.costs['compiled', 'compiled parts'].add(compiled)
+        trace.costs['compiled', 'no longer eager'].add(
             Cost(*(-value for value in vars(eager_cost).values())))
 
 
@@ -179,7 +186,7 @@ def trace_step(cfg, batch_size: int, dtype: str, trace: Trace,
         batch_size: Images per GPU.
         dtype: Of the forward pass, as ``optim_wrapper.dtype``.
         trace: Counts the step.
-        compiled: Whether to predict compiled blocks (of ViTs).
+        compiled: Whether to predict compiled blocks (of ViTs) and losses.
 
     Returns:
         The model.
@@ -195,20 +202,23 @@ def trace_step(cfg, batch_size: int, dtype: str, trace: Trace,
         wrapper = PretrainOptimWrapperConstructor(
             dict(settings, dtype=dtype, skip_nonfinite=False))(model)
         batch = tree_map_only(Tensor, mode.from_tensor, batch)
-        calls: list[BlockCall] = []
+        model.teacher_targets = partial(as_teacher, trace,
+                                        model.teacher_targets)
+        calls: list[Call] = []
 
-        def note(block: nn.Module, args: tuple) -> None:
+        def note(part: nn.Module, args: tuple) -> None:
             # Without data: a reference would keep the activations alive.
-            calls.append(BlockCall(block, tuple(
+            calls.append(Call(part, tuple(
                 (a.shape, a.dtype) if isinstance(a, Tensor) else a
                 for a in args), torch.is_grad_enabled()))
 
         handles = [
-            block.register_forward_pre_hook(note) for block in
-            (*model.backbone.blocks, *model.teacher.backbone.blocks)]
+            part.register_forward_pre_hook(note) for part in
+            (*model.backbone.blocks, *model.teacher.backbone.blocks,
+             model.head.cls_loss, model.head.patch_loss)]
         with running(trace, 'preprocessing'):
             inputs = model.data_preprocessor(batch)['inputs']
-        with running(trace, 'forward'), wrapper.optim_context(model):
+        with running(trace, 'student'), wrapper.optim_context(model):
             losses = model.loss(inputs)
         with running(trace, 'backward'):
             sum(losses.values()).backward()
@@ -222,7 +232,7 @@ def trace_step(cfg, batch_size: int, dtype: str, trace: Trace,
         for handle in handles:
             handle.remove()
         if compiled:
-            fuse_blocks(calls, partial(wrapper.optim_context, model), trace)
+            fuse_parts(calls, partial(wrapper.optim_context, model), trace)
     resize_matrix.cache_clear()  # it has no data
     return model
 
@@ -243,8 +253,8 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
         '--views', type=int, nargs=2, metavar=('GLOBAL', 'LOCAL'),
         help='views per pass of the student; default: all at once')
     parser.add_argument('--compile', action='store_true',
-                        help='predict the blocks of a ViT as torch.compile '
-                        'would fuse them')
+                        help='predict the blocks of a ViT and the losses as '
+                        'torch.compile would fuse them')
     parser.add_argument('--prototypes', type=int, default=8192)
     parser.add_argument('--json', action='store_true')
     return parser.parse_args(argv)

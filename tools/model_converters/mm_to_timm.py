@@ -20,6 +20,7 @@ import torch
 from mmengine.config import Config
 from mmengine.registry import init_default_scope
 
+from ibot_mm.checkpoints.architecture import backbone_config
 from ibot_mm.checkpoints.load import CheckpointError, load_checkpoint
 from ibot_mm.checkpoints.official.state_dict import (
     State,
@@ -27,7 +28,7 @@ from ibot_mm.checkpoints.official.state_dict import (
     strip_prefix,
 )
 from ibot_mm.checkpoints.pretrained import select_network
-from ibot_mm.checkpoints.strict import load_strict
+from ibot_mm.checkpoints.strict import KERNEL, load_strict
 from ibot_mm.checkpoints.timm import create_model_call, to_timm
 from ibot_mm.command_line import CommandParser, report_errors
 from ibot_mm.registry import MODELS
@@ -73,15 +74,16 @@ def preparation(cfg: Config | None, channels: int) -> tuple[dict, str]:
                      f'{tuple(std)}: {source}')
 
 
-def how_to_load(weights: State, path: str, cfg: Config | None,
+def how_to_load(state: State, path: str, cfg: Config | None,
                 shape: dict[str, Any]) -> str:
     """Code that loads the file with timm, and how to prepare images."""
-    options, words = preparation(
-        cfg, weights['patch_embed.proj.weight'].shape[1])
+    options, words = preparation(cfg, state[KERNEL].shape[1])
     try:
-        call = create_model_call(weights, path, **shape, **options)
+        call = create_model_call(backbone_config(state, **shape), path,
+                                 **options)
     except CheckpointError as error:
-        call = f'# no call of timm.create_model: {error}'
+        call = (f'# no call of timm.create_model: {error} Give --config '
+                'CONFIG, that of the pre-training.')
     return f'{call}\n# the model returns CLS tokens; {words}'
 
 
@@ -112,7 +114,7 @@ def main() -> None:
         if args.style == 'dino' else weights, args.target)
     print(f'wrote {len(weights)} entries to {args.target}')
     if args.style == 'timm':
-        print(how_to_load(weights, args.target, cfg, shape))
+        print(how_to_load(state, args.target, cfg, shape))
 
 
 if __name__ == '__main__':

@@ -13,17 +13,27 @@ from torch import Tensor
 
 from ibot_mm.checkpoints.load import CheckpointError
 
-# Beginnings of names, official and ours; # stands for a number.
+# Beginnings of names, official and ours; # stands for a number. Those of
+# LayerScale and SwiGLU are DINOv2's; the last two are the official code's for
+# LayerScale, which no published network has.
 _VIT = (
     ('masked_embed', 'mask_token'),
     ('patch_embed.proj.', 'patch_embed.projection.'),
     ('blocks.#.norm1.', 'layers.#.ln1.'),
     ('blocks.#.norm2.', 'layers.#.ln2.'),
+    ('blocks.#.ls1.gamma', 'layers.#.attn.gamma1.weight'),
+    ('blocks.#.ls2.gamma', 'layers.#.ffn.gamma2.weight'),
     ('blocks.#.attn.', 'layers.#.attn.'),
+    ('blocks.#.mlp.w12.', 'layers.#.ffn.w12.'),
+    ('blocks.#.mlp.w3.', 'layers.#.ffn.w3.'),
     ('blocks.#.mlp.fc1.', 'layers.#.ffn.layers.0.0.'),
     ('blocks.#.mlp.fc2.', 'layers.#.ffn.layers.1.'),
     ('norm.', 'ln1.'),
+    ('blocks.#.gamma_1', 'layers.#.attn.gamma1.weight'),
+    ('blocks.#.gamma_2', 'layers.#.ffn.gamma2.weight'),
 )
+# DINOv2's training checkpoints: blocks of all chunks are numbered through.
+_CHUNK = re.compile(r'(?<=^blocks\.)\d+\.(?=\d+\.)')
 _SWIN = (
     ('masked_embed', 'mask_token'),
     ('patch_embed.proj.', 'patch_embed.projection.'),
@@ -84,6 +94,8 @@ def _in_official_order(state: dict[str, Tensor]) -> dict[str, Tensor]:
 def from_official(state: dict[str, Tensor]) -> dict[str, Tensor]:
     """Backbone or head weights of the official code in our names.
 
+    Also those of DINO, DINOv2 and timm.
+
     Args:
         state: Weights without a prefix such as ``backbone.``.
 
@@ -96,6 +108,7 @@ def from_official(state: dict[str, Tensor]) -> dict[str, Tensor]:
     for name, value in state.items():
         if swin and '.downsample.' in name and value.shape[-1] % 4 == 0:
             value = _merging_order(value)
+        name = _CHUNK.sub('', name)
         name = _rename(name, _SWIN if swin else _VIT, back=False)
         converted[name] = value.unsqueeze(0) if name == 'mask_token' else value
     return converted
@@ -234,8 +247,14 @@ def to_official_checkpoint(state: State) -> dict[str, Any]:
         state: State dict of ``IBOT``.
 
     Raises:
-        CheckpointError: There is no student or no teacher in it.
+        CheckpointError: There is no student or no teacher in it, or something
+            that the official networks have not.
     """
+    for name in state:
+        if name.endswith(('register_tokens', 'gamma1.weight', '.w12.weight')):
+            raise CheckpointError(
+                f'the official code has no place for "{name}": convert the '
+                'backbone with mm_to_timm.py or extract_backbone.py instead.')
     result: dict[str, Any] = {}
     for network, prefix, module in (('student', '', 'module.'),
                                     ('teacher', 'teacher.', '')):

@@ -4,8 +4,10 @@ import math
 from itertools import accumulate
 from operator import mul
 
+from mmengine.config import Config
 from mmengine.hooks import Hook
 
+from ibot_mm.checkpoints.unread import pretrained_cfg
 from ibot_mm.distributed.unwrap import unwrapped_model
 from ibot_mm.engine.schedulers.cosine import cosine_between
 from ibot_mm.registry import HOOKS
@@ -16,6 +18,18 @@ ADVICE = ('lower default_hooks.teacher_ema.momentum, set its '
           'max_initial_share, or train longer (docs/schedules.md)')
 
 
+def randomly_initialized(cfg: Config) -> str:
+    """What of the teacher starts with random weights; '' for nothing."""
+    if cfg.get('load_from') and not cfg.get('resume'):
+        return ''
+    model = cfg.get('model', {})  # none in runs that Python has built
+    backbone, neck = (pretrained_cfg(model.get(part))
+                      for part in ('backbone', 'neck'))
+    if not backbone:
+        return 'the teacher'
+    return '' if neck else "the teacher's projection head"
+
+
 @HOOKS.register_module()
 class TeacherEMAHook(Hook):
     """Update the teacher and the centers after each optimizer step.
@@ -24,10 +38,11 @@ class TeacherEMAHook(Hook):
     all steps. Steps that are skipped for a non-finite loss, or by the loss
     scaler, update neither the teacher nor the centers.
 
-    The product of all momenta so far is the share of the initial, random
-    weights that is left in the teacher. The log has it as
-    ``teacher_initial_share``, and the run warns at its start if a tenth or
-    more would be left at its end.
+    The product of all momenta so far is the share of the initial weights
+    that is left in the teacher. The log has it as
+    ``teacher_initial_share``, and the run warns at its start if more than a
+    tenth would be left at its end. It does not warn about weights from a
+    checkpoint.
 
     Args:
         momentum: Momentum at the start.
@@ -88,11 +103,12 @@ class TeacherEMAHook(Hook):
         self.initial_shares = list(accumulate(
             (1. if step < still else self.momentum_at(step, steps)
              for step in range(steps)), mul))
-        if self.initial_shares[-1] > HIGH_SHARE:
+        part = randomly_initialized(runner.cfg)
+        if part and self.initial_shares[-1] > HIGH_SHARE:
             runner.logger.warning(
                 f'At the end of the run, after {steps} steps, '
-                f'{self.initial_shares[-1]:.0%} of the teacher are still its '
-                f'initial weights: {ADVICE}.')
+                f'{self.initial_shares[-1]:.0%} of {part} are still its '
+                f'initial, random weights: {ADVICE}.')
 
     def before_train_epoch(self, runner) -> None:
         """Find out whether the teacher keeps its weights in this epoch."""

@@ -18,11 +18,12 @@ class LayerDecayOptimWrapperConstructor:
     Also for a pre-training that continues from an existing backbone, whose
     heads then are everything outside the backbone.
 
-    With L transformer layers the patch embedding, the CLS token and the
-    positions are layer 0, transformer layer i (from 0) is i + 1, and the
-    final norm and everything outside the backbone are L + 1. The learning
-    rate of layer l is lr x rate^(L + 1 - l). Biases, 1-D parameters, the CLS
-    token and the position embedding are not decayed.
+    With L transformer layers the patch embedding, the CLS and register tokens
+    and the positions are layer 0, transformer layer i (from 0) is i + 1, and
+    the final norm and everything outside the backbone are L + 1. The learning
+    rate of layer l is lr x rate^(L + 1 - l). Biases, 1-D parameters (also
+    those of LayerScale), the CLS and register tokens and the position
+    embedding are not decayed.
 
     Unlike MMPretrain's constructor it also works for detectors and segmentors
     whose backbone has ``get_layer_depth``, and makes one group per layer and
@@ -32,15 +33,15 @@ class LayerDecayOptimWrapperConstructor:
         optim_wrapper_cfg: Config of the wrapper, with ``optimizer``.
         paramwise_cfg: ``layer_decay_rate`` (1 for none);
             ``no_decay_names``: suffixes of further names that are not
-            decayed; ``decay_embeddings`` (False): whether to decay the CLS
-            token and the position embedding, as the official detection and
+            decayed; ``decay_embeddings`` (False): whether to decay these
+            tokens and the position embedding, as the official detection and
             segmentation code does by mistake.
 
     Raises:
         ValueError: ``paramwise_cfg`` has other keys.
     """
 
-    NO_DECAY = ('cls_token', 'pos_embed')
+    NO_DECAY = ('cls_token', 'pos_embed', 'register_tokens')
 
     def __init__(self,
                  optim_wrapper_cfg: dict,

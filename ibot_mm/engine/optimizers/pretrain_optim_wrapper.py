@@ -15,6 +15,29 @@ from .nonfinite_check import NonfiniteCheck
 _GradScaler = getattr(torch.amp, 'GradScaler', torch.cuda.amp.GradScaler)
 
 
+def scale_each(tensors: list[Tensor], factors: Tensor) -> None:
+    """Multiply each tensor by a factor of its own, in place.
+
+    PyTorch takes one kernel per tensor for this. Here the many small ones
+    (biases, norms) share a few.
+
+    Args:
+        tensors: On one device, of one dtype.
+        factors: (len(tensors), ).
+    """
+    pairs = list(zip(tensors, factors.unbind()))
+    large = [pair for pair in pairs if pair[0].numel() > 2**16]
+    if large:
+        torch._foreach_mul_(*map(list, zip(*large)))
+    small = [pair for pair in pairs if pair[0].numel() <= 2**16]
+    if small:
+        scaled = torch.cat([t.flatten() for t, _ in small]) * torch.cat(
+            [factor.expand(t.numel()) for t, factor in small])
+        parts = scaled.split([t.numel() for t, _ in small])
+        torch._foreach_copy_([t for t, _ in small], [
+            part.view_as(t) for part, (t, _) in zip(parts, small)])
+
+
 def clip_grads_per_parameter(grads: list[Tensor], max_norm: float) -> Tensor:
     """Scale each gradient to a norm of at most ``max_norm``, in place.
 
@@ -30,7 +53,7 @@ def clip_grads_per_parameter(grads: list[Tensor], max_norm: float) -> Tensor:
     """
     norms = full_norms(grads)
     scale = (max_norm / (norms + 1e-6)).clamp(max=1)
-    torch._foreach_mul_(to_local(grads), list(scale.unbind()))
+    scale_each(to_local(grads), scale)
     return norms.norm()
 
 

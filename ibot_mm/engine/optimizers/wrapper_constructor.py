@@ -55,7 +55,8 @@ class PretrainOptimWrapperConstructor:
     """Two groups: weight decay on everything but biases and 1-D tensors.
 
     The position embedding, the CLS token, the mask token and the gain of the
-    prototypes are decayed, as in the official code. With two groups, instead
+    prototypes are decayed, as in the official code, and so are register
+    tokens, as in DINOv2. With two groups, instead
     of MMEngine's one per parameter, multi-tensor and fused kernels are fast.
 
     Args:

@@ -126,7 +126,9 @@ class IBOTSwin(SwinTransformer):
 
     def init_weights(self) -> None:
         """Initialize from ``init_cfg`` or as in the official code."""
-        if init_from_checkpoint(self):
+        # A pre-training says if it starts from windows of another size.
+        if init_from_checkpoint(self,
+                                resize_positions=self.mask_token is None):
             return
         super().init_weights()
         for module in self.modules():
@@ -257,6 +259,28 @@ class IBOTSwin(SwinTransformer):
             if stage.downsample is not None:
                 x, grid = stage.downsample(x, grid)
         return outs[-num_blocks:]
+
+    def last_attention(self, x: Tensor) -> Tensor:
+        """Attention of the last block, after the softmax.
+
+        There is no CLS token: every patch attends to those of its window.
+
+        Args:
+            x: Images, (B, C_in, H, W).
+
+        Returns:
+            (B * windows, heads, w * w, w * w), from queries in the last
+            dimension but one to keys in the last, for windows of side w, row
+            by row. A map that is no multiple of w is padded.
+        """
+        found: list[Tensor] = []
+        handle = self.blocks[-1].attn.w_msa.softmax.register_forward_hook(
+            lambda module, args, out: found.append(out))
+        try:
+            self.extract_tokens(x)
+        finally:
+            handle.remove()
+        return found[0]
 
     def forward(self, x: Tensor, mask: Tensor | None = None
                 ) -> tuple[Tensor, ...]:

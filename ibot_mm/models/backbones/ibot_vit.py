@@ -1,8 +1,8 @@
-"""Vision transformer with a mask token."""
+"""Vision transformer with a mask token and register tokens."""
 
 import math
 from collections.abc import Iterator, Sequence
-from itertools import repeat
+from itertools import islice, repeat
 
 import numpy as np
 import torch
@@ -17,7 +17,7 @@ from ibot_mm.checkpoints.unread import warn_if_unread
 from ibot_mm.models.layers.activation_checkpointing import use_checkpointing
 from ibot_mm.models.layers.drop_path import drop_path_scales
 from ibot_mm.models.layers.freezing import check_frozen_stages, freeze
-from ibot_mm.models.layers.patch_embed import inflate_channels
+from ibot_mm.models.layers.patch_embed import inflate_channels, resize_kernel
 from ibot_mm.models.layers.pos_embed import interpolate_positions
 from ibot_mm.models.layers.vit_layer import ViTLayer
 from ibot_mm.registry import MODELS
@@ -25,11 +25,11 @@ from ibot_mm.registry import MODELS
 
 @MODELS.register_module()
 class IBOTViT(VisionTransformer):
-    """MMPretrain's VisionTransformer plus the mask token of iBOT.
+    """MMPretrain's VisionTransformer plus mask token and register tokens.
 
     All other parameters have MMPretrain's names, so the weights of a teacher
     (which has no mask token) load in ``mmpretrain.VisionTransformer``
-    unchanged.
+    unchanged, if there are no register tokens.
 
     For detection and segmentation it returns feature maps
     (``out_type='featmap'``) of several layers. Images of any size are
@@ -43,7 +43,13 @@ class IBOTViT(VisionTransformer):
             MMPretrain.
         with_mask_token: Whether to add a mask token, which only the student
             of a pre-training needs.
-        interpolate_offset: See :func:`interpolate_positions`.
+        num_register_tokens: Number of learned tokens between CLS and patch
+            tokens (arXiv 2309.16588), which take part in attention, have no
+            position and are in no output; 0 for none, as in the paper.
+        interpolate_offset: See :func:`interpolate_positions`. None is 0.1, or
+            0 with register tokens, as in DINOv2.
+        interpolate_antialias: See :func:`interpolate_positions`. None is
+            False, or True with register tokens, as in DINOv2.
         drop_path_rate: Drop path rate of the last layer; it rises linearly
             from 0 at the first.
         drop_path_type: 'image' drops residuals per image after computing all
@@ -68,9 +74,11 @@ class IBOTViT(VisionTransformer):
             arguments of
             :func:`ibot_mm.checkpoints.pretrained.load_pretrained`. Without
             it, weights are initialized as in the official code: truncated
-            normal (std 0.02) for linear layers, position embedding and CLS
-            token, zero for biases and the mask token.
-        **kwargs: Passed to MMPretrain's VisionTransformer.
+            normal (std 0.02) for linear layers, position embedding, CLS and
+            register tokens, zero for biases and the mask token.
+        **kwargs: Passed to MMPretrain's VisionTransformer, among them
+            ``layer_scale_init_value``: LayerScale of both residuals with this
+            initial value, such as the 1e-5 of DINOv2; 0 for none.
 
     Raises:
         ValueError: An option or a combination of options is invalid.
@@ -88,7 +96,9 @@ class IBOTViT(VisionTransformer):
                  arch: str | dict = 'small',
                  *,
                  with_mask_token: bool = False,
-                 interpolate_offset: float = 0.1,
+                 num_register_tokens: int = 0,
+                 interpolate_offset: float | None = None,
+                 interpolate_antialias: bool | None = None,
                  drop_path_rate: float = 0.,
                  drop_path_type: str = 'image',
                  with_cp: bool = False,
@@ -130,7 +140,17 @@ class IBOTViT(VisionTransformer):
         if with_cp:
             for layer in self.layers:
                 use_checkpointing(layer)
-        self.interpolate_offset = interpolate_offset
+        registers = num_register_tokens > 0
+        if interpolate_offset is None:
+            interpolate_offset = 0. if registers else 0.1
+        if interpolate_antialias is None:
+            interpolate_antialias = registers
+        self.interpolation = (self.interpolate_mode, interpolate_offset,
+                              interpolate_antialias)
+        # The base class counts tokens with a position: CLS.
+        self.num_prefix_tokens = self.num_extra_tokens + num_register_tokens
+        self.register_tokens = nn.Parameter(torch.zeros(
+            1, num_register_tokens, self.embed_dims)) if registers else None
         self.mask_token = nn.Parameter(torch.zeros(
             1, 1, self.embed_dims)) if with_mask_token else None
         check_frozen_stages('IBOTViT', frozen_stages, self.num_layers)
@@ -157,14 +177,17 @@ class IBOTViT(VisionTransformer):
         if self.frozen_stages < 0:
             return
         freeze(self.patch_embed, self.pos_embed, self.cls_token,
-               self.mask_token, self.drop_after_pos, self.pre_norm,
+               self.register_tokens, self.mask_token, self.drop_after_pos,
+               self.pre_norm,
                *self.layers[:self.frozen_stages])
         if self.frozen_stages == self.num_layers:
             freeze(getattr(self, 'ln1', None), getattr(self, 'ln2', None))
 
     def init_weights(self) -> None:
         """Initialize from ``init_cfg`` or as in the official code."""
-        if init_from_checkpoint(self):
+        # A pre-training says if it starts from positions of another size.
+        if init_from_checkpoint(self,
+                                resize_positions=self.mask_token is None):
             return
         super().init_weights()
         for module in self.modules():
@@ -175,6 +198,10 @@ class IBOTViT(VisionTransformer):
         nn.init.trunc_normal_(self.pos_embed, std=0.02)
         if self.cls_token is not None:
             nn.init.trunc_normal_(self.cls_token, std=0.02)
+        if self.register_tokens is not None:
+            # DINOv2's std of 1e-6 makes their gradients, which pass the first
+            # norm, 20 times as large.
+            nn.init.trunc_normal_(self.register_tokens, std=0.02)
         if self.mask_token is not None:
             nn.init.zeros_(self.mask_token)
 
@@ -182,6 +209,10 @@ class IBOTViT(VisionTransformer):
         """Patch embedding of a checkpoint for the input channels."""
         return inflate_channels(weight,
                                 self.patch_embed.projection.in_channels)
+
+    def fit_patches(self, weight: Tensor) -> Tensor:
+        """Patch embedding of a checkpoint for the patch size."""
+        return resize_kernel(weight, self.patch_embed.projection.kernel_size)
 
     def fit_positions(self,
                       pos_embed: Tensor,
@@ -224,8 +255,7 @@ class IBOTViT(VisionTransformer):
         return interpolate_positions(pos_embed, source,
                                      self.patch_resolution,
                                      self.num_extra_tokens,
-                                     self.interpolate_mode,
-                                     self.interpolate_offset)
+                                     *self.interpolation)
 
     def _prepare_pos_embed(self, state_dict: dict[str, Tensor], prefix: str,
                            *args, **kwargs) -> None:
@@ -243,7 +273,7 @@ class IBOTViT(VisionTransformer):
 
     def _embed(self, x: Tensor, mask: Tensor | None
                ) -> tuple[Tensor, tuple[int, int]]:
-        """Embed images; returns tokens (B, 1 + N, C) and the grid (h, w)."""
+        """Embed images; returns tokens (B, 1 + R + N, C) and the grid."""
         if x.shape[1] != self.patch_embed.projection.in_channels:
             raise ValueError(
                 f'IBOTViT: the images have {x.shape[1]} channels, but '
@@ -261,8 +291,12 @@ class IBOTViT(VisionTransformer):
             x = torch.cat([self.cls_token.expand(len(x), -1, -1), x], dim=1)
         x = x + interpolate_positions(
             self.pos_embed, self.patch_resolution, grid,
-            self.num_extra_tokens, self.interpolate_mode,
-            self.interpolate_offset)
+            self.num_extra_tokens, *self.interpolation)
+        if self.register_tokens is not None:
+            cls, patches = x.split_with_sizes(
+                [self.num_extra_tokens, x.shape[1] - self.num_extra_tokens], 1)
+            x = torch.cat([cls, self.register_tokens.expand(len(x), -1, -1),
+                           patches], dim=1)
         return self.pre_norm(self.drop_after_pos(x)), grid
 
     def _run_layers(self, x: Tensor, cls_only: bool = False
@@ -302,7 +336,7 @@ class IBOTViT(VisionTransformer):
             pass
         if self.final_norm:
             x = self.ln1(x)
-        return x[:, 0], x[:, self.num_extra_tokens:]
+        return x[:, 0], x[:, self.num_prefix_tokens:]
 
     def extract_cls(self, x: Tensor) -> Tensor:
         """CLS tokens after the final norm, without the patch tokens.
@@ -336,8 +370,27 @@ class IBOTViT(VisionTransformer):
         for i, x in enumerate(self._run_layers(self._embed(x, None)[0])):
             if i >= len(self.layers) - num_blocks:
                 tokens = self.ln1(x) if self.final_norm else x
-                outs.append((tokens[:, 0], tokens[:, self.num_extra_tokens:]))
+                outs.append((tokens[:, 0], tokens[:, self.num_prefix_tokens:]))
         return outs
+
+    def last_attention(self, x: Tensor,
+                       num_queries: int | None = None) -> Tensor:
+        """Attention of the last layer, after the softmax.
+
+        Args:
+            x: Images, (B, C_in, H, W).
+            num_queries: Number Q of leading tokens whose attention is wanted,
+                1 for that of the CLS token; None for all T.
+
+        Returns:
+            (B, heads, Q, T), from queries in the last dimension but one to
+            keys in the last, for the T tokens: CLS, registers, patches.
+        """
+        x, _ = self._embed(x, None)
+        for x in islice(self._run_layers(x), self.num_layers - 1):
+            pass
+        last = self.layers[-1]
+        return last.attn.weights(last.ln1(x), num_queries)
 
     def forward(self, x: Tensor, mask: Tensor | None = None
                 ) -> tuple[Tensor, ...]:
@@ -358,6 +411,25 @@ class IBOTViT(VisionTransformer):
                 out = self.ln1(x) if self.output_norms[i] else x
                 outs.append(self._format_output(out, grid).contiguous())
         return tuple(outs)
+
+    def _format_output(self, x: Tensor, hw: tuple[int, int]) -> Tensor:
+        if self.register_tokens is not None:
+            x = torch.cat([x[:, :self.num_extra_tokens],
+                           x[:, self.num_prefix_tokens:]], dim=1)
+        return super()._format_output(x, hw)
+
+    def get_layer_depth(self, param_name: str, prefix: str = ''
+                        ) -> tuple[int, int]:
+        """Layer of a parameter for layer decay, and the number of layers.
+
+        Register tokens are in layer 0, as in DINOv2, with the patch embedding,
+        the CLS token and the positions. The mask token, which weights to start
+        from lack, is new and learns like the heads.
+        """
+        layer, count = super().get_layer_depth(param_name, prefix)
+        if param_name == f'{prefix}register_tokens':
+            layer = 0
+        return layer, count
 
     def train(self, mode: bool = True) -> 'IBOTViT':
         """Set the mode of all parts that are not frozen."""

@@ -1,13 +1,20 @@
 """Normalization on the device, for crops and for images."""
 
 from collections.abc import Sequence
+from functools import lru_cache
 
 import torch
 from mmengine.model import BaseDataPreprocessor, stack_batch
 from torch import Tensor
+from torch.utils._pytree import tree_flatten
 
 from ibot_mm.registry import MODELS
 from ibot_mm.structures import CropBatch
+
+
+@lru_cache
+def _copy_stream(device: torch.device) -> torch.cuda.Stream:
+    return torch.cuda.Stream(device)
 
 
 @MODELS.register_module()
@@ -51,14 +58,27 @@ class MultiCropDataPreprocessor(BaseDataPreprocessor):
         """Images (..., C, H, W) of any dtype as float32, normalized."""
         if self.to_rgb and images.shape[-3] == 3:
             images = images.flip(-3)
-        images = images.to(torch.float32, copy=True)
-        if self.normalize:
-            if images.shape[-3] != len(self.mean):
-                raise ValueError(
-                    f'MultiCropDataPreprocessor: images have '
-                    f'{images.shape[-3]} channels, mean has {len(self.mean)}.')
-            images = images.sub_(self.mean).div_(self.std)
-        return images
+        if not self.normalize:
+            return images.to(torch.float32, copy=True)
+        if images.shape[-3] != len(self.mean):
+            raise ValueError(
+                f'MultiCropDataPreprocessor: images have {images.shape[-3]} '
+                f'channels, mean has {len(self.mean)}.')
+        # The first kernel converts, too: the result is float32.
+        return (images - self.mean).div_(self.std).float()
+
+    def _copy(self, batch: CropBatch) -> CropBatch:
+        """Move crops to the device, beside what a GPU still computes."""
+        if self.device.type != 'cuda':
+            return self.cast_data(batch)
+        copies = _copy_stream(self.device)
+        with torch.cuda.stream(copies):
+            batch = self.cast_data(batch)
+        stream = torch.cuda.current_stream(self.device)
+        stream.wait_stream(copies)
+        for tensor in tree_flatten(batch)[0]:
+            tensor.record_stream(stream)
+        return batch
 
     def forward(self, data: dict, training: bool = False) -> dict:
         """Preprocess a batch of crops or of images.
@@ -72,15 +92,16 @@ class MultiCropDataPreprocessor(BaseDataPreprocessor):
         Returns:
             ``inputs`` and ``data_samples``.
         """
-        data = self.cast_data(data)
-        inputs = data['inputs']
-        if isinstance(inputs, CropBatch):
+        samples = self.cast_data(data.get('data_samples'))
+        if isinstance(data['inputs'], CropBatch):
+            inputs = self._copy(data['inputs'])
             inputs = CropBatch(
                 [view._replace(crops=self._prepare(view.crops))
                  for view in inputs.global_views],
                 [self._prepare(crops) for crops in inputs.local_crops])
         else:
+            inputs = self.cast_data(data['inputs'])
             if not isinstance(inputs, Tensor):
                 inputs = stack_batch(inputs)
             inputs = self._prepare(inputs)
-        return dict(inputs=inputs, data_samples=data.get('data_samples'))
+        return dict(inputs=inputs, data_samples=samples)

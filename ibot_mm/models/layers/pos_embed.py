@@ -12,8 +12,8 @@ from torch import Tensor
 @torch.inference_mode(False)
 @torch.no_grad()
 def resize_matrix(source: tuple[int, int], target: tuple[int, int],
-                  mode: str, offset: float,
-                  device: torch.device) -> Tensor:
+                  mode: str, offset: float, device: torch.device,
+                  antialias: bool = False) -> Tensor:
     """Interpolation of a grid as a matrix.
 
     Interpolation is linear in the values. On GPUs a product with this matrix
@@ -26,6 +26,7 @@ def resize_matrix(source: tuple[int, int], target: tuple[int, int],
         mode: See :func:`interpolate_positions`.
         offset: See :func:`interpolate_positions`.
         device: Device of the result.
+        antialias: See :func:`interpolate_positions`.
 
     Returns:
         (h' w', h w), float64 of float32 precision.
@@ -35,9 +36,11 @@ def resize_matrix(source: tuple[int, int], target: tuple[int, int],
         identity = torch.eye(size, device=device).reshape(1, size, *source)
         if offset:
             scale = [(t + offset) / s for t, s in zip(target, source)]
-            columns = F.interpolate(identity, scale_factor=scale, mode=mode)
+            target_size = dict(scale_factor=scale)
         else:
-            columns = F.interpolate(identity, size=target, mode=mode)
+            target_size = dict(size=target)
+        columns = F.interpolate(identity, **target_size, mode=mode,
+                                antialias=antialias)
     assert columns.shape[-2:] == target
     return columns.flatten(2)[0].T.double().contiguous()
 
@@ -47,7 +50,8 @@ def interpolate_positions(pos_embed: Tensor,
                           target: tuple[int, int],
                           num_extra_tokens: int = 1,
                           mode: str = 'bicubic',
-                          offset: float = 0.1) -> Tensor:
+                          offset: float = 0.1,
+                          antialias: bool = False) -> Tensor:
     """Resize position embeddings to another grid.
 
     The official code passes ``scale_factor = (n + 0.1) / source`` to the
@@ -62,6 +66,8 @@ def interpolate_positions(pos_embed: Tensor,
         mode: Interpolation mode of ``torch.nn.functional.interpolate``.
         offset: Added to the target grid in the scale factor; 0 resizes by
             ``size``, as MMPretrain does.
+        antialias: As of ``torch.nn.functional.interpolate``; it changes
+            larger grids, too, because the kernel is another one.
 
     Returns:
         Embeddings (1, extra + target_h * target_w, C), same dtype.
@@ -71,7 +77,7 @@ def interpolate_positions(pos_embed: Tensor,
     extra, grid = pos_embed.split(
         [num_extra_tokens, pos_embed.shape[1] - num_extra_tokens], dim=1)
     matrix = resize_matrix(tuple(source), tuple(target), mode, offset,
-                           grid.device)
+                           grid.device, antialias)
     with torch.autocast(grid.device.type, enabled=False):
         grid = (matrix @ grid.double()).to(extra.dtype)
     return torch.cat([extra, grid], dim=1)

@@ -30,10 +30,29 @@ class SelfAttention(nn.Module):
         self.proj_drop = attention.proj_drop
         self.gamma1 = attention.gamma1
 
+    def _split(self, x: Tensor) -> tuple[Tensor, ...]:
+        """Queries, keys and values, (B, heads, N, D) each."""
+        qkv = self.qkv(x).unflatten(-1, (3, self.num_heads, -1))
+        return tuple(t.transpose(1, 2) for t in qkv.unbind(2))
+
+    def weights(self, x: Tensor, num_queries: int | None = None) -> Tensor:
+        """Weights with which tokens attend to tokens.
+
+        Args:
+            x: Tokens, (B, N, C).
+            num_queries: Number Q of leading tokens whose weights are wanted;
+                None for all.
+
+        Returns:
+            (B, heads, Q, N).
+        """
+        q, k, _ = self._split(x)
+        q = q[:, :, :num_queries] * q.shape[-1]**-0.5
+        return (q @ k.mT).softmax(-1)
+
     def forward(self, x: Tensor) -> Tensor:
         """Attend to all tokens, (B, N, C)."""
-        qkv = self.qkv(x).unflatten(-1, (3, self.num_heads, -1))
-        q, k, v = (t.transpose(1, 2) for t in qkv.unbind(2))
+        q, k, v = self._split(x)
         x = F.scaled_dot_product_attention(
             q, k, v, dropout_p=self.attn_drop if self.training else 0.)
         x = self.proj(x.transpose(1, 2).flatten(2))

@@ -6,6 +6,7 @@ from mmcv.cnn import build_activation_layer, build_norm_layer
 from mmengine.model import BaseModule
 from torch import Tensor, nn
 
+from ibot_mm.checkpoints.pretrained import init_from_checkpoint
 from ibot_mm.models.layers.precision import at_least_float32
 from ibot_mm.models.layers.prototypes import Prototypes
 from ibot_mm.registry import MODELS
@@ -28,7 +29,9 @@ class IBOTNeck(BaseModule):
             position, as in the official code), e.g. ``dict(type='SyncBN')``
             or ``dict(type='LN')``.
         act_cfg: Activation after the hidden layers.
-        init_cfg: As in :class:`mmengine.model.BaseModule`.
+        init_cfg: As in MMPretrain; ``dict(type='Pretrained',
+            checkpoint=...)`` takes the head of a checkpoint of this package
+            or of the official code.
 
     Raises:
         ValueError: A size is too small, the norm is one for maps, or a shared
@@ -103,7 +106,12 @@ class IBOTNeck(BaseModule):
         return self.last_layer if self.shared_head else self.last_layer2
 
     def init_weights(self) -> None:
-        """Truncated normal (std 0.02) for the MLP; biases 0."""
+        """Initialize from ``init_cfg``, or the MLP with a std of 0.02.
+
+        Without an ``init_cfg`` weights are truncated normal and biases 0.
+        """
+        if init_from_checkpoint(self, part='neck'):
+            return
         super().init_weights()
         for module in self.mlp:
             if isinstance(module, nn.Linear):

@@ -1,0 +1,42 @@
+"""The config of the run, which MMEngine stores in its checkpoints."""
+
+import ast
+from typing import Any
+
+
+class _DictCalls(ast.NodeTransformer):
+    """Write ``dict(key=value)`` as ``{'key': value}``."""
+
+    def visit_Call(self, node: ast.Call) -> ast.AST:
+        self.generic_visit(node)
+        if isinstance(node.func, ast.Name) and node.func.id == 'dict':
+            return ast.Dict([ast.Constant(k.arg) for k in node.keywords],
+                            [k.value for k in node.keywords])
+        return node
+
+
+def stored_config(checkpoint: dict[str, Any]) -> dict[str, Any]:
+    """Settings of the run that wrote a checkpoint, as plain values.
+
+    The text is parsed, never executed. No type that it names may be built: a
+    config can name any function.
+
+    Args:
+        checkpoint: Content of the file.
+
+    Returns:
+        The settings by name; {} if the checkpoint has no config.
+    """
+    text = (checkpoint.get('meta') or {}).get('cfg')
+    if not isinstance(text, str):
+        return {}
+    settings = {}
+    for node in ast.parse(text).body:
+        if isinstance(node, ast.Assign) and isinstance(
+                node.targets[0], ast.Name):
+            try:
+                settings[node.targets[0].id] = ast.literal_eval(
+                    _DictCalls().visit(node.value))
+            except ValueError:  # not a plain value
+                continue
+    return settings

@@ -1,0 +1,125 @@
+"""Draw what the CLS token attends to, by head, in the last layer of a ViT.
+
+    python tools/visualization/attention_maps.py CHECKPOINT photo.jpg \
+        --out attention
+    python tools/visualization/attention_maps.py CHECKPOINT film.mp4 \
+        --out attention --video
+
+Writes a PNG per image: the image, all heads in one picture (the patches that
+hold 60 % of each head's attention, as in the paper's figures 6 and 18), and a
+heat map per head; index.html shows all of them. --video draws the mean over
+heads of the frames of a film, or of a folder of frames in the order of their
+names, as OUT/attention.mp4.
+"""
+
+import argparse
+from collections.abc import Iterator
+from pathlib import Path
+
+import cv2
+import numpy as np
+import torch
+from picture_arguments import (
+    chosen_paths,
+    fitted,
+    open_network,
+    picture_parser,
+    pictures,
+)
+from tqdm import tqdm
+
+from ibot_mm.apis import Embedder
+from ibot_mm.command_line import report_errors
+from ibot_mm.datasets.transforms import decode_image
+from ibot_mm.visualization.attention import (
+    attention_row,
+    cls_attention,
+    heat_map,
+)
+from ibot_mm.visualization.gallery import Gallery
+
+FILMS = ('.mp4', '.avi', '.mov', '.mkv', '.webm')
+
+
+def frames(args: argparse.Namespace) -> tuple[float, Iterator[np.ndarray]]:
+    """Frames per second and frames of a film, or of a folder.
+
+    Raises:
+        ValueError: The film cannot be read.
+    """
+    source = Path(args.images[0])
+    if source.suffix.lower() not in FILMS:
+        return args.fps or 30., (
+            decode_image(path.read_bytes()) for path in chosen_paths(args))
+    film = cv2.VideoCapture(str(source))
+    if not film.isOpened():
+        raise ValueError(f'"{source}" cannot be read as a film.')
+
+    def read() -> Iterator[np.ndarray]:
+        while (found := film.read())[0]:
+            yield found[1]
+
+    return args.fps or film.get(cv2.CAP_PROP_FPS) or 30., read()
+
+
+def write_video(args: argparse.Namespace, embedder: Embedder) -> Path:
+    """Write the film of the mean attention.
+
+    Raises:
+        ValueError: There are no frames, or OpenCV cannot write the film.
+    """
+    patch = embedder.backbone.patch_embed.projection.stride[0]
+    rate, images = frames(args)
+    path = Path(args.out, 'attention.mp4')
+    path.parent.mkdir(parents=True, exist_ok=True)
+    writer, size = None, None
+    for image in tqdm(images, unit=' frames', disable=None):
+        image = fitted(image, args.size, patch)
+        size = size or image.shape[:2]
+        inputs = torch.from_numpy(image).permute(2, 0, 1).unsqueeze(0)
+        attention = cls_attention(embedder.backbone,
+                                  embedder.normalize(inputs))[0]
+        picture = heat_map(attention.mean(0).numpy(), size,
+                           cv2.COLORMAP_INFERNO)
+        if writer is None:
+            writer = cv2.VideoWriter(
+                str(path), cv2.VideoWriter_fourcc(*'mp4v'), rate, size[::-1])
+        writer.write(picture)
+    if writer is None or not writer.isOpened():
+        raise ValueError(f'"{path}" cannot be written: '
+                         f'"{args.images[0]}" has no frames, or this build '
+                         'of OpenCV writes no MP4 files.')
+    writer.release()
+    return path
+
+
+@report_errors
+def main() -> None:
+    """Read the command line, then draw."""
+    parser = picture_parser(__doc__, 480)
+    parser.add_argument('--mass', type=float, default=0.6, help='share of '
+                        "each head's attention that is shown in color "
+                        '(default: 0.6)')
+    parser.add_argument('--contours', action='store_true', help='also draw '
+                        'the outlines of these patches')
+    parser.add_argument('--video', action='store_true')
+    parser.add_argument('--fps', type=float, help='frames per second '
+                        '(default: those of the film, 30 for a folder)')
+    args = parser.parse_args()
+    if not 0 < args.mass <= 1:
+        parser.error(f'--mass must be above 0 and at most 1, got {args.mass}')
+    embedder = open_network(args)
+    if args.video:
+        print(f'wrote {write_video(args, embedder)}')
+        return
+    gallery = Gallery(args.out, 'Attention of the CLS token')
+    for path, image, inputs in pictures(args, embedder):
+        attention = cls_attention(embedder.backbone, inputs)[0]
+        gallery.add(path.stem, attention_row(
+            image, attention, args.mass, args.contours),
+            f'{path}: image, all {len(attention)} heads, then each head')
+    print(f'wrote {gallery.write()}')
+
+
+if __name__ == '__main__':
+    main()

@@ -1,0 +1,125 @@
+"""Network and images of the tools that draw what a network has learned."""
+
+import argparse
+import random
+from collections.abc import Iterator
+from pathlib import Path
+
+import cv2
+import numpy as np
+import torch
+from torch import Tensor
+from tqdm import tqdm
+
+from ibot_mm.apis import Embedder
+from ibot_mm.command_line import CommandParser
+from ibot_mm.datasets.image_paths import find_images
+from ibot_mm.datasets.transforms import decode_image
+from ibot_mm.datasets.transforms.decode import ImageDecodeError
+
+
+def picture_parser(description: str, size: int) -> CommandParser:
+    """Parser with the arguments that these tools share.
+
+    Args:
+        description: Docstring of the tool.
+        size: Default of ``--size``.
+    """
+    parser = CommandParser(
+        description=description,
+        formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument('checkpoint', help='of any kind '
+                        '(docs/checkpoints.md)')
+    parser.add_argument('images', nargs='+', help='images, folders, or text '
+                        'files with a path per line')
+    parser.add_argument('--out', required=True, help='folder of the pictures')
+    parser.add_argument('--size', type=int, default=size,
+                        help='longer side in pixels to which images are '
+                        'resized; positions are resized, too (default: '
+                        f'{size})')
+    parser.add_argument('--limit', type=int, default=100, help='number of '
+                        'images, chosen at random from more (default: 100)')
+    parser.add_argument('--seed', type=int, default=0, help='of that choice')
+    parser.add_argument('--network', choices=['teacher', 'student'],
+                        default='teacher')
+    parser.add_argument('--num-heads', type=int, help='of a ViT of unusual '
+                        'size, if the checkpoint has no config')
+    parser.add_argument('--device', help='default: the GPU if there is one')
+    return parser
+
+
+def open_network(args: argparse.Namespace) -> Embedder:
+    """The network of the command line.
+
+    Raises:
+        ValueError: It takes no color images.
+    """
+    settings = dict(num_heads=args.num_heads) if args.num_heads else {}
+    embedder = Embedder(args.checkpoint, args.network, args.device,
+                        **settings)
+    if embedder.channels != 3:
+        raise ValueError(f'"{args.checkpoint}" takes images of '
+                         f'{embedder.channels} channels: only color images '
+                         'can be drawn.')
+    return embedder
+
+
+def chosen_paths(args: argparse.Namespace) -> list[Path]:
+    """The images of the command line, in order; at most ``--limit``."""
+    paths = []
+    for source in map(Path, args.images):
+        try:
+            folder, names = find_images(source)
+            paths += [folder / name for name in names]
+        except ValueError:
+            if not source.is_file():
+                raise
+            paths.append(source)
+    if len(paths) > args.limit:
+        chosen = random.Random(args.seed).sample(
+            range(len(paths)), args.limit)
+        paths = [paths[i] for i in sorted(chosen)]
+    return paths
+
+
+def fitted(image: np.ndarray, size: int, patch: int) -> np.ndarray:
+    """Resize the longer side to ``size``; both become multiples of a patch.
+
+    Args:
+        image: (H, W, 3), uint8.
+        size: In pixels.
+        patch: Side of a patch in pixels.
+    """
+    scale = size / max(image.shape[:2])
+    height, width = (max(round(side * scale / patch), 1) * patch
+                     for side in image.shape[:2])
+    mode = cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC
+    return cv2.resize(image, (width, height), interpolation=mode)
+
+
+def pictures(args: argparse.Namespace, embedder: Embedder
+             ) -> Iterator[tuple[Path, np.ndarray, Tensor]]:
+    """Read the images; those that cannot be read are named and left out.
+
+    Yields:
+        Path, image (H, W, 3) uint8 BGR with sides that are multiples of the
+        patch, and the network's input (1, 3, H, W).
+
+    Raises:
+        ValueError: None of them can be read.
+    """
+    patch = embedder.backbone.patch_embed.projection.stride[0]
+    count, paths = 0, chosen_paths(args)
+    for path in tqdm(paths, unit=' images', disable=None):
+        try:
+            image = decode_image(path.read_bytes())
+        except (ImageDecodeError, OSError) as error:
+            reason = getattr(error, 'reason', error)
+            tqdm.write(f'left out: "{path}" {reason}')
+            continue
+        count += 1
+        image = fitted(image, args.size, patch)
+        inputs = torch.from_numpy(image).permute(2, 0, 1).unsqueeze(0)
+        yield path, image, embedder.normalize(inputs)
+    if not count:
+        raise ValueError(f'none of {len(paths)} images can be read.')
