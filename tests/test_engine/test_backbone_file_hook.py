@@ -138,6 +138,12 @@ def test_a_failure_does_not_stop_the_run(tmp_path):
     assert 'epoch_2.pth" could not be written' in log_of(tmp_path)
 
 
+def test_it_can_be_switched_off(tmp_path):
+    hook = dict(type='ibot_mm.BackboneFileHook', enabled=False)
+    build_runner(tmp_path, hook, epochs=1).train()
+    assert not files(tmp_path) and (tmp_path / 'epoch_1.pth').is_file()
+
+
 def test_a_model_without_teacher_is_named(tmp_path, monkeypatch):
     monkeypatch.undo()
     hook = dict(type='ibot_mm.BackboneFileHook')
