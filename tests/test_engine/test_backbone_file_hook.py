@@ -52,6 +52,8 @@ def files(work_dir):
         name, digest = path.stem.rsplit('-', 1)
         assert hashlib.sha256(path.read_bytes()).hexdigest()[:8] == digest
         content = torch.load(path)
+        # The config tells what weights do not, such as numbers of heads.
+        assert list(content['meta']) == ['cfg']
         assert sorted(content['state_dict']) == ['backbone.bias',
                                                  'backbone.weight']
         assert name not in found

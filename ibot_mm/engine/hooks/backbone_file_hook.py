@@ -63,11 +63,13 @@ class BackboneFileHook(Hook):
             return
         try:
             # Read, because the weights may have changed since.
-            state = select_network(
-                load_checkpoint(str(checkpoint), mmap=True, checksums=False))
+            content = load_checkpoint(str(checkpoint), mmap=True,
+                                      checksums=False)
             path = write_backbone(
-                {k: v for k, v in state.items() if k.startswith('backbone.')},
-                checkpoint.with_name(f'{checkpoint.stem}_backbone.pth'))
+                {k: v for k, v in select_network(content).items()
+                 if k.startswith('backbone.')},
+                checkpoint.with_name(f'{checkpoint.stem}_backbone.pth'),
+                content)
             for other in checkpoint.parent.glob(f'*_backbone{HASH}.pth'):
                 name = other.name.rpartition('_backbone-')[0]
                 if other != path and _kind(name) == _kind(checkpoint.stem):
