@@ -1,10 +1,12 @@
 """Pictures of the teacher while it is trained."""
 
 import json
+import random
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 from ibot_mm.engine.hooks import PictureHook
@@ -171,6 +173,42 @@ def test_what_fails_is_a_warning(tmp_path):
     assert 'count=0' in no_images and str(tmp_path / STRIP) in no_strip
 
 
+def test_no_random_numbers_and_no_change_of_the_model(tmp_path):
+    runner = fake_runner(tmp_path, Colors(5))
+    hook = PictureHook(count=2, patches=4)
+    hook.before_train(runner)
+
+    def state():
+        return dict(runner.model.state_dict(), torch=torch.get_rng_state(),
+                    random=random.getstate(),
+                    numpy=np.random.get_state(legacy=False)['state']['pos'])
+
+    before = {name: value.clone() if isinstance(value, torch.Tensor)
+              else value for name, value in state().items()}
+    hook.after_val_epoch(at(runner, 1))
+    same(state(), before)
+    assert strip(tmp_path)[0] == [EPOCH]
+
+
+def test_a_resumed_run_draws_what_the_whole_run_drew(tmp_path):
+    """Colors, too, which follow the row before."""
+    def draw(start, *epochs):
+        runner = fake_runner(tmp_path, Colors(9))
+        hook = PictureHook(count=3, patches=6)
+        hook.before_train(at(runner, start))
+        for epoch in epochs:
+            runner.model = build_model(seed=epoch)
+            hook.after_val_epoch(at(runner, epoch))
+        return strip(tmp_path)
+
+    known, rows = draw(0, 1, 2, 3)
+    assert known == [EPOCH, 2 * EPOCH, 3 * EPOCH] and len(rows) == 4
+    again, others = draw(1, 2, 3)
+    assert again == known
+    assert (others == rows).all() and (rows[2] != rows[3]).any()
+
+
+@pytest.mark.slow
 def test_training_does_not_depend_on_it(tmp_path, shapes):
     """Weights and optimizer bit by bit; a resumed run draws the same."""
     text = '''
