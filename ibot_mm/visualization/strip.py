@@ -49,6 +49,24 @@ class Strip:
                 if number <= iteration:
                     self.rows[number] = picture[i * SIDE:(i + 1) * SIDE]
 
+    def last(self, width: int) -> np.ndarray | None:
+        """The last row, if there is one.
+
+        Args:
+            width: Of the row to come.
+
+        Raises:
+            ValueError: The rows have another width.
+        """
+        if not self.rows:
+            return None
+        row = self.rows[max(self.rows)]
+        if row.shape[1] != width:
+            raise ValueError(f'the rows of "{self.path}" are '
+                             f'{row.shape[1]} pixels wide, not {width}: '
+                             'rename it to start a new one')
+        return row
+
     def add(self, iteration: int, row: np.ndarray,
             header: np.ndarray) -> None:
         """Add a row and write the file.
@@ -60,11 +78,7 @@ class Strip:
 
         Raises:
             OSError: The file cannot be written.
-            ValueError: The rows of the file have another width.
         """
-        if any(other.shape != row.shape for other in self.rows.values()):
-            raise ValueError(f'the rows of "{self.path}" have another width: '
-                             'rename it to start a new one')
         self.rows[iteration] = row
         text = PngImagePlugin.PngInfo()
         text.add_text(_ITERATIONS, json.dumps(list(self.rows)))

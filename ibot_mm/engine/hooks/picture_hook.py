@@ -58,10 +58,11 @@ class PictureHook(Hook):
     distances in its list, or of the training where there is no validation,
     which gets its pictures at the end. Their center square is resized to
     ``patches`` patches, more than in the training, because few patches show
-    little. ViTs: :func:`ibot_mm.visualization.attention.overlay` and, for
-    Swin, too, the first three components of all patches of these images. The
-    components are those of the network at that time; only their order and
-    signs, which are arbitrary, follow the row before.
+    little. Drawn are the attention of the CLS token, which Swin lacks
+    (:func:`ibot_mm.visualization.attention.overlay`), and the first three
+    components of all patches of these images. The components are those of
+    the network at that time; only their order and signs, which are
+    arbitrary, follow the row before.
 
     They go to the backends of the visualizer as ``pictures``, and in small to
     ``pictures/strip.png`` in the work directory: the images, then one row per
@@ -109,7 +110,7 @@ class PictureHook(Hook):
             try:
                 with _as_it_is():
                     self._draw(runner, model.teacher.backbone.eval())
-            except Exception as error:  # noqa: BLE001  (no run ends here)
+            except Exception as error:  # no run ends here
                 runner.logger.warning(
                     f'No pictures after iteration {runner.iter}: '
                     f'{type(error).__name__}: {error}. The training goes on; '
@@ -163,8 +164,9 @@ class PictureHook(Hook):
             return [np.hstack(row) for row in pictures]
 
         small, large = panels(SIDE), panels(len(images[0]))
-        if self.strip.rows:
-            last = list(self.strip.rows.values())[-1]
+        width = SIDE + sum(part.shape[1] for part in small[1:])
+        last = self.strip.last(width)
+        if last is not None:
             match = match_colors(small[-1], last[:, -small[-1].shape[1]:])
             small[-1], large[-1] = (
                 recolored(rows[-1], *match) for rows in (small, large))
