@@ -22,6 +22,7 @@ import torch
 from picture_arguments import (
     chosen_paths,
     fitted,
+    networks,
     open_network,
     picture_parser,
     pictures,
@@ -102,22 +103,29 @@ def main() -> None:
                         '(default: 0.6)')
     parser.add_argument('--contours', action='store_true', help='also draw '
                         'the outlines of these patches')
+    parser.add_argument('--untrained', action='store_true', help='draw those '
+                        'of the same network with random weights below')
     parser.add_argument('--video', action='store_true')
     parser.add_argument('--fps', type=float, help='frames per second '
                         '(default: those of the film, 30 for a folder)')
     args = parser.parse_args()
+    if args.video and args.untrained:
+        parser.error('--video draws one network: leave out --untrained')
     if not 0 < args.mass <= 1:
         parser.error(f'--mass must be above 0 and at most 1, got {args.mass}')
     embedder = open_network(args)
     if args.video:
         print(f'wrote {write_video(args, embedder)}')
         return
+    backbones = networks(args, embedder)
     gallery = Gallery(args.out, 'Attention of the CLS token')
+    below = '; below, the untrained network' if args.untrained else ''
     for path, image, inputs in pictures(args, embedder):
-        attention = cls_attention(embedder.backbone, inputs)[0]
-        gallery.add(path.stem, attention_row(
-            image, attention, args.mass, args.contours),
-            f'{path}: image, all {len(attention)} heads, then each head')
+        rows = [attention_row(image, cls_attention(backbone, inputs)[0],
+                              args.mass, args.contours)
+                for backbone in backbones]
+        gallery.add(path.stem, np.vstack(rows), f'{path}: image, all heads, '
+                    f'then each head{below}')
     print(f'wrote {gallery.write()}')
 
 

@@ -1,6 +1,7 @@
 """Network and images of the tools that draw what a network has learned."""
 
 import argparse
+import logging
 import random
 from collections.abc import Iterator
 from pathlib import Path
@@ -8,7 +9,8 @@ from pathlib import Path
 import cv2
 import numpy as np
 import torch
-from torch import Tensor
+from mmengine.logging import MMLogger
+from torch import Tensor, nn
 from tqdm import tqdm
 
 from ibot_mm.apis import Embedder
@@ -16,6 +18,7 @@ from ibot_mm.command_line import CommandParser
 from ibot_mm.datasets.image_paths import find_images
 from ibot_mm.datasets.transforms import decode_image
 from ibot_mm.datasets.transforms.decode import ImageDecodeError
+from ibot_mm.registry import MODELS
 
 
 def picture_parser(description: str, size: int) -> CommandParser:
@@ -62,6 +65,22 @@ def open_network(args: argparse.Namespace) -> Embedder:
                          f'{embedder.channels} channels: only color images '
                          'can be drawn.')
     return embedder
+
+
+def networks(args: argparse.Namespace, embedder: Embedder
+             ) -> list[nn.Module]:
+    """The backbone; with ``--untrained`` also one with random weights."""
+    found = [embedder.backbone]
+    if args.untrained:
+        torch.manual_seed(args.seed)
+        backbone = MODELS.build(embedder.architecture)
+        logger = MMLogger.get_current_instance()
+        level = logger.level
+        logger.setLevel(logging.WARNING)  # else a line for each parameter
+        backbone.init_weights()
+        logger.setLevel(level)
+        found.append(backbone.eval().to(embedder.device))
+    return found
 
 
 def chosen_paths(args: argparse.Namespace) -> list[Path]:
