@@ -3,8 +3,9 @@
     python tools/visualization/pca.py CHECKPOINT photos/ --out parts
 
 All images of a call share one basis, so that equal colors mean similar
-patches. The background, as the first component has it, is black; the next
-three components are red, green and blue. index.html shows all pictures.
+patches. The background, as the first component has it, is black; the first
+three components of the rest are blue, green and red. index.html shows all
+pictures.
 """
 
 import numpy as np
