@@ -18,8 +18,8 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-import torch
 from picture_arguments import (
+    as_inputs,
     chosen_paths,
     fitted,
     open_network,
@@ -76,9 +76,8 @@ def write_video(args: argparse.Namespace, embedder: Embedder) -> Path:
     for image in tqdm(images, unit=' frames', disable=None):
         image = fitted(image, args.size, patch)
         size = size or image.shape[:2]
-        inputs = torch.from_numpy(image).permute(2, 0, 1).unsqueeze(0)
         attention = cls_attention(embedder.backbone,
-                                  embedder.normalize(inputs))[0]
+                                  as_inputs(image, embedder))[0]
         picture = heat_map(attention.mean(0).numpy(), size,
                            cv2.COLORMAP_INFERNO)
         if writer is None:
