@@ -11,7 +11,11 @@ from torch import Tensor, nn
 from ibot_mm.checkpoints.architecture import neck_config
 from ibot_mm.checkpoints.load import CheckpointError, load_checkpoint
 from ibot_mm.checkpoints.official.state_dict import strip_prefix
-from ibot_mm.checkpoints.pretrained import require_neck, select_network
+from ibot_mm.checkpoints.pretrained import (
+    require_neck,
+    select_network,
+    weights_of,
+)
 from ibot_mm.checkpoints.stored_config import stored_config
 from ibot_mm.checkpoints.strict import load_strict
 from ibot_mm.registry import MODELS
@@ -66,17 +70,35 @@ def load_neck(checkpoint: str, network: str = 'teacher') -> nn.Module:
     return neck.eval()
 
 
+def load_centers(checkpoint: str) -> tuple[Tensor, Tensor]:
+    """Centers of the logits of CLS and patch tokens, (K, ) each.
+
+    Raises:
+        CheckpointError: The checkpoint is not one of a pre-training.
+    """
+    names = 'head.center.value', 'head.patch_center.value'
+    try:
+        weights = weights_of(load_checkpoint(checkpoint))
+        return weights[names[0]], weights[names[1]]
+    except (CheckpointError, KeyError):
+        raise CheckpointError(
+            f'"{checkpoint}" has no "{names[0]}": only a full checkpoint of '
+            'a pre-training with this package has the centers.') from None
+
+
 @torch.no_grad()
-def _assign(embedder: Embedder, neck: nn.Module, inputs: Tensor
+def _assign(embedder: Embedder, neck: nn.Module,
+            centers: tuple[Tensor | int, Tensor | int], inputs: Tensor
             ) -> dict[str, np.ndarray]:
     """Arrays of :class:`PrototypeAssignment`, for prepared images."""
     found = embedder.encode(inputs)
     arrays = {}
-    for kind, layer, tokens in (
-            ('cls', neck.last_layer, found.cls[:, None]),
-            ('patch', neck.patch_layer, found.patches.flatten(1, 2))):
-        parts = [layer(neck.project(part.to(embedder.device))).max(1)
-                 for part in tokens.flatten(0, 1).split(CHUNK)]
+    for kind, layer, center, tokens in (
+            ('cls', neck.last_layer, centers[0], found.cls[:, None]),
+            ('patch', neck.patch_layer, centers[1],
+             found.patches.flatten(1, 2))):
+        parts = [(layer(neck.project(part.to(embedder.device))) - center
+                  ).max(1) for part in tokens.flatten(0, 1).split(CHUNK)]
         logits, prototypes = (torch.cat(part).view(tokens.shape[:2]).cpu()
                               for part in zip(*parts))
         arrays[f'{kind}_logits'] = logits.numpy()
@@ -89,8 +111,10 @@ def assign_prototypes(embedder: Embedder,
                       paths: list[str],
                       cache: str | Path,
                       workers: int = 4,
-                      shard_size: int = 1024) -> PrototypeAssignment:
-    """Find the prototype of largest logit of every token (raw logits).
+                      shard_size: int = 1024,
+                      centers: tuple[Tensor, Tensor] | None = None
+                      ) -> PrototypeAssignment:
+    """Find the prototype of largest logit of every token.
 
     Finished shards of images are kept in a folder of ``cache`` whose name is
     a hash of weights, paths and preparation: an interrupted call is
@@ -103,6 +127,9 @@ def assign_prototypes(embedder: Embedder,
         cache: Folder for the shards.
         workers: Number of processes that read images.
         shard_size: Number of images per shard.
+        centers: Of :func:`load_centers`, which are subtracted from the
+            logits as in the targets of the training; None for raw logits, as
+            in the paper's figures.
 
     Raises:
         ValueError: None of the images can be read.
@@ -110,6 +137,10 @@ def assign_prototypes(embedder: Embedder,
     digest = hashlib.sha256(repr((
         paths, embedder.pipeline, embedder.normalization,
         shard_size)).encode())
+    for center in centers or ():
+        digest.update(center.numpy().tobytes())
+    offsets = [center.to(embedder.device) for center in centers
+               ] if centers else (0, 0)
     neck = neck.to(embedder.device)
     for module in (embedder.backbone, neck):
         for value in module.state_dict().values():
@@ -118,7 +149,7 @@ def assign_prototypes(embedder: Embedder,
     check_shards(shards, dict(images=len(paths)))
     count = compute_shards(
         embedder, Path(), paths, shards,
-        lambda inputs: _assign(embedder, neck, inputs), workers, shard_size)
+        lambda inputs: _assign(embedder, neck, offsets, inputs), workers, shard_size)
     arrays = {name: list(read_shards(shards, count, name))
               for name in PrototypeAssignment._fields}
     if not arrays['cls_logits']:

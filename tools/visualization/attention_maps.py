@@ -4,12 +4,17 @@
         --out attention
     python tools/visualization/attention_maps.py CHECKPOINT film.mp4 \
         --out attention --video
+    python tools/visualization/attention_maps.py CHECKPOINT images/validation \
+        --out attention --masks annotations/validation
 
 Writes a PNG per image: the image, all heads in one picture (the patches that
 hold 60 % of each head's attention, as in the paper's figures 6 and 18), and a
 heat map per head; index.html shows all of them. --video draws the mean over
 heads of the frames of a film, or of a folder of frames in the order of their
-names, as OUT/attention.mp4.
+names, as OUT/attention.mp4. --masks compares these patches with label maps
+(ADE20K's layout: 0 is background, the names are those of the images): the
+Jaccard index, intersection / union, of the head that fits an image best, mean
+over the images.
 """
 
 import argparse
@@ -35,6 +40,7 @@ from ibot_mm.visualization.attention import (
     attention_row,
     cls_attention,
     heat_map,
+    jaccard,
 )
 from ibot_mm.visualization.gallery import Gallery
 
@@ -92,6 +98,20 @@ def write_video(args: argparse.Namespace, embedder: Embedder) -> Path:
     return path
 
 
+def read_label_map(folder: str, image: Path) -> np.ndarray:
+    """Label map (H, W) of an image.
+
+    Raises:
+        ValueError: There is none.
+    """
+    path = Path(folder, f'{image.stem}.png')
+    labels = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
+    if labels is None or labels.ndim != 2:
+        raise ValueError(f'"{path}" is no label map of one channel, which '
+                         f'--masks needs for "{image}".')
+    return labels
+
+
 @report_errors
 def main() -> None:
     """Read the command line, then draw."""
@@ -104,6 +124,11 @@ def main() -> None:
     parser.add_argument('--video', action='store_true')
     parser.add_argument('--fps', type=float, help='frames per second '
                         '(default: those of the film, 30 for a folder)')
+    parser.add_argument('--masks', help='folder of label maps, for the '
+                        'Jaccard index')
+    parser.add_argument('--labels', type=int, nargs='+', default=(),
+                        help='labels of the maps that are objects (default: '
+                        'all but 0)')
     args = parser.parse_args()
     if not 0 < args.mass <= 1:
         parser.error(f'--mass must be above 0 and at most 1, got {args.mass}')
@@ -112,11 +137,25 @@ def main() -> None:
         print(f'wrote {write_video(args, embedder)}')
         return
     gallery = Gallery(args.out, 'Attention of the CLS token')
+    overlaps = []
     for path, image, inputs in pictures(args, embedder):
         attention = cls_attention(embedder.backbone, inputs)[0]
+        caption = f'{path}: image, all {len(attention)} heads, then each head'
+        if args.masks:
+            overlaps.append(jaccard(
+                attention, read_label_map(args.masks, path), args.mass,
+                args.labels))
+            caption += '; Jaccard ' + ', '.join(
+                f'{100 * value:.1f}' for value in overlaps[-1])
         gallery.add(path.stem, attention_row(
-            image, attention, args.mass, args.contours),
-            f'{path}: image, all {len(attention)} heads, then each head')
+            image, attention, args.mass, args.contours), caption)
+    if overlaps:
+        result = (f'Jaccard of the best head {np.max(overlaps, 1).mean():.1%}'
+                  f', per head ' + ', '.join(
+                      f'{value:.1%}' for value in np.mean(overlaps, 0)) +
+                  f' ({len(overlaps)} images)')
+        gallery.title += f': {result}'
+        print(result)
     print(f'wrote {gallery.write()}')
 
 

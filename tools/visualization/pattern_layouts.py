@@ -5,7 +5,8 @@
     python tools/visualization/pattern_layouts.py CHECKPOINT photos/ \
         --out patterns --tokens cls --grid 100
 
-A token belongs to the prototype of its largest logit, without centering. The
+A token belongs to the prototype of its largest logit, without centering as
+in the paper; if that gives few prototypes, try --centered. The
 prototypes with the most tokens are drawn: of each image the patch of largest
 logit, tinted, with two patches on each side; the best image is first. With
 class folders, the share of tokens from images of the most frequent class
@@ -20,7 +21,11 @@ import numpy as np
 from picture_arguments import chosen_paths, open_network, picture_parser
 from tqdm import tqdm
 
-from ibot_mm.apis.prototype_assignment import assign_prototypes, load_neck
+from ibot_mm.apis.prototype_assignment import (
+    assign_prototypes,
+    load_centers,
+    load_neck,
+)
 from ibot_mm.command_line import report_errors
 from ibot_mm.visualization.gallery import Gallery
 from ibot_mm.visualization.pattern_layouts import (
@@ -44,6 +49,9 @@ def main() -> None:
     parser.add_argument('--tokens', choices=['patch', 'cls'],
                         default='patch', help='prototypes of patches, or of '
                         'images by their CLS tokens (default: patch)')
+    parser.add_argument('--centered', action='store_true', help='subtract '
+                        'the centers of the training from the logits, as its '
+                        'targets do (full checkpoints only)')
     parser.add_argument('--num', type=int, default=20, help='number of '
                         'prototypes to draw (default: 20)')
     parser.add_argument('--grid', type=int, default=36, help='number of '
@@ -53,10 +61,12 @@ def main() -> None:
                         'that read images (default: 4)')
     args = parser.parse_args()
     neck = load_neck(args.checkpoint, args.network)
+    centers = load_centers(args.checkpoint) if args.centered else None
     embedder = open_network(args, resize=round(args.size * 8 / 7),
                             crop=args.size)
     found = assign_prototypes(embedder, neck, [
-        str(path) for path in chosen_paths(args)], args.out, args.workers)
+        str(path) for path in chosen_paths(args)], args.out, args.workers,
+        centers=centers)
     logits, prototypes = (getattr(found, f'{args.tokens}_{name}')
                           for name in ('logits', 'prototypes'))
     labels = [Path(name).parent.name for name in found.names]
