@@ -149,7 +149,8 @@ def assign_prototypes(embedder: Embedder,
     check_shards(shards, dict(images=len(paths)))
     count = compute_shards(
         embedder, Path(), paths, shards,
-        lambda inputs: _assign(embedder, neck, offsets, inputs), workers, shard_size)
+        lambda inputs: _assign(embedder, neck, offsets, inputs), workers,
+        shard_size)
     arrays = {name: list(read_shards(shards, count, name))
               for name in PrototypeAssignment._fields}
     if not arrays['cls_logits']:

@@ -49,12 +49,11 @@ def purity(labels: Sequence[str]) -> tuple[str, float]:
 
 
 def overall_purity(prototypes: np.ndarray, labels: Sequence[str]) -> float:
-    """Share of tokens whose image has the most frequent label of their
-    prototype.
+    """Share of tokens with the most frequent label of their prototype.
 
     Args:
         prototypes: Prototype of every token of N images, (N, P).
-        labels: Of the images.
+        labels: Of the images; a token has that of its image.
     """
     counts = Counter((prototype, label) for row, label in zip(
         prototypes.tolist(), labels) for prototype in row)
