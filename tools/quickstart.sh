@@ -20,6 +20,13 @@ say "Training (about 6 minutes on 2 cores); continues where it was interrupted"
 "$python" tools/train.py "$config" --work-dir "$work_dir" --resume \
   --cfg-options randomness.seed="$seed"
 
+checkpoint=$(cat "$work_dir/last_checkpoint")
 say "Result"
-"$python" tools/misc/knn_report.py "$config" "$(cat "$work_dir/last_checkpoint")" \
+"$python" tools/misc/knn_report.py "$config" "$checkpoint" \
   --plot "$work_dir/curves.png" --cfg-options randomness.seed="$seed"
+
+say "Drawing what the teacher attends to and how it sees patches, beside the untrained network"
+options=(data/shapes/imagenet/val --size 192 --limit 6 --untrained)
+"$python" tools/visualization/attention_maps.py "$checkpoint" "${options[@]}" --out "$work_dir/pictures/attention"
+"$python" tools/visualization/pca.py "$checkpoint" "${options[@]}" --background --out "$work_dir/pictures/components"
+echo "pictures during training: $work_dir/pictures/strip.png"

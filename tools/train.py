@@ -208,7 +208,8 @@ def set_trial(cfg: Config, args: argparse.Namespace) -> None:
         cfg.work_dir = str(Path('work_dirs/trial') / Path(args.config).stem)
     hooks = cfg.setdefault('default_hooks', ConfigDict())
     hooks.checkpoint = None
-    hooks.pop('interruption', None)  # it would save
+    for name in ('interruption', 'pictures'):  # they would save
+        hooks.pop(name, None)
     for name in ('logger', 'runtime_info'):
         if 'interval' in (hooks.get(name) or {}):
             hooks[name].interval = max(args.trial // 4, 1)

@@ -26,6 +26,9 @@ default_hooks = dict(
     training_health=dict(type='ibot_mm.TrainingHealthHook', interval=50),
     run_summary=dict(type='ibot_mm.RunSummaryHook'),
     data_wait=dict(type='ibot_mm.DataWaitHook', interval=50),
+    # What the teacher has learned, at each validation: pictures/strip.png in
+    # the work dir, and TensorBoard. count=0 draws none.
+    pictures=dict(type='ibot_mm.PictureHook', count=4),
     progress_bar=dict(type='ibot_mm.ProgressBarHook'),
 )
 

@@ -78,6 +78,7 @@ class Embedder:
     Attributes:
         device, batch_size: The arguments.
         backbone: ``IBOTViT`` or ``IBOTSwin`` in eval mode.
+        architecture: Its config.
         config: The config that the checkpoint stores; {} without one.
         pipeline: Configs of the transforms that prepare an image.
         normalization: ``mean``, ``std`` and ``to_rgb``.
@@ -103,7 +104,8 @@ class Embedder:
             if name in stored:
                 settings.setdefault(name, stored[name])
         init_default_scope('mmpretrain')
-        self.backbone = MODELS.build(backbone_config(state, **settings))
+        self.architecture = backbone_config(state, **settings)
+        self.backbone = MODELS.build(self.architecture)
         load_strict(self.backbone, dict(state), str(checkpoint))
         whose = network_taken(content, network)
         log_loaded(self.backbone, state, (

@@ -6,6 +6,7 @@ from .hooks import (
                     FreezeBackboneHook,
                     FreezeLastLayerHook,
                     InterruptionHook,
+                    PictureHook,
                     PretrainRuntimeInfoHook,
                     ProgressBarHook,
                     RunSummaryHook,
@@ -32,9 +33,9 @@ __all__ = [
     'FreezeBackboneHook', 'FreezeLastLayerHook', 'InterruptionHook',
     'KNNValLoop', 'LayerDecayOptimWrapperConstructor', 'PretrainLoop',
     'PretrainOptimWrapper', 'PretrainOptimWrapperConstructor',
-    'PretrainRuntimeInfoHook', 'ProgressBarHook', 'RunSummaryHook',
-    'SafeCheckpointHook',
-    'SkippedStepHook', 'StrictLoadHook', 'TeacherEMAHook',
-    'TeacherTemperatureHook', 'TrainingHealthError', 'TrainingHealthHook',
-    'TrialHook', 'WarmupCosineLR'
+    'PictureHook', 'PretrainRuntimeInfoHook', 'ProgressBarHook',
+    'RunSummaryHook', 'SafeCheckpointHook', 'SkippedStepHook',
+    'StrictLoadHook', 'TeacherEMAHook', 'TeacherTemperatureHook',
+    'TrainingHealthError', 'TrainingHealthHook', 'TrialHook',
+    'WarmupCosineLR'
 ]

@@ -44,7 +44,8 @@ def archive_run(work_dir: str, name: str) -> None:
     """
     source, target = Path(work_dir), Path(work_dir) / name
     for path in (*source.glob('*.pth'), source / 'last_checkpoint',
-                 source / 'bad_files.txt', source / 'nonfinite'):
+                 source / 'bad_files.txt', source / 'nonfinite',
+                 source / 'pictures'):
         if path.exists():
             target.mkdir(exist_ok=True)
             path.rename(target / path.name)

@@ -1,6 +1,7 @@
 """Principal components of patch tokens as colors."""
 
 from collections.abc import Sequence
+from itertools import permutations
 from typing import NamedTuple
 
 import cv2
@@ -39,7 +40,8 @@ def _border(grid: Tensor) -> Tensor:
     return torch.cat([grid[0], grid[-1], grid[:, 0], grid[:, -1]])
 
 
-def fit_colors(grids: Sequence[Tensor]) -> PatchColors:
+def fit_colors(grids: Sequence[Tensor],
+               foreground: bool = True) -> PatchColors:
     """Find the components of all patches of some images.
 
     The first component separates foreground and background: objects are
@@ -48,6 +50,8 @@ def fit_colors(grids: Sequence[Tensor]) -> PatchColors:
 
     Args:
         grids: Patch tokens of each image, (h, w, C).
+        foreground: Whether the colors are those of the foreground; of all
+            patches otherwise.
     """
     tokens = torch.cat([grid.flatten(0, 1) for grid in grids]).double()
     mean = tokens.mean(0)
@@ -57,7 +61,9 @@ def fit_colors(grids: Sequence[Tensor]) -> PatchColors:
     if (border @ first).mean() > 0:
         first = -first
     # Images that are all foreground still get colors.
-    kept = tokens[tokens @ first > 0] if len(tokens) > 4 else tokens
+    kept = tokens
+    if foreground and len(tokens) > 4:
+        kept = tokens[tokens @ first > 0]
     colors = _components(kept - kept.mean(0), 3)
     # The sign of a component has no meaning: its largest entry is positive.
     largest = colors.gather(0, colors.abs().argmax(0, keepdim=True))
@@ -91,3 +97,34 @@ def color_patches(grid: Tensor, basis: PatchColors, size: tuple[int, int],
         picture = picture * (tokens @ basis.first > 0).unsqueeze(-1)
     return cv2.resize(picture.round().byte().numpy(), size[::-1],
                       interpolation=cv2.INTER_NEAREST)
+
+
+def match_colors(picture: np.ndarray, previous: np.ndarray
+                 ) -> tuple[list[int], np.ndarray]:
+    """Order and signs of components that fit an earlier picture best.
+
+    Both are arbitrary: components that are equal but for them would have
+    other colors. Pictures are compared, not directions: the features of a
+    network that is trained turn, but patch for patch it sees the same images.
+
+    Args:
+        picture: Of :func:`color_patches` with the background, (H, W, 3).
+        previous: That of the same images by the network before, (H, W, 3).
+
+    Returns:
+        Order of the channels, and for each, then, whether it is inverted.
+    """
+    old, new = (array.reshape(-1, 3).T.astype(np.float64)
+                for array in (previous, picture))
+    with np.errstate(divide='ignore', invalid='ignore'):  # constant channels
+        similarity = np.nan_to_num(np.corrcoef(old, new)[:3, 3:])
+    order = max(permutations(range(3)), key=lambda columns: abs(
+        similarity[range(3), columns]).sum())
+    return list(order), similarity[range(3), order] < 0
+
+
+def recolored(picture: np.ndarray, order: list[int], inverted: np.ndarray
+              ) -> np.ndarray:
+    """A picture with the colors of :func:`match_colors`."""
+    channels = picture[..., order]
+    return np.where(inverted, 255 - channels, channels)

@@ -93,6 +93,7 @@ val_cfg = dict(bank_dataloader=loader, k=[5, 1])
 default_hooks = dict(
     runtime_info=dict(interval=1),
     logger=dict(interval=1),
+    pictures=dict(count=1, patches=4),
     teacher_temperature=dict(warmup_epochs=2))
 {text}''')
     return path

@@ -39,14 +39,18 @@ def test_nothing_is_lost_when_a_run_is_archived(tmp_path):
     names = ['epoch_1.pth', 'last_checkpoint', 'bad_files.txt',
              'last_good.pth']
     fill(tmp_path, *names, 'tiny.py')
-    (tmp_path / 'nonfinite').mkdir()
-    fill(tmp_path / 'nonfinite', 'rank0.txt')
+    for folder, file in (('nonfinite', 'rank0.txt'),
+                         ('pictures', 'strip.png')):
+        (tmp_path / folder).mkdir()
+        fill(tmp_path / folder, file)
     archive_run(str(tmp_path), 'earlier_1')
     require_unused(str(tmp_path))
     moved = tmp_path / 'earlier_1'
-    assert {p.name for p in moved.iterdir()} == {*names, 'nonfinite'}
+    assert {p.name for p in moved.iterdir()} == {
+        *names, 'nonfinite', 'pictures'}
     assert (moved / 'epoch_1.pth').read_text() == 'epoch_1.pth'
     assert (moved / 'nonfinite' / 'rank0.txt').is_file()
+    assert (moved / 'pictures' / 'strip.png').is_file()
     assert {p.name for p in tmp_path.iterdir()} == {'earlier_1', 'tiny.py'}
     archive_run(str(tmp_path), 'earlier_2')
     assert not (tmp_path / 'earlier_2').exists()

@@ -40,9 +40,9 @@ def photos(tmp_path_factory):
     return folder
 
 
-def run(tool, checkpoint, *args):
+def run(tool, checkpoint, *args, code=0):
     return run_tool(f'visualization/{tool}', checkpoint, *args,
-                    '--num-heads', HEADS, '--device', 'cpu')
+                    '--num-heads', HEADS, '--device', 'cpu', code=code)
 
 
 @pytest.mark.parametrize('tool, columns', [
@@ -74,6 +74,26 @@ def test_chosen_images(checkpoint, photos, tmp_path):
     assert first == second and len(first) == 3
 
 
+@pytest.mark.parametrize('tool, axis', [('attention_maps.py', 0),
+                                        ('pca.py', 1)])
+def test_beside_the_untrained_network(checkpoint, photos, tmp_path, tool,
+                                      axis):
+    """The trained one first, as without it; then another one."""
+    found = []
+    for folder, options in (('a', ()), ('b', ['--untrained'])):
+        output = run(tool, checkpoint, photos / 'color.png', '--size', 96,
+                     '--out', tmp_path / folder, *options)
+        found.append(cv2.imread(str(tmp_path / folder / 'color.png')))
+    trained, both = found
+    assert 'init_weights' not in output.out  # a line for each parameter
+    length = trained.shape[axis]
+    first, second = np.split(both, [length], axis)
+    assert (first == trained).all()
+    drawn = np.split(trained, [96], 1)[1]  # without the image
+    other = second if axis else np.split(second, [96], 1)[1]
+    assert other.shape == drawn.shape and (other != drawn).any()
+
+
 def test_a_film(checkpoint, tmp_path):
     """Frames of a folder, then the film that was made of them."""
     frames = tmp_path / 'frames'
@@ -96,8 +116,8 @@ def test_a_film(checkpoint, tmp_path):
 def accuracy(output):
     """Accuracy, patches, pairs and the level of chance."""
     return list(map(float, re.search(
-        r'accuracy (.*?) % of (.*?) patches in (.*?) pairs of views, at '
-        r'random (.*?) %', output.out).groups()))
+        r'accuracy ([\d.]*)%.* \((.*?) patches in (.*?) pairs of views; at '
+        r'random (.*?)%\)', output.out).groups()))
 
 
 def test_matches_of_views(checkpoint, photos, tmp_path):
@@ -109,11 +129,15 @@ def test_matches_of_views(checkpoint, photos, tmp_path):
     drawn = sorted(tmp_path.glob('*.png'))
     assert len(drawn) == 3
     assert cv2.imread(str(drawn[0])).shape == (48, 96, 3)
-    assert f'accuracy {found} %' in (tmp_path / 'index.html').read_text()
+    assert f'accuracy {found}%' in (tmp_path / 'index.html').read_text()
     # All matches are within 5 rows and columns of 6.
     assert accuracy(run('correspondence.py', checkpoint, photos, '--out',
                         tmp_path, '--size', 48, '--radius', 5))[::3] == [
         100, 100]
+    output = run('correspondence.py', checkpoint, photos / 'color.png',
+                 '--out', tmp_path, '--size', 48, '--untrained')
+    assert 'untrained: ' in output.out
+    assert cv2.imread(str(tmp_path / 'color.png')).shape == (96, 96, 3)
 
 
 def test_matches_in_a_class(checkpoint, shapes, photos, tmp_path):
@@ -229,6 +253,8 @@ def test_bad_input(checkpoint, photos, tmp_path):
                           (tmp_path / 'nowhere', 'nowhere')):
         with pytest.raises((ValueError, FileNotFoundError), match=words):
             run('pca.py', checkpoint, images, '--out', tmp_path)
+    run('attention_maps.py', checkpoint, photos, '--out', tmp_path,
+        '--video', '--untrained', code=2)
     swin = IBOTSwin(arch=dict(embed_dims=8, depths=[1, 1, 1, 1],
                               num_heads=[1, 1, 1, 1]))
     torch.save(dict(state_dict=swin.state_dict()), tmp_path / 'swin.pth')

@@ -258,6 +258,7 @@ def test_a_trial_with_a_short_console(config, tmp_path, options):
     assert sorted(losses(tmp_path)) == [1, 2]
     assert 'knn/top1' in console
     assert not list(tmp_path.glob('*.pth')) and list(tmp_path.glob('*/*.log'))
+    assert not (tmp_path / 'pictures').exists()
 
 
 @pytest.mark.parametrize('options', [['0'], ['2', '--resume']])

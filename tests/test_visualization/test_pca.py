@@ -1,8 +1,14 @@
 """Components of patch tokens as colors."""
 
+import numpy as np
 import torch
 
-from ibot_mm.visualization.pca import color_patches, fit_colors
+from ibot_mm.visualization.pca import (
+    color_patches,
+    fit_colors,
+    match_colors,
+    recolored,
+)
 
 C = 8
 
@@ -42,3 +48,23 @@ def test_colors_do_not_depend_on_the_sign_of_vectors():
     first, second = fit_colors(grids), fit_colors(grids[::-1])
     torch.testing.assert_close(first.colors[:, :2], second.colors[:, :2],
                                atol=1e-3, rtol=0)
+
+
+def test_colors_of_all_patches():
+    """NumPy's singular vectors of the centered tokens, but for the sign."""
+    torch.manual_seed(0)
+    grids = [torch.randn(5, 4, C) * torch.arange(1, C + 1) for _ in range(2)]
+    tokens = torch.cat([grid.flatten(0, 1) for grid in grids]).double()
+    wanted = np.linalg.svd((tokens - tokens.mean(0)).numpy())[2][:3]
+    found = fit_colors(grids, foreground=False).colors.T.numpy()
+    np.testing.assert_allclose(abs((found * wanted).sum(1)), 1)
+
+
+def test_order_and_signs_follow_the_picture_before():
+    previous = np.random.default_rng(0).integers(0, 256, (6, 9, 3), np.uint8)
+    changed = previous[..., [2, 0, 1]].copy()
+    changed[..., 1] = 255 - changed[..., 1]
+    found = recolored(changed, *match_colors(changed, previous))
+    assert (found == previous).all()
+    flat = np.full_like(previous, 7)
+    assert (recolored(flat, *match_colors(flat, previous)) == 7).all()

@@ -27,6 +27,7 @@ from picture_arguments import (
     as_inputs,
     chosen_paths,
     fitted,
+    networks,
     open_network,
     picture_parser,
     pictures,
@@ -112,6 +113,13 @@ def read_label_map(folder: str, image: Path) -> np.ndarray:
     return labels
 
 
+def jaccard_in_words(values: list[np.ndarray]) -> str:
+    """Mean over images of the Jaccard index, by image (heads, )."""
+    heads = ', '.join(f'{value:.1%}' for value in np.mean(values, 0))
+    return (f'Jaccard of the best head {np.max(values, 1).mean():.1%}, per '
+            f'head {heads} ({len(values)} images)')
+
+
 @report_errors
 def main() -> None:
     """Read the command line, then draw."""
@@ -121,6 +129,8 @@ def main() -> None:
                         '(default: 0.6)')
     parser.add_argument('--contours', action='store_true', help='also draw '
                         'the outlines of these patches')
+    parser.add_argument('--untrained', action='store_true', help='draw those '
+                        'of the same network with random weights below')
     parser.add_argument('--video', action='store_true')
     parser.add_argument('--fps', type=float, help='frames per second '
                         '(default: those of the film, 30 for a folder)')
@@ -130,31 +140,34 @@ def main() -> None:
                         help='labels of the maps that are objects (default: '
                         'all but 0)')
     args = parser.parse_args()
+    if args.video and args.untrained:
+        parser.error('--video draws one network: leave out --untrained')
     if not 0 < args.mass <= 1:
         parser.error(f'--mass must be above 0 and at most 1, got {args.mass}')
     embedder = open_network(args)
     if args.video:
         print(f'wrote {write_video(args, embedder)}')
         return
+    backbones = networks(args, embedder)
     gallery = Gallery(args.out, 'Attention of the CLS token')
-    overlaps = []
+    below = '; below, the untrained network' if args.untrained else ''
+    overlaps: list[list[np.ndarray]] = [[] for _ in backbones]
     for path, image, inputs in pictures(args, embedder):
-        attention = cls_attention(embedder.backbone, inputs)[0]
-        caption = f'{path}: image, all {len(attention)} heads, then each head'
+        found = [cls_attention(backbone, inputs)[0] for backbone in backbones]
+        rows = [attention_row(image, attention, args.mass, args.contours)
+                for attention in found]
+        caption = f'{path}: image, all heads, then each head{below}'
         if args.masks:
-            overlaps.append(jaccard(
-                attention, read_label_map(args.masks, path), args.mass,
-                args.labels))
+            labels = read_label_map(args.masks, path)
+            for attention, values in zip(found, overlaps):
+                values.append(jaccard(attention, labels, args.mass,
+                                      args.labels))
             caption += '; Jaccard ' + ', '.join(
-                f'{100 * value:.1f}' for value in overlaps[-1])
-        gallery.add(path.stem, attention_row(
-            image, attention, args.mass, args.contours), caption)
-    if overlaps:
-        result = (f'Jaccard of the best head {np.max(overlaps, 1).mean():.1%}'
-                  f', per head ' + ', '.join(
-                      f'{value:.1%}' for value in np.mean(overlaps, 0)) +
-                  f' ({len(overlaps)} images)')
-        gallery.title += f': {result}'
+                f'{value:.1%}' for value in overlaps[0][-1])
+        gallery.add(path.stem, np.vstack(rows), caption)
+    if args.masks:
+        result = '; untrained: '.join(map(jaccard_in_words, overlaps))
+        gallery.title += f'. {result}'
         print(result)
     print(f'wrote {gallery.write()}')
 

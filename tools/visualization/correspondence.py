@@ -25,6 +25,7 @@ import numpy as np
 from picture_arguments import (
     as_inputs,
     chosen_paths,
+    networks,
     open_network,
     patch_grid,
     picture_parser,
@@ -52,36 +53,42 @@ def pairs_of_views(args: argparse.Namespace, embedder: Embedder,
     rng = random.Random(args.seed)
     paths = chosen_paths(args)
     rng.shuffle(paths)  # the first ones are drawn
-    correct, at_random, total, pairs = 0, 0., 0, 0
+    backbones = networks(args, embedder)
+    # Of each network: right matches, those at random, patches.
+    counts: list[list[tuple[int, float, int]]] = [[] for _ in backbones]
     has_cls = hasattr(embedder.backbone, 'cls_token')
     for path, image in read_images(paths):
         first, second = (random_view(image, args.size, rng, args.scale)
                          for _ in range(2))
-        inputs = as_inputs(first.image, embedder)
-        tokens = patch_grid(embedder, inputs)
-        matches = best_matches(tokens, patch_grid(
-            embedder, as_inputs(second.image, embedder)))
-        partners, shared = true_partners(first, second, len(tokens))
-        counts = count_correct(matches, partners, shared, args.radius)
-        pairs += 1
-        correct, at_random, total = (
-            correct + counts[0], at_random + counts[1], total + counts[2])
-        if has_cls and pairs <= args.num:
-            patches = most_attended(
-                cls_attention(embedder.backbone, inputs)[0], args.top, shared)
-            gallery.add(path.stem, draw_matches(
-                first.image, second.image, patches, matches,
-                args.size // len(tokens)),
-                f'{path}: {counts[0]} of {counts[2]} patches in both views '
-                'match the right one')
+        inputs = [as_inputs(view.image, embedder) for view in (first, second)]
+        rows = []
+        for backbone, found in zip(backbones, counts):
+            tokens = [patch_grid(backbone, view) for view in inputs]
+            matches, side = best_matches(*tokens), len(tokens[0])
+            partners, shared = true_partners(first, second, side)
+            found.append(count_correct(matches, partners, shared,
+                                       args.radius))
+            if has_cls and len(found) <= args.num:
+                patches = most_attended(cls_attention(
+                    backbone, inputs[0])[0], args.top, shared)
+                rows.append(draw_matches(first.image, second.image, patches,
+                                         matches, args.size // side))
+        if rows:
+            correct, _, total = counts[0][-1]
+            gallery.add(path.stem, np.vstack(rows), f'{path}: {correct} of '
+                        f'{total} patches in both views match the right one' +
+                        ('; below, the untrained network'
+                         if args.untrained else ''))
     if not has_cls:
         print(f'{type(embedder.backbone).__name__} has no CLS token that '
               'chooses the matches to draw: there are no pictures.')
-    if not total:
-        return f'no patch is in both views of any of {pairs} pairs'
-    return (f'accuracy {100 * correct / total:.1f} % of {total} patches in '
-            f'{pairs} pairs of views, at random '
-            f'{100 * at_random / total:.1f} %')
+    shares = []
+    for found in counts:
+        correct, at_random, total = np.sum(found, 0)
+        shares.append(f'{correct / max(total, 1):.1%}')
+    return (f'accuracy {"; untrained: ".join(shares)} ({total:.0f} patches '
+            f'in {len(counts[0])} pairs of views; at random '
+            f'{at_random / max(total, 1):.1%})')
 
 
 def images_of_a_class(paths: list[Path], seed: int
@@ -117,8 +124,8 @@ def pairs_of_a_class(args: argparse.Namespace, embedder: Embedder,
         inputs = as_inputs(first, embedder)
         attention = cls_attention(embedder.backbone, inputs)[0]
         matches = best_matches(
-            patch_grid(embedder, inputs),
-            patch_grid(embedder, as_inputs(second, embedder)))
+            patch_grid(embedder.backbone, inputs),
+            patch_grid(embedder.backbone, as_inputs(second, embedder)))
         gallery.add(pair[0].parent.name, draw_matches(
             first, second, most_attended(attention, args.top), matches,
             args.size // len(matches)), ' and '.join(map(str, pair)))
@@ -143,7 +150,11 @@ def main() -> None:
     parser.add_argument('--scale', type=float, nargs=2, default=(0.4, 1),
                         metavar=('MIN', 'MAX'), help='range of area of a '
                         'view / area of the image (default: 0.4 1)')
+    parser.add_argument('--untrained', action='store_true', help='also the '
+                        'same network with random weights; drawn below')
     args = parser.parse_args()
+    if args.untrained and args.pairs == 'class':
+        parser.error('--pairs class draws one network: leave out --untrained')
     if not 0 < args.scale[0] <= args.scale[1] <= 1:
         parser.error(f'--scale must lie in (0, 1], got {args.scale}')
     embedder = open_network(args)

@@ -9,6 +9,7 @@ three components are red, green and blue. index.html shows all pictures.
 
 import numpy as np
 from picture_arguments import (
+    networks,
     open_network,
     patch_grid,
     picture_parser,
@@ -25,16 +26,25 @@ def main() -> None:
     """Read the command line, then draw."""
     parser = picture_parser(__doc__, 480)
     parser.add_argument('--background', action='store_true',
-                        help='color the background, too')
+                        help='the components of all patches, not of the '
+                        'foreground alone')
+    parser.add_argument('--untrained', action='store_true', help='draw those '
+                        'of the same network with random weights beside')
     args = parser.parse_args()
     embedder = open_network(args)
-    found = [(path, image, patch_grid(embedder, inputs))
+    backbones = networks(args, embedder)
+    found = [(path, image, [patch_grid(backbone, inputs)
+                            for backbone in backbones])
              for path, image, inputs in pictures(args, embedder)]
-    basis = fit_colors([grid for _, _, grid in found])
+    bases = [fit_colors(grids, not args.background)
+             for grids in zip(*(grids for _, _, grids in found))]
     gallery = Gallery(args.out, 'Components of the patch tokens')
-    for path, image, grid in found:
-        colors = color_patches(grid, basis, image.shape[:2], args.background)
-        gallery.add(path.stem, np.hstack([image, colors]), str(path))
+    beside = ', untrained network' if args.untrained else ''
+    for path, image, grids in found:
+        colors = [color_patches(grid, basis, image.shape[:2], args.background)
+                  for grid, basis in zip(grids, bases)]
+        gallery.add(path.stem, np.hstack([image, *colors]),
+                    f'{path}: image, components{beside}')
     print(f'wrote {gallery.write()}')
 
 

@@ -1,6 +1,7 @@
 """Network and images of the tools that draw what a network has learned."""
 
 import argparse
+import logging
 import random
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -9,7 +10,8 @@ from typing import Any
 import cv2
 import numpy as np
 import torch
-from torch import Tensor
+from mmengine.logging import MMLogger
+from torch import Tensor, nn
 from tqdm import tqdm
 
 from ibot_mm.apis import Embedder
@@ -17,6 +19,7 @@ from ibot_mm.command_line import CommandParser
 from ibot_mm.datasets.image_paths import find_images
 from ibot_mm.datasets.transforms import decode_image
 from ibot_mm.datasets.transforms.decode import ImageDecodeError
+from ibot_mm.registry import MODELS
 
 
 def picture_parser(description: str, size: int, limit: int = 100,
@@ -73,6 +76,22 @@ def open_network(args: argparse.Namespace, **settings: Any) -> Embedder:
                          f'{embedder.channels} channels: only color images '
                          'can be drawn.')
     return embedder
+
+
+def networks(args: argparse.Namespace, embedder: Embedder
+             ) -> list[nn.Module]:
+    """The backbone; with ``--untrained`` also one with random weights."""
+    found = [embedder.backbone]
+    if args.untrained:
+        torch.manual_seed(args.seed)
+        backbone = MODELS.build(embedder.architecture)
+        logger = MMLogger.get_current_instance()
+        level = logger.level
+        logger.setLevel(logging.WARNING)  # else a line for each parameter
+        backbone.init_weights()
+        logger.setLevel(level)
+        found.append(backbone.eval().to(embedder.device))
+    return found
 
 
 def chosen_paths(args: argparse.Namespace) -> list[Path]:
@@ -155,14 +174,14 @@ def pictures(args: argparse.Namespace, embedder: Embedder
 
 
 @torch.no_grad()
-def patch_grid(embedder: Embedder, inputs: Tensor) -> Tensor:
+def patch_grid(backbone: nn.Module, inputs: Tensor) -> Tensor:
     """Patch tokens (h, w, C) after the final norm, on the CPU.
 
     Args:
-        embedder: The network.
+        backbone: The network.
         inputs: Normalized, (1, 3, H, W).
     """
-    tokens = embedder.backbone.extract_last_blocks(inputs, 1)[-1][1][0]
+    tokens = backbone.extract_last_blocks(inputs, 1)[-1][1][0]
     height, width = inputs.shape[2:]
     rows = round((len(tokens) * height / width)**0.5)
     return tokens.float().cpu().unflatten(0, (rows, -1))

@@ -5,6 +5,7 @@ from .data_wait_hook import DataWaitHook
 from .freeze_backbone_hook import FreezeBackboneHook
 from .freeze_last_layer_hook import FreezeLastLayerHook
 from .interruption_hook import InterruptionHook
+from .picture_hook import PictureHook
 from .progress_bar_hook import ProgressBarHook
 from .run_summary_hook import RunSummaryHook
 from .runtime_info_hook import PretrainRuntimeInfoHook
@@ -19,8 +20,8 @@ from .trial_hook import TrialHook
 __all__ = [
     'BackboneFileHook', 'BadFileHook', 'DataCheckHook', 'DataWaitHook',
     'FreezeBackboneHook', 'FreezeLastLayerHook', 'InterruptionHook',
-    'PretrainRuntimeInfoHook', 'ProgressBarHook', 'RunSummaryHook',
-    'SafeCheckpointHook', 'SkippedStepHook', 'StrictLoadHook',
-    'TeacherEMAHook', 'TeacherTemperatureHook', 'TrainingHealthError',
-    'TrainingHealthHook', 'TrialHook'
+    'PictureHook', 'PretrainRuntimeInfoHook', 'ProgressBarHook',
+    'RunSummaryHook', 'SafeCheckpointHook', 'SkippedStepHook',
+    'StrictLoadHook', 'TeacherEMAHook', 'TeacherTemperatureHook',
+    'TrainingHealthError', 'TrainingHealthHook', 'TrialHook'
 ]
