@@ -164,8 +164,8 @@ def test_classes_of_a_fine_tuned_network(tmp_path, image):
     classes = [f'class {i}' for i in range(1000)]
     torch.save(dict(state_dict=model.state_dict(),
                     meta=dict(dataset_meta=dict(classes=classes))), path)
-    found = inference_model(CLASSIFIER, image, pretrained=path, device='cpu',
-                            **tiny(CLASSIFIER))
+    found = inference_model(get_model(CLASSIFIER, pretrained=path,
+                                      **tiny(CLASSIFIER)), image)
     assert found['pred_class'] == f'class {found["pred_label"]}'
     config = Config.fromfile(ibot_mm.config_path(
         f'benchmarks/classification/finetune/{CLASSIFIER}.py'))

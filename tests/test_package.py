@@ -12,6 +12,7 @@ from mmengine.registry import HOOKS, MODELS, DefaultScope
 import ibot_mm
 from ibot_mm import dependencies
 from ibot_mm.dependencies import check_dependencies
+from ibot_mm.model_hub import METAFILES
 
 ROOT = Path(__file__).parents[1]
 
@@ -103,6 +104,8 @@ def test_wheel_ships_configs_and_tools(tmp_path):
     assert f'ibot_mm/.mim/{config}' in names
     assert any(n.endswith(f'.dist-info/.mim/{config}') for n in names)
     assert 'ibot_mm/.mim/tools/train.py' in names
+    for metafile in METAFILES:
+        assert f'ibot_mm/.mim/configs/{metafile}' in names
     # mim rejects two files of one name in a folder of configs.
     configs = [n for n in names
                if n.startswith('ibot_mm/.mim/configs') and n.endswith('.py')]

@@ -16,8 +16,8 @@ default_hooks = dict(
         interval=1,
         max_keep_ckpts=3,
         save_last=True),
-    # The teacher's backbone beside the last and the best checkpoints. None to
-    # write none.
+    # The teacher's backbone beside the last and the best checkpoints;
+    # enabled=False writes none.
     backbone_file=dict(type='ibot_mm.BackboneFileHook'),
     interruption=dict(type='ibot_mm.InterruptionHook'),
     strict_load=dict(type='ibot_mm.StrictLoadHook'),

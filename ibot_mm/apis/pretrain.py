@@ -10,6 +10,7 @@ from ibot_mm.checkpoints.architecture import backbone_config
 from ibot_mm.checkpoints.load import load_checkpoint
 from ibot_mm.checkpoints.official.state_dict import strip_prefix
 from ibot_mm.checkpoints.pretrained import select_network
+from ibot_mm.checkpoints.resume import saved_last
 from ibot_mm.engine.console_log import build_runner
 from ibot_mm.engine.work_dir import require_unused
 
@@ -182,4 +183,4 @@ def pretrain(images: str, out: str, **options: Any) -> Path:
         print_log(line)
     runner = build_runner(Config.fromfile(plan.config))
     runner.train()
-    return Path((plan.out / 'last_checkpoint').read_text().strip())
+    return saved_last(plan.out)

@@ -4,12 +4,12 @@ import time
 from typing import NamedTuple
 
 import torch
-from mmengine.config import Config
+from mmengine.config import Config, ConfigDict
 from mmengine.device import get_device
+from mmengine.optim import build_optim_wrapper
 from mmengine.registry import init_default_scope
 
 from ibot_mm.datasets.collate import multi_crop_collate
-from ibot_mm.engine.optimizers import PretrainOptimWrapperConstructor
 from ibot_mm.registry import DATASETS, MODELS
 
 BATCHES = 4, 8  # images
@@ -59,9 +59,8 @@ def probe_step(cfg: Config) -> StepProbe:
     load_seconds = (time.perf_counter() - start) / len(samples)
     device = get_device()
     model = MODELS.build(cfg.model).to(device).train()
-    settings = {key: value for key, value in cfg.optim_wrapper.items()
-                if key not in ('constructor', 'accumulative_counts')}
-    wrapper = PretrainOptimWrapperConstructor(settings)(model)
+    wrapper = build_optim_wrapper(
+        model, ConfigDict(cfg.optim_wrapper, accumulative_counts=1))
     seconds, peaks = [], []
     for size in BATCHES:
         batch = multi_crop_collate(samples[:size])

@@ -178,8 +178,9 @@ def load_pretrained(module: nn.Module,
         module: The backbone or neck.
         checkpoint: File that :func:`select_network` knows, or its address,
             which may end in ``#sha256=...``.
-        prefix: Take exactly the entries below this prefix, e.g. 'backbone.';
-            None finds them.
+        prefix: Take exactly the entries below this prefix, e.g.
+            'teacher.backbone.'; None finds them. So does 'backbone.', which
+            configs of MMPretrain name for every file.
         part: 'backbone' or 'neck'; used without a prefix.
         network: 'teacher' or 'student'; used without a prefix.
         keep_prefix: Take only the entries whose names then begin with this.
@@ -208,7 +209,8 @@ def load_pretrained(module: nn.Module,
     source = Path(checkpoint).name
     content = load_checkpoint(checkpoint)
     try:
-        if prefix is None:
+        if prefix in (None, 'backbone.'):
+            part = 'backbone' if prefix else part
             state = select_network(content, network)
             prefix = f'{part}.'
         else:

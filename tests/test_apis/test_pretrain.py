@@ -9,6 +9,7 @@ import torch
 from mmengine.config import Config
 from mmengine.registry import init_default_scope
 
+import ibot_mm
 from ibot_mm.apis.commented_config import Choice, Code, choices, commented
 from ibot_mm.apis.image_survey import survey_images
 from ibot_mm.apis.machine import Machine
@@ -21,7 +22,7 @@ from ibot_mm.models import IBOTViT
 from ibot_mm.paths import config_path
 from ibot_mm.registry import MODELS
 from tests.helpers.builders import ARCH
-from tests.helpers.in_process import run_tool
+from tests.helpers.in_process import isolated, run_tool
 from tests.helpers.launched import run
 
 GIB = 2**30
@@ -219,3 +220,16 @@ def test_one_command(folder, tmp_path):
         Plan(str(folder), str(out), batch=4, epochs=2).write()
     run(sys.executable, f'tools/{command[0]}', *command[1:], '--resume')
     assert (out / 'epoch_3.pth').exists()
+
+
+@pytest.mark.slow
+def test_from_python(folder, tmp_path):
+    """In this process, with weights to start from."""
+    weights = IBOTViT(ARCH, img_size=48, patch_size=8)
+    torch.save(weights.state_dict(), tmp_path / 'vit.pth')
+    with isolated():
+        last = ibot_mm.pretrain(
+            str(folder), str(tmp_path / 'run'), batch=4, epochs=1,
+            init=str(tmp_path / 'vit.pth'), num_heads=ARCH['num_heads'])
+    assert last == tmp_path / 'run' / 'epoch_1.pth' and last.is_file()
+    assert list(last.parent.glob('epoch_1_backbone-*.pth'))

@@ -144,8 +144,8 @@ def test_tokens_and_preparation_in_transformers(tmp_path, shapes):
                                        expected, atol=1e-5, rtol=0)
         # Two gray levels: torchvision resizes there, Pillow here.
         # Without a validation in the config, 256 and 224.
-        pixels = embedder.normalize([embedder.load(image)])
-        torch.testing.assert_close(out['pixels'], pixels['inputs'],
+        pixels = embedder.normalize(embedder.load(image)[None])
+        torch.testing.assert_close(out['pixels'], pixels,
                                    atol=2 / 57, rtol=0)
 
 

@@ -46,7 +46,8 @@ def initialize(cls, path, *args, init=None, **settings):
     (dict(), "the teacher's backbone"),
     (dict(network='student'), "the student's backbone"),
     (dict(prefix='teacher.backbone.'), "the teacher's backbone"),
-    (dict(prefix='backbone.'), "the student's backbone"),
+    (dict(prefix='backbone.'), "the teacher's backbone"),
+    (dict(prefix='backbone.', network='student'), "the student's backbone"),
 ])
 def test_whose_weights(log, pretraining, init, source):
     initialize(IBOTViT, pretraining, init=init, **VIT)

@@ -52,6 +52,8 @@ def files(work_dir):
         name, digest = path.stem.rsplit('-', 1)
         assert hashlib.sha256(path.read_bytes()).hexdigest()[:8] == digest
         content = torch.load(path)
+        # The config tells what weights do not, such as numbers of heads.
+        assert list(content['meta']) == ['cfg']
         assert sorted(content['state_dict']) == ['backbone.bias',
                                                  'backbone.weight']
         assert name not in found
@@ -136,6 +138,12 @@ def test_a_failure_does_not_stop_the_run(tmp_path):
         checkpoint=dict(interval=2, save_last=False))
     assert not files(tmp_path)
     assert 'epoch_2.pth" could not be written' in log_of(tmp_path)
+
+
+def test_it_can_be_switched_off(tmp_path):
+    hook = dict(type='ibot_mm.BackboneFileHook', enabled=False)
+    build_runner(tmp_path, hook, epochs=1).train()
+    assert not files(tmp_path) and (tmp_path / 'epoch_1.pth').is_file()
 
 
 def test_a_model_without_teacher_is_named(tmp_path, monkeypatch):

@@ -21,8 +21,9 @@ class Terminal(io.StringIO):
         return self.terminal
 
 
-@pytest.mark.parametrize('terminal', [True, False])
-def test_images_and_log_lines(monkeypatch, terminal):
+@pytest.mark.parametrize('terminal, enabled', [
+    (True, True), (False, True), (True, False)])
+def test_images_and_log_lines(monkeypatch, terminal, enabled):
     """6 of 12 iterations of 8 images are behind a resumed run."""
     screen = Terminal(terminal)
     monkeypatch.setattr(sys, 'stderr', screen)
@@ -32,7 +33,7 @@ def test_images_and_log_lines(monkeypatch, terminal):
     runner = SimpleNamespace(
         train_dataloader=SimpleNamespace(batch_size=8), max_iters=12, iter=6,
         epoch=1, max_epochs=2, logger=logger)
-    hook = ProgressBarHook()
+    hook = ProgressBarHook(enabled)
     hook.before_train(runner)
     hook.before_train_epoch(runner)
     hook.after_train_iter(runner, 0)
@@ -42,5 +43,6 @@ def test_images_and_log_lines(monkeypatch, terminal):
     hook.after_train(runner)
     text = screen.getvalue()
     assert 'a line of the log\n' in text
-    assert ('56.0/96.0' in text and 'epoch 2/2' in text) == terminal
+    assert ('56.0/96.0' in text and 'epoch 2/2' in text) == (
+        terminal and enabled)
     assert logger.handlers == [handler]

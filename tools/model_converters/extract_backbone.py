@@ -41,7 +41,7 @@ def main() -> None:
             name: value
             for name, value in state.items() if name.startswith('backbone.')
         }
-    path = write_backbone(state, args.target)
+    path = write_backbone(state, args.target, checkpoint)
     print(f'wrote {len(state)} entries of the {args.network} to {path}')
 
 

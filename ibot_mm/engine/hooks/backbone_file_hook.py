@@ -29,12 +29,17 @@ class BackboneFileHook(Hook):
     as ``<checkpoint>_backbone-<hash>.pth``, as ``extract_backbone.py`` does.
     Of the last and of each best checkpoint the newest file is kept. One that
     cannot be written is an error in the log, and the training goes on.
+
+    Args:
+        enabled: Whether to write any. (MMEngine accepts None only for its own
+            default hooks.)
     """
 
     # After the CheckpointHook.
     priority = 'LOWEST'
 
-    def __init__(self) -> None:
+    def __init__(self, enabled: bool = True) -> None:
+        self.enabled = enabled
         self._written: set[Path] = set()
 
     @master_only
@@ -53,15 +58,18 @@ class BackboneFileHook(Hook):
             self._write(runner, last)
 
     def _write(self, runner, checkpoint: Path) -> None:
-        if not checkpoint.is_file():  # on another file system
+        # It may be on another file system.
+        if not self.enabled or not checkpoint.is_file():
             return
         try:
             # Read, because the weights may have changed since.
-            state = select_network(
-                load_checkpoint(str(checkpoint), mmap=True, checksums=False))
+            content = load_checkpoint(str(checkpoint), mmap=True,
+                                      checksums=False)
             path = write_backbone(
-                {k: v for k, v in state.items() if k.startswith('backbone.')},
-                checkpoint.with_name(f'{checkpoint.stem}_backbone.pth'))
+                {k: v for k, v in select_network(content).items()
+                 if k.startswith('backbone.')},
+                checkpoint.with_name(f'{checkpoint.stem}_backbone.pth'),
+                content)
             for other in checkpoint.parent.glob(f'*_backbone{HASH}.pth'):
                 name = other.name.rpartition('_backbone-')[0]
                 if other != path and _kind(name) == _kind(checkpoint.stem):

@@ -17,15 +17,23 @@ class ProgressBarHook(Hook):
 
     The log keeps its lines, which a terminal shows above this one. Without a
     terminal (batch jobs, pipes) there is no line.
+
+    Args:
+        enabled: Whether to show it. (MMEngine accepts None only for its own
+            default hooks.)
     """
 
     # After the logger has printed.
     priority = 'LOWEST'
 
+    def __init__(self, enabled: bool = True) -> None:
+        self.enabled = enabled
+
     def before_train(self, runner) -> None:
         """Start the line."""
         self._bar: tqdm | None = None
-        if not (is_main_process() and sys.stderr.isatty()):
+        if not (self.enabled and is_main_process()
+                and sys.stderr.isatty()):
             return
         self._images = runner.train_dataloader.batch_size * get_world_size()
         self._stack = ExitStack()
