@@ -1,28 +1,21 @@
 """Write the features of many images to a file."""
 
 import hashlib
-import json
 import shutil
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import torch
-from mmengine.dist import barrier, get_rank, get_world_size, is_main_process
+from mmengine.dist import barrier, is_main_process
 from torch import Tensor
-from torch.utils.data import DataLoader
-from tqdm import tqdm
 
-from ibot_mm.datasets.image_paths import (
-    ImagePaths,
-    collate_images,
-    find_images,
-)
+from ibot_mm.datasets.image_paths import find_images
 from ibot_mm.datasets.labeled import BadFile
 from ibot_mm.dependencies import import_optional
 
 from .embedder import Embedder, ImageFeatures
 from .feature_file import FORMATS, write_features
+from .shards import check_shards, compute_shards, read_shards
 
 FEATURES = ('cls', 'patch_mean', 'cls_patch_mean', 'patches')
 
@@ -77,45 +70,22 @@ def embed_images(embedder: Embedder,
         import_optional('pyarrow', f'"{out}"')
     folder, names = find_images(images)
     shards = Path(f'{out}.shards')
-    _check_shards(shards, dict(
+    check_shards(shards, dict(
         weights=_digest(embedder), pipeline=embedder.pipeline,
         normalization=embedder.normalization,
         features=features, layer=layer, shard_size=shard_size,
         images=str(folder.resolve()), names=names))
-    parts = [names[start:start + shard_size]
-             for start in range(0, len(names), shard_size)]
-    mine = range(get_rank(), len(parts), get_world_size())
-    bar = tqdm(total=sum(len(parts[i]) for i in mine), unit=' images',
-               disable=not (progress and is_main_process()))
-    for i in mine:
-        target = shards / f'{i}.npz'
-        if target.is_file():
-            bar.update(len(parts[i]))
-            continue
-        loader = DataLoader(
-            ImagePaths(folder, parts[i], embedder.load),
-            embedder.batch_size, num_workers=workers,
-            collate_fn=collate_images)
-        done, vectors, bad = [], [], []
-        for batch, inputs, unread in loader:
-            bad += unread
-            if inputs is not None:
-                done += batch
-                vectors.append(select_features(
-                    embedder.encode(inputs, layer), features).numpy())
-            bar.update(len(batch) + len(unread))
-        temporary = target.with_suffix('.tmp')
-        with temporary.open('wb') as file:
-            np.savez(file, names=np.array(done, dtype=str), features=(
-                np.concatenate(vectors) if vectors else np.zeros(0)),
-                bad=np.array(bad, dtype=str).reshape(-1, 2))
-        temporary.replace(target)
-    bar.close()
-    barrier()
+
+    def compute(inputs: Tensor) -> dict[str, np.ndarray]:
+        return dict(features=select_features(
+            embedder.encode(inputs, layer), features).numpy())
+
+    count = compute_shards(embedder, folder, names, shards, compute, workers,
+                           shard_size, progress)
     bad = [BadFile(*pair) for pair in np.concatenate(list(
-        _read(shards, len(parts), 'bad'))).tolist()]
+        read_shards(shards, count, 'bad'))).tolist()]
     if is_main_process():
-        _finish(out, shards, len(parts), bad)
+        _finish(out, shards, count, bad)
     barrier()
     return bad
 
@@ -126,26 +96,6 @@ def _digest(embedder: Embedder) -> str:
     return hashlib.sha256(kernel.cpu().numpy().tobytes()).hexdigest()
 
 
-def _check_shards(shards: Path, settings: dict) -> None:
-    """Make the folder of shards, or raise if it is of another call."""
-    text, path = json.dumps(settings, default=str), shards / 'settings.json'
-    if is_main_process() and not path.exists():
-        shards.mkdir(parents=True, exist_ok=True)
-        path.write_text(text)
-    barrier()
-    if path.read_text() != text:
-        raise ValueError(
-            f'"{shards}" holds features of other images or settings: remove '
-            'it, or choose another name for the output.')
-
-
-def _read(shards: Path, count: int, name: str) -> Iterator[np.ndarray]:
-    """An array of each shard."""
-    for i in range(count):
-        with np.load(shards / f'{i}.npz') as content:
-            yield content[name]
-
-
 def _finish(out: Path, shards: Path, count: int, bad: list[BadFile]) -> None:
     """Join the shards, and list the bad files."""
     listed = Path(f'{out}.unreadable.txt')
@@ -153,10 +103,10 @@ def _finish(out: Path, shards: Path, count: int, bad: list[BadFile]) -> None:
     if bad:
         listed.write_text(''.join(f'{path}: {reason}\n'
                                   for path, reason in bad), encoding='utf-8')
-    names = np.concatenate(list(_read(shards, count, 'names'))).tolist()
+    names = np.concatenate(list(read_shards(shards, count, 'names'))).tolist()
     if not names:
         raise ValueError(f'none of the {len(bad)} images can be read: see '
                          f'"{listed}".')
     write_features(out, names, (
-        part for part in _read(shards, count, 'features') if len(part)))
+        part for part in read_shards(shards, count, 'features') if len(part)))
     shutil.rmtree(shards)

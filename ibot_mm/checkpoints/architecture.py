@@ -1,4 +1,4 @@
-"""The architecture of a backbone, from its weights."""
+"""The architecture of backbone and projection head, from their weights."""
 
 import math
 import re
@@ -131,3 +131,36 @@ def _swin(state: dict[str, Tensor], patch: int,
         img_size=img_size,
         out_indices=[i for i in range(len(tables))
                      if f'norm{i}.weight' in state])
+
+
+def neck_config(state: dict[str, Tensor], **settings: Any) -> dict[str, Any]:
+    """Config of the ``IBOTNeck`` that has these weights.
+
+    Args:
+        state: Weights of a projection head in our names, without a prefix.
+        **settings: Further arguments of the neck, which weights do not show:
+            ``act_cfg``.
+
+    Returns:
+        A config for ``MODELS.build``. A model that is built from it loads the
+        weights strictly.
+    """
+    linear = [value for name, value in state.items()
+              if name.startswith('mlp.') and value.ndim == 2]
+    config = dict(
+        type='ibot_mm.IBOTNeck',
+        in_channels=linear[0].shape[1],
+        hidden_channels=len(linear[0]),
+        bottleneck_channels=len(linear[-1]),
+        num_layers=len(linear),
+        num_prototypes=len(state['last_layer.weight_v']))
+    if 'last_layer2.weight_v' in state:
+        config.update(
+            shared_head=False,
+            num_patch_prototypes=len(state['last_layer2.weight_v']))
+    # A norm follows the first linear layer.
+    if 'mlp.1.running_mean' in state:
+        config['norm_cfg'] = dict(type='BN1d')
+    elif 'mlp.1.weight' in state and state['mlp.1.weight'].ndim == 1:
+        config['norm_cfg'] = dict(type='LN')
+    return {**config, **settings}

@@ -1,5 +1,7 @@
 """Attention of the CLS token as pictures (paper, figures 6 and 18)."""
 
+from collections.abc import Sequence
+
 import cv2
 import numpy as np
 import torch
@@ -130,6 +132,29 @@ def contours(image: np.ndarray, attention: Tensor, mass: float = 0.6
         cv2.drawContours(picture, lines, -1,
                          COLORS[head % len(COLORS)].tolist(), 2)
     return picture
+
+
+def jaccard(attention: Tensor, labels: np.ndarray, mass: float = 0.6,
+            classes: Sequence[int] = ()) -> np.ndarray:
+    """Overlap of each head's :func:`mass_mask` with the objects.
+
+    Args:
+        attention: (heads, h, w).
+        labels: Label map (H, W): 0 is background, 255 is not counted.
+        mass: See :func:`mass_mask`.
+        classes: Labels that are objects; all but 0 if empty.
+
+    Returns:
+        Intersection / union per head, (heads, ), on the pixels of the label
+        map.
+    """
+    objects = np.isin(labels, classes) if classes else labels > 0
+    counted = labels != 255
+    masks = np.stack([
+        enlarged(mask.astype(np.uint8), labels.shape) > 0
+        for mask in mass_mask(attention, mass).numpy()])
+    union = ((masks | objects) & counted).sum((1, 2))
+    return (masks & objects & counted).sum((1, 2)) / np.maximum(union, 1)
 
 
 def attention_row(image: np.ndarray, attention: Tensor, mass: float = 0.6,

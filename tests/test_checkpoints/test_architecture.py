@@ -4,9 +4,9 @@ import pytest
 import torch
 from mmpretrain.models.backbones import SwinTransformer, VisionTransformer
 
-from ibot_mm.checkpoints.architecture import backbone_config
+from ibot_mm.checkpoints.architecture import backbone_config, neck_config
 from ibot_mm.checkpoints.load import CheckpointError
-from ibot_mm.models import IBOTSwin, IBOTViT
+from ibot_mm.models import IBOTNeck, IBOTSwin, IBOTViT
 from ibot_mm.registry import MODELS
 from tests.helpers.builders import ARCH
 
@@ -107,3 +107,18 @@ def test_small_swin_transformers(size, maps):
 def test_no_backbone():
     with pytest.raises(CheckpointError, match='patch_embed.projection.weight'):
         backbone_config({'fc.weight': torch.zeros(1)})
+
+
+@pytest.mark.parametrize('settings', [
+    dict(), dict(num_layers=2), dict(norm_cfg=dict(type='BN1d')),
+    dict(norm_cfg=dict(type='LN')),
+    dict(shared_head=False, num_patch_prototypes=7, num_layers=4)])
+def test_projection_heads(settings):
+    """A head that is built from the config computes the same."""
+    neck = IBOTNeck(6, 16, 8, num_prototypes=5, norm_last_layer=False,
+                    **settings).eval()
+    other = MODELS.build(neck_config(neck.state_dict())).eval()
+    other.load_state_dict(neck.state_dict())
+    tokens = torch.randn(3, 6), torch.randn(4, 6)
+    for found, expected in zip(other(*tokens), neck(*tokens)):
+        assert torch.equal(found, expected)

@@ -7,6 +7,8 @@ import numpy as np
 import pytest
 import torch
 
+from ibot_mm import Embedder
+from ibot_mm.checkpoints.load import CheckpointError
 from ibot_mm.models import IBOTSwin
 from tests.helpers.builders import ARCH, build_model
 from tests.helpers.in_process import run_tool
@@ -109,6 +111,139 @@ def test_a_film(checkpoint, tmp_path):
         assert video.get(cv2.CAP_PROP_FPS) == 5
         assert video.get(cv2.CAP_PROP_FRAME_COUNT) == 5
         assert video.read()[1].shape == (48, 64, 3)
+
+
+def accuracy(output):
+    """Accuracy, patches, pairs and the level of chance."""
+    return list(map(float, re.search(
+        r'accuracy ([\d.]*)%.* \((.*?) patches in (.*?) pairs of views; at '
+        r'random (.*?)%\)', output.out).groups()))
+
+
+def test_matches_of_views(checkpoint, photos, tmp_path):
+    output = run('correspondence.py', checkpoint, photos, '--out', tmp_path,
+                 '--size', 48, '--num', 3)
+    found, patches, pairs, chance = accuracy(output)
+    assert pairs == 4 and 0 < patches <= 4 * 36 and 0 <= found <= 100
+    assert chance == 2.8  # 1 / 36
+    drawn = sorted(tmp_path.glob('*.png'))
+    assert len(drawn) == 3
+    assert cv2.imread(str(drawn[0])).shape == (48, 96, 3)
+    assert f'accuracy {found}%' in (tmp_path / 'index.html').read_text()
+    # All matches are within 5 rows and columns of 6.
+    assert accuracy(run('correspondence.py', checkpoint, photos, '--out',
+                        tmp_path, '--size', 48, '--radius', 5))[::3] == [
+        100, 100]
+    output = run('correspondence.py', checkpoint, photos / 'color.png',
+                 '--out', tmp_path, '--size', 48, '--untrained')
+    assert 'untrained: ' in output.out
+    assert cv2.imread(str(tmp_path / 'color.png')).shape == (96, 96, 3)
+
+
+def test_matches_in_a_class(checkpoint, shapes, photos, tmp_path):
+    """24 images of 12 classes."""
+    output = run('correspondence.py', checkpoint, shapes / 'val', '--out',
+                 tmp_path, '--size', 48, '--pairs', 'class')
+    page = (tmp_path / 'index.html').read_text()
+    pairs = re.findall('<figcaption>(.*?)/([^/]*?) and (.*?)/([^/]*?)<', page)
+    assert f'{len(pairs)} pairs' in output.out and pairs
+    assert all(a == c and b != d for a, b, c, d in pairs)
+    with pytest.raises(ValueError, match='--pairs class'):
+        run('correspondence.py', checkpoint, photos / 'color.png', '--out',
+            tmp_path, '--pairs', 'class')
+
+
+def test_matches_of_swin(photos, tmp_path):
+    swin = IBOTSwin(arch=dict(embed_dims=8, depths=[1, 1, 1, 1],
+                              num_heads=[1, 1, 1, 1]))
+    torch.save(dict(state_dict=swin.state_dict()), tmp_path / 'swin.pth')
+    output = run_tool('visualization/correspondence.py',
+                      tmp_path / 'swin.pth', photos, '--out',
+                      tmp_path / 'out', '--limit', 2)
+    # 224 / 32 patches per side.
+    assert accuracy(output)[2:] == [2, 2.0]
+    assert 'IBOTSwin' in output.out and not list(tmp_path.glob('out/*.png'))
+
+
+def test_layouts(shapes, tmp_path):
+    """Against logits of the teacher that are computed here."""
+    checkpoint, model = tmp_path / 'epoch_1.pth', build_model()
+    teacher = model.teacher.eval()
+    with torch.no_grad():  # tokens that differ
+        teacher.backbone.patch_embed.projection.weight.mul_(100)
+        for name, parameter in teacher.named_parameters():
+            if name.startswith('neck.mlp'):
+                parameter.mul_(0 if 'bias' in name else 50)
+        model.head.center.value.mul_(20)
+    torch.save(dict(state_dict=model.state_dict()), checkpoint)
+
+    def draw(*args):
+        return run('pattern_layouts.py', checkpoint, shapes / 'val', '--out',
+                   tmp_path, '--size', 32, '--num', 2, '--workers', 0, *args)
+
+    output = draw('--grid', 4)
+    embedder = Embedder(checkpoint, device='cpu', resize=37, crop=32,
+                        num_heads=HEADS)
+    paths = sorted(shapes.glob('val/*/*'))
+    with torch.no_grad():
+        found = embedder(paths)
+        cls, patches = teacher.neck(found.cls, found.patches.flatten(0, 2))
+    counts = patches.argmax(1).bincount().sort(descending=True)
+    used = int((counts.values > 0).sum())
+    assert f'{used} prototypes have any of 384 patch tokens' in output.out
+    drawn = [path for path in tmp_path.glob('*.png')]
+    assert len(drawn) == 2
+    assert cv2.imread(str(drawn[0])).shape[1] == 2 * 96
+    page = (tmp_path / 'index.html').read_text()
+    assert f': {int(counts.values[0])} tokens' in page
+    # The second call only draws.
+    shard, = tmp_path.glob('prototypes_*/0.npz')
+    written = shard.stat().st_mtime_ns
+    output = draw('--tokens', 'cls')
+    labels = cls.argmax(1)
+    assert (f'{len(labels.unique())} prototypes have any of 24 cls tokens'
+            in output.out)
+    names = [path.parent.name for path in paths]
+    largest = sum(max(map(members.count, members)) for members in (
+        [n for n, own in zip(names, labels.tolist()) if own == k]
+        for k in labels.unique().tolist()))
+    assert f'purity {100 * largest / 24:.1f} %' in output.out
+    assert shard.stat().st_mtime_ns == written
+    # The centers are those of the training.
+    centered = (cls - model.head.center.value).argmax(1)
+    assert len(centered.unique()) != len(labels.unique())
+    output = draw('--tokens', 'cls', '--centered')
+    assert f'{len(centered.unique())} prototypes have' in output.out
+
+
+def test_layouts_need_a_head(shapes, tmp_path):
+    model = build_model()
+    torch.save(dict(state_dict=model.teacher.backbone.state_dict()),
+               tmp_path / 'bare.pth')
+    with pytest.raises(CheckpointError, match='bare.pth.*projection head'):
+        run('pattern_layouts.py', tmp_path / 'bare.pth', shapes, '--out',
+            tmp_path)
+    torch.save(dict(state_dict=model.teacher.state_dict()),
+               tmp_path / 'teacher.pth')
+    with pytest.raises(CheckpointError, match='head.center.value'):
+        run('pattern_layouts.py', tmp_path / 'teacher.pth', shapes, '--out',
+            tmp_path, '--centered')
+
+
+def test_masks(checkpoint, photos, tmp_path):
+    """All patches, and an object of the upper half, give 50 %."""
+    (tmp_path / 'masks').mkdir()
+    labels = np.zeros((40, 40), np.uint8)
+    labels[:20] = 3
+    cv2.imwrite(str(tmp_path / 'masks' / 'color.png'), labels)
+    args = ('--masks', tmp_path / 'masks', '--out', tmp_path, '--size', 64)
+    output = run('attention_maps.py', checkpoint, photos / 'color.png',
+                 *args, '--mass', 1)
+    expected = 'Jaccard of the best head 50.0%, per head 50.0%'
+    assert expected in output.out
+    assert expected in (tmp_path / 'index.html').read_text()
+    with pytest.raises(ValueError, match='gray.png'):
+        run('attention_maps.py', checkpoint, photos / 'gray.png', *args)
 
 
 def test_bad_input(checkpoint, photos, tmp_path):

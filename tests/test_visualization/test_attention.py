@@ -8,6 +8,7 @@ from ibot_mm.visualization.attention import (
     COLORS,
     attention_row,
     heat_map,
+    jaccard,
     mass_mask,
     overlay,
 )
@@ -55,3 +56,17 @@ def test_a_row_has_all_heads():
     assert attention_row(image, attention).shape == (16, 24 * 14, 3)
     assert attention_row(image, attention, outlines=True).shape == (
         16, 24 * 15, 3)
+
+
+def test_jaccard():
+    """The mask of 60 % is the top right and the bottom left patch."""
+    labels = np.array([[0, 0, 7, 3],
+                       [0, 0, 7, 3],
+                       [0, 0, 0, 3],
+                       [0, 0, 0, 255]])
+    grids = torch.stack([GRID, torch.tensor([[1., 0], [0, 0]])])
+    # 4 of the object's 5 pixels; 4 + 4 in the mask.
+    assert jaccard(grids, labels).tolist() == [4 / 9, 0]
+    assert jaccard(grids, labels, classes=[7]).tolist() == [2 / 8, 0]
+    # The mask of 100 % has all pixels but that of label 255.
+    assert jaccard(grids[:1], labels, 1.).tolist() == [5 / 15]

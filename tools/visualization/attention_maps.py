@@ -4,12 +4,17 @@
         --out attention
     python tools/visualization/attention_maps.py CHECKPOINT film.mp4 \
         --out attention --video
+    python tools/visualization/attention_maps.py CHECKPOINT images/validation \
+        --out attention --masks annotations/validation
 
 Writes a PNG per image: the image, all heads in one picture (the patches that
 hold 60 % of each head's attention, as in the paper's figures 6 and 18), and a
 heat map per head; index.html shows all of them. --video draws the mean over
 heads of the frames of a film, or of a folder of frames in the order of their
-names, as OUT/attention.mp4.
+names, as OUT/attention.mp4. --masks compares these patches with label maps
+(ADE20K's layout: 0 is background, the names are those of the images): the
+Jaccard index, intersection / union, of the head that fits an image best, mean
+over the images.
 """
 
 import argparse
@@ -18,8 +23,8 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-import torch
 from picture_arguments import (
+    as_inputs,
     chosen_paths,
     fitted,
     networks,
@@ -36,6 +41,7 @@ from ibot_mm.visualization.attention import (
     attention_row,
     cls_attention,
     heat_map,
+    jaccard,
 )
 from ibot_mm.visualization.gallery import Gallery
 
@@ -77,9 +83,8 @@ def write_video(args: argparse.Namespace, embedder: Embedder) -> Path:
     for image in tqdm(images, unit=' frames', disable=None):
         image = fitted(image, args.size, patch)
         size = size or image.shape[:2]
-        inputs = torch.from_numpy(image).permute(2, 0, 1).unsqueeze(0)
         attention = cls_attention(embedder.backbone,
-                                  embedder.normalize(inputs))[0]
+                                  as_inputs(image, embedder))[0]
         picture = heat_map(attention.mean(0).numpy(), size,
                            cv2.COLORMAP_INFERNO)
         if writer is None:
@@ -92,6 +97,27 @@ def write_video(args: argparse.Namespace, embedder: Embedder) -> Path:
                          'of OpenCV writes no MP4 files.')
     writer.release()
     return path
+
+
+def read_label_map(folder: str, image: Path) -> np.ndarray:
+    """Label map (H, W) of an image.
+
+    Raises:
+        ValueError: There is none.
+    """
+    path = Path(folder, f'{image.stem}.png')
+    labels = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
+    if labels is None or labels.ndim != 2:
+        raise ValueError(f'"{path}" is no label map of one channel, which '
+                         f'--masks needs for "{image}".')
+    return labels
+
+
+def jaccard_in_words(values: list[np.ndarray]) -> str:
+    """Mean over images of the Jaccard index, by image (heads, )."""
+    heads = ', '.join(f'{value:.1%}' for value in np.mean(values, 0))
+    return (f'Jaccard of the best head {np.max(values, 1).mean():.1%}, per '
+            f'head {heads} ({len(values)} images)')
 
 
 @report_errors
@@ -108,6 +134,11 @@ def main() -> None:
     parser.add_argument('--video', action='store_true')
     parser.add_argument('--fps', type=float, help='frames per second '
                         '(default: those of the film, 30 for a folder)')
+    parser.add_argument('--masks', help='folder of label maps, for the '
+                        'Jaccard index')
+    parser.add_argument('--labels', type=int, nargs='+', default=(),
+                        help='labels of the maps that are objects (default: '
+                        'all but 0)')
     args = parser.parse_args()
     if args.video and args.untrained:
         parser.error('--video draws one network: leave out --untrained')
@@ -120,12 +151,24 @@ def main() -> None:
     backbones = networks(args, embedder)
     gallery = Gallery(args.out, 'Attention of the CLS token')
     below = '; below, the untrained network' if args.untrained else ''
+    overlaps: list[list[np.ndarray]] = [[] for _ in backbones]
     for path, image, inputs in pictures(args, embedder):
-        rows = [attention_row(image, cls_attention(backbone, inputs)[0],
-                              args.mass, args.contours)
-                for backbone in backbones]
-        gallery.add(path.stem, np.vstack(rows), f'{path}: image, all heads, '
-                    f'then each head{below}')
+        found = [cls_attention(backbone, inputs)[0] for backbone in backbones]
+        rows = [attention_row(image, attention, args.mass, args.contours)
+                for attention in found]
+        caption = f'{path}: image, all heads, then each head{below}'
+        if args.masks:
+            labels = read_label_map(args.masks, path)
+            for attention, values in zip(found, overlaps):
+                values.append(jaccard(attention, labels, args.mass,
+                                      args.labels))
+            caption += '; Jaccard ' + ', '.join(
+                f'{value:.1%}' for value in overlaps[0][-1])
+        gallery.add(path.stem, np.vstack(rows), caption)
+    if args.masks:
+        result = '; untrained: '.join(map(jaccard_in_words, overlaps))
+        gallery.title += f'. {result}'
+        print(result)
     print(f'wrote {gallery.write()}')
 
 

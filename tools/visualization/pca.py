@@ -9,27 +9,17 @@ pictures.
 """
 
 import numpy as np
-import torch
 from picture_arguments import (
     networks,
     open_network,
+    patch_grid,
     picture_parser,
     pictures,
 )
-from torch import Tensor, nn
 
 from ibot_mm.command_line import report_errors
 from ibot_mm.visualization.gallery import Gallery
 from ibot_mm.visualization.pca import color_patches, fit_colors
-
-
-@torch.no_grad()
-def patch_grid(backbone: nn.Module, inputs: Tensor) -> Tensor:
-    """Patch tokens (h, w, C) of normalized images (1, 3, H, W)."""
-    tokens = backbone.extract_last_blocks(inputs, 1)[-1][1][0]
-    height, width = inputs.shape[2:]
-    rows = round((len(tokens) * height / width)**0.5)
-    return tokens.float().cpu().unflatten(0, (rows, -1))
 
 
 @report_errors

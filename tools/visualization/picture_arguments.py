@@ -3,8 +3,9 @@
 import argparse
 import logging
 import random
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -21,12 +22,16 @@ from ibot_mm.datasets.transforms.decode import ImageDecodeError
 from ibot_mm.registry import MODELS
 
 
-def picture_parser(description: str, size: int) -> CommandParser:
+def picture_parser(description: str, size: int, limit: int = 100,
+                   sides: str = 'longer side in pixels to which images are '
+                   'resized') -> CommandParser:
     """Parser with the arguments that these tools share.
 
     Args:
         description: Docstring of the tool.
         size: Default of ``--size``.
+        limit: Default of ``--limit``.
+        sides: What ``--size`` is.
     """
     parser = CommandParser(
         description=description,
@@ -37,12 +42,13 @@ def picture_parser(description: str, size: int) -> CommandParser:
                         'files with a path per line')
     parser.add_argument('--out', required=True, help='folder of the pictures')
     parser.add_argument('--size', type=int, default=size,
-                        help='longer side in pixels to which images are '
-                        'resized; positions are resized, too (default: '
-                        f'{size})')
-    parser.add_argument('--limit', type=int, default=100, help='number of '
-                        'images, chosen at random from more (default: 100)')
-    parser.add_argument('--seed', type=int, default=0, help='of that choice')
+                        help=f'{sides}; positions are resized, too '
+                        '(default: %(default)s)')
+    parser.add_argument('--limit', type=int, default=limit, help='number of '
+                        'images, chosen at random from more (default: '
+                        '%(default)s)')
+    parser.add_argument('--seed', type=int, default=0, help='of all that is '
+                        'drawn at random')
     parser.add_argument('--network', choices=['teacher', 'student'],
                         default='teacher')
     parser.add_argument('--num-heads', type=int, help='of a ViT of unusual '
@@ -51,13 +57,18 @@ def picture_parser(description: str, size: int) -> CommandParser:
     return parser
 
 
-def open_network(args: argparse.Namespace) -> Embedder:
+def open_network(args: argparse.Namespace, **settings: Any) -> Embedder:
     """The network of the command line.
+
+    Args:
+        args: The parsed command line.
+        **settings: Further arguments of the ``Embedder``.
 
     Raises:
         ValueError: It takes no color images.
     """
-    settings = dict(num_heads=args.num_heads) if args.num_heads else {}
+    if args.num_heads:
+        settings['num_heads'] = args.num_heads
     embedder = Embedder(args.checkpoint, args.network, args.device,
                         **settings)
     if embedder.channels != 3:
@@ -116,9 +127,38 @@ def fitted(image: np.ndarray, size: int, patch: int) -> np.ndarray:
     return cv2.resize(image, (width, height), interpolation=mode)
 
 
+def read_images(paths: Sequence[Path]) -> Iterator[tuple[Path, np.ndarray]]:
+    """Read images; those that cannot be read are named and left out.
+
+    Yields:
+        Path and image (H, W, 3), uint8 BGR.
+
+    Raises:
+        ValueError: None of them can be read.
+    """
+    count = 0
+    for path in tqdm(paths, unit=' images', disable=None):
+        try:
+            image = decode_image(path.read_bytes())
+        except (ImageDecodeError, OSError) as error:
+            reason = getattr(error, 'reason', error)
+            tqdm.write(f'left out: "{path}" {reason}')
+            continue
+        count += 1
+        yield path, image
+    if not count:
+        raise ValueError(f'none of {len(paths)} images can be read.')
+
+
+def as_inputs(image: np.ndarray, embedder: Embedder) -> Tensor:
+    """The network's input (1, 3, H, W) of an image (H, W, 3), uint8 BGR."""
+    return embedder.normalize(
+        torch.from_numpy(image).permute(2, 0, 1).unsqueeze(0))
+
+
 def pictures(args: argparse.Namespace, embedder: Embedder
              ) -> Iterator[tuple[Path, np.ndarray, Tensor]]:
-    """Read the images; those that cannot be read are named and left out.
+    """Read and resize the images of the command line.
 
     Yields:
         Path, image (H, W, 3) uint8 BGR with sides that are multiples of the
@@ -128,17 +168,20 @@ def pictures(args: argparse.Namespace, embedder: Embedder
         ValueError: None of them can be read.
     """
     patch = embedder.backbone.patch_embed.projection.stride[0]
-    count, paths = 0, chosen_paths(args)
-    for path in tqdm(paths, unit=' images', disable=None):
-        try:
-            image = decode_image(path.read_bytes())
-        except (ImageDecodeError, OSError) as error:
-            reason = getattr(error, 'reason', error)
-            tqdm.write(f'left out: "{path}" {reason}')
-            continue
-        count += 1
+    for path, image in read_images(chosen_paths(args)):
         image = fitted(image, args.size, patch)
-        inputs = torch.from_numpy(image).permute(2, 0, 1).unsqueeze(0)
-        yield path, image, embedder.normalize(inputs)
-    if not count:
-        raise ValueError(f'none of {len(paths)} images can be read.')
+        yield path, image, as_inputs(image, embedder)
+
+
+@torch.no_grad()
+def patch_grid(backbone: nn.Module, inputs: Tensor) -> Tensor:
+    """Patch tokens (h, w, C) after the final norm, on the CPU.
+
+    Args:
+        backbone: The network.
+        inputs: Normalized, (1, 3, H, W).
+    """
+    tokens = backbone.extract_last_blocks(inputs, 1)[-1][1][0]
+    height, width = inputs.shape[2:]
+    rows = round((len(tokens) * height / width)**0.5)
+    return tokens.float().cpu().unflatten(0, (rows, -1))
