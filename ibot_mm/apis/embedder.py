@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from mmengine.dataset import Compose
 from mmengine.logging import print_log
-from mmengine.registry import init_default_scope
+from mmengine.registry import DefaultScope
 from torch import Tensor
 
 from ibot_mm.checkpoints.architecture import backbone_config
@@ -103,9 +103,9 @@ class Embedder:
         for name in _HIDDEN:
             if name in stored:
                 settings.setdefault(name, stored[name])
-        init_default_scope('mmpretrain')
         self.architecture = backbone_config(state, **settings)
-        self.backbone = MODELS.build(self.architecture)
+        with DefaultScope.overwrite_default_scope('mmpretrain'):
+            self.backbone = MODELS.build(self.architecture)
         load_strict(self.backbone, dict(state), str(checkpoint))
         whose = network_taken(content, network)
         log_loaded(self.backbone, state, (
@@ -119,7 +119,8 @@ class Embedder:
                                        crop)
         self.normalization = normalization(self.config, self.channels, mean,
                                            std)
-        self._prepare = Compose(self.pipeline)
+        with DefaultScope.overwrite_default_scope('mmpretrain'):
+            self._prepare = Compose(self.pipeline)
         self._preprocessor = MultiCropDataPreprocessor(
             **self.normalization).to(self.device)
         print_log('images: ' + in_words(self.pipeline, self.normalization),

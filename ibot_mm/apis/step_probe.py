@@ -7,7 +7,7 @@ import torch
 from mmengine.config import Config, ConfigDict
 from mmengine.device import get_device
 from mmengine.optim import build_optim_wrapper
-from mmengine.registry import init_default_scope
+from mmengine.registry import DefaultScope
 
 from ibot_mm.datasets.collate import multi_crop_collate
 from ibot_mm.registry import DATASETS, MODELS
@@ -52,15 +52,15 @@ def probe_step(cfg: Config) -> StepProbe:
     Args:
         cfg: Config of the pre-training; the model starts from random weights.
     """
-    init_default_scope('mmpretrain')
-    dataset = DATASETS.build(cfg.train_dataloader.dataset)
+    device = get_device()
+    with DefaultScope.overwrite_default_scope('mmpretrain'):
+        dataset = DATASETS.build(cfg.train_dataloader.dataset)
+        model = MODELS.build(cfg.model).to(device).train()
+        wrapper = build_optim_wrapper(
+            model, ConfigDict(cfg.optim_wrapper, accumulative_counts=1))
     start = time.perf_counter()
     samples = [dataset[i % len(dataset)] for i in range(max(BATCHES))]
     load_seconds = (time.perf_counter() - start) / len(samples)
-    device = get_device()
-    model = MODELS.build(cfg.model).to(device).train()
-    wrapper = build_optim_wrapper(
-        model, ConfigDict(cfg.optim_wrapper, accumulative_counts=1))
     seconds, peaks = [], []
     for size in BATCHES:
         batch = multi_crop_collate(samples[:size])

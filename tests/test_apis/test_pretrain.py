@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 from mmengine.config import Config
-from mmengine.registry import init_default_scope
+from mmengine.registry import DefaultScope
 
 import ibot_mm
 from ibot_mm.apis.commented_config import Choice, Code, choices, commented
@@ -180,8 +180,8 @@ def test_weights_that_exist(folder, tmp_path):
     assert cfg.param_scheduler[0].warmup == 4
     # Half of 5e-4 x 10 / 256, for 10 images.
     assert cfg.optim_wrapper.optimizer.lr == pytest.approx(9.765625e-06)
-    init_default_scope('mmpretrain')
-    model = MODELS.build(cfg.model)
+    with DefaultScope.overwrite_default_scope('mmpretrain'):
+        model = MODELS.build(cfg.model)
     model.init_weights()
     for backbone in (model.backbone, model.teacher.backbone):
         assert backbone.patch_resolution == (8, 8)

@@ -4,6 +4,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from mmengine.registry import DefaultScope
 from mmpretrain.evaluation import Accuracy
 from mmpretrain.models import ImageClassifier
 from PIL import Image
@@ -33,10 +34,11 @@ def data(folder, **settings):
 
 
 def classifier(head=3, preprocessor=3):
-    return ImageClassifier(
-        backbone=BACKBONE,
-        head=dict(type='LinearClsHead', num_classes=head, in_channels=24),
-        data_preprocessor=dict(num_classes=preprocessor))
+    with DefaultScope.overwrite_default_scope('mmpretrain'):
+        return ImageClassifier(
+            backbone=BACKBONE,
+            head=dict(type='LinearClsHead', num_classes=head, in_channels=24),
+            data_preprocessor=dict(num_classes=preprocessor))
 
 
 def check(model, train=None, val=None, metrics=(), **settings):

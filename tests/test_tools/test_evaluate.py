@@ -86,6 +86,7 @@ def results(data, pretrained, tmp_path_factory):
     return out, rows, shown, (out / 'results.md').read_text()
 
 
+@pytest.mark.slow
 def test_a_table_of_all_protocols(results):
     _, rows, shown, table = results
     assert list(rows) == PROTOCOLS
@@ -98,6 +99,7 @@ def test_a_table_of_all_protocols(results):
     assert 'k-NN: k = [20, 10], because there are 24' in shown
 
 
+@pytest.mark.slow
 def test_learning_rates_follow_the_batch(results):
     """The table's rate is the peak of the log: 0.05 for 1024 images."""
     rates = [json.loads(line)['lr'] for line in next(
@@ -127,6 +129,7 @@ def features(model, folder, names=None):
     return tokens[0], torch.tensor(labels)
 
 
+@pytest.mark.slow
 def test_k_nn_by_hand(results, data, pretrained):
     """Similarities, votes and accuracy recomputed from the files."""
     bank, bank_labels = features(pretrained[1], data / 'train')
@@ -149,6 +152,7 @@ def state_of(results, protocol):
     return torch.load(path, weights_only=False)['state_dict']
 
 
+@pytest.mark.slow
 def test_the_linear_probe_does_not_train_the_backbone(results, pretrained):
     state = state_of(results, 'linear')
     for name, value in pretrained[1].teacher.backbone.state_dict().items():
@@ -159,6 +163,7 @@ def test_the_linear_probe_does_not_train_the_backbone(results, pretrained):
     assert len(re.findall('best: [0-9.]+ with', log)) == 2
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('protocol', ['finetune', 'transfer', 'semi'])
 def test_fine_tuning_starts_from_the_teacher(results, pretrained, protocol):
     state = state_of(results, protocol)
@@ -171,6 +176,7 @@ def test_fine_tuning_starts_from_the_teacher(results, pretrained, protocol):
     assert state['head.fc.weight'].shape[0] == 3
 
 
+@pytest.mark.slow
 def test_semi_supervised_starts_from_the_projection(results, pretrained):
     state = state_of(results, 'semi')
     layer = pretrained[1].teacher.neck.mlp[0]
@@ -178,6 +184,7 @@ def test_semi_supervised_starts_from_the_projection(results, pretrained):
     assert state['head.fc.weight'].shape == (3, 32)
 
 
+@pytest.mark.slow
 def test_logs_say_what_was_read(results, pretrained):
     path, _ = pretrained
     names = list(torch.load(path)['state_dict'])
@@ -193,6 +200,7 @@ def test_logs_say_what_was_read(results, pretrained):
         assert log.count(f'{line}"{path}"') == 1, protocol
 
 
+@pytest.mark.slow
 def test_finished_protocols_are_not_run_again(results, data, pretrained):
     out, rows, *_ = results
     before = (out / 'epoch_7' / 'knn' / 'log.txt').stat().st_mtime_ns
@@ -280,6 +288,7 @@ def test_a_split_trains_and_validates_on_its_lists(pretrained):
     assert train.classes_prefix == val.classes_prefix == ''
 
 
+@pytest.mark.slow
 def test_features_are_shared_through_the_cache(results):
     """Logistic regression reuses the two files of k-NN."""
     out, *_ = results
@@ -392,6 +401,7 @@ train_cfg = dict(max_epochs=3)
     return path
 
 
+@pytest.mark.slow
 def test_a_probe_is_resumed_and_tested_without_the_pretraining(
         results, probe_config, tmp_path):
     """Its checkpoint has all weights, including the frozen ones."""
@@ -410,6 +420,7 @@ def test_a_probe_is_resumed_and_tested_without_the_pretraining(
         results[1]['linear']['value'])
 
 
+@pytest.mark.slow
 def test_a_trial_of_a_probe(probe_config, pretrained, tmp_path):
     run_tool('train.py', probe_config, '--pretrained', pretrained[0],
              '--work-dir', tmp_path / 'trial', '--trial', 2)
@@ -420,6 +431,7 @@ def test_a_trial_of_a_probe(probe_config, pretrained, tmp_path):
     assert not list(tmp_path.glob('trial/*.pth'))
 
 
+@pytest.mark.slow
 def test_training_without_a_checkpoint_raises(probe_config, tmp_path):
     with pytest.raises(CheckpointError, match='--pretrained'):
         run_tool('train.py', probe_config, '--work-dir', tmp_path)

@@ -45,6 +45,7 @@ def test_a_signal_and_a_restart(shapes, tmp_path, processes, code):
     assert_same_end(full, broken)
 
 
+@pytest.mark.slow
 def test_another_batch_restarts_the_epoch(shapes, tmp_path):
     config = resumable_config(tmp_path / 'tiny.py', shapes, 1)
     full, resumed = tmp_path / 'full', tmp_path / 'resumed'
