@@ -102,7 +102,7 @@ make_environment() {
     # Kept out of pip's cache, which would hand it back where operators are wanted.
     MMCV_WITH_OPS=0 install "mmcv without operators" -c "$reference" --no-cache-dir $mmcv_lite
   fi
-  local wanted=(${prefix}mmengine ${prefix}mmpretrain tifffile tensorboard matplotlib)
+  local wanted=(${prefix}mmengine ${prefix}mmpretrain tifffile tqdm tensorboard matplotlib)
   local tests=(pytest pytest-xdist hypothesis pycocotools scikit-learn timm ruff import-linter safetensors onnx onnxruntime pyarrow)
   [ "$1" = full ] && wanted+=("${tests[@]}" $mmdet $mmseg $mim ftfy regex)
   local missing=()
