@@ -18,7 +18,7 @@ from ibot_mm.apis import Plan
 from ibot_mm.apis.machine import Machine
 from ibot_mm.apis.recipe import ARCHS
 from ibot_mm.command_line import CommandParser, report_errors
-from ibot_mm.engine.work_dir import require_unused
+from ibot_mm.engine.work_dir import WorkDirError, require_unused
 
 
 def train(config: Path, gpus: int, *arguments: str) -> None:
@@ -64,7 +64,11 @@ def main() -> None:
         if not config.exists():
             parser.error(f'--resume: there is no "{config}"')
         train(config, Machine.find().gpus, '--resume')
-    require_unused(args.out)
+    try:
+        require_unused(args.out)
+    except WorkDirError:
+        parser.error(f'"{args.out}" holds a run: continue it with --resume, '
+                     'or choose another --out')
     plan = Plan(args.images, args.out, args.init, args.num_heads,
                 arch=args.arch, batch=args.batch, epochs=args.epochs,
                 hours=args.hours)

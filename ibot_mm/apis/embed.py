@@ -1,6 +1,5 @@
 """Write the features of many images to a file."""
 
-import hashlib
 import shutil
 from pathlib import Path
 
@@ -15,7 +14,7 @@ from ibot_mm.dependencies import import_optional
 
 from .embedder import Embedder, ImageFeatures
 from .feature_file import FORMATS, write_features
-from .shards import check_shards, compute_shards, read_shards
+from .shards import check_shards, compute_shards, read_shards, weights_hash
 
 FEATURES = ('cls', 'patch_mean', 'cls_patch_mean', 'patches')
 
@@ -71,7 +70,8 @@ def embed_images(embedder: Embedder,
     folder, names = find_images(images)
     shards = Path(f'{out}.shards')
     check_shards(shards, dict(
-        weights=_digest(embedder), pipeline=embedder.pipeline,
+        weights=weights_hash(embedder.backbone),
+        architecture=embedder.architecture, pipeline=embedder.pipeline,
         normalization=embedder.normalization,
         features=features, layer=layer, shard_size=shard_size,
         images=str(folder.resolve()), names=names))
@@ -90,19 +90,14 @@ def embed_images(embedder: Embedder,
     return bad
 
 
-def _digest(embedder: Embedder) -> str:
-    """Hash of a tensor that every step of a training changes."""
-    kernel = embedder.backbone.patch_embed.projection.weight.detach()
-    return hashlib.sha256(kernel.cpu().numpy().tobytes()).hexdigest()
-
-
 def _finish(out: Path, shards: Path, count: int, bad: list[BadFile]) -> None:
     """Join the shards, and list the bad files."""
     listed = Path(f'{out}.unreadable.txt')
     listed.unlink(missing_ok=True)
     if bad:
         listed.write_text(''.join(f'{path}: {reason}\n'
-                                  for path, reason in bad), encoding='utf-8')
+                                  for path, reason in bad),
+                          encoding='utf-8', errors='surrogateescape')
     names = np.concatenate(list(read_shards(shards, count, 'names'))).tolist()
     if not names:
         raise ValueError(f'none of the {len(bad)} images can be read: see '

@@ -17,7 +17,7 @@ from ibot_mm.checkpoints.load import load_checkpoint
 from ibot_mm.checkpoints.load_log import log_loaded
 from ibot_mm.checkpoints.official.state_dict import strip_prefix
 from ibot_mm.checkpoints.pretrained import network_taken, select_network
-from ibot_mm.checkpoints.stored_config import stored_config
+from ibot_mm.checkpoints.stored_config import hidden_settings, stored_config
 from ibot_mm.checkpoints.strict import load_strict
 from ibot_mm.models import MultiCropDataPreprocessor
 from ibot_mm.registry import MODELS
@@ -25,10 +25,6 @@ from ibot_mm.registry import MODELS
 from .preparation import image_pipeline, in_words, normalization
 
 Image = str | Path | np.ndarray
-
-# What the weights do not show, besides the number of heads.
-_HIDDEN = ('img_size', 'interpolate_offset', 'interpolate_mode',
-           'interpolate_antialias')
 
 
 class ImageFeatures(NamedTuple):
@@ -97,13 +93,8 @@ class Embedder:
         content = load_checkpoint(str(checkpoint))
         self.config = stored_config(content)
         state = strip_prefix(select_network(content, network), 'backbone.')
-        stored = (self.config.get('model') or {}).get('backbone') or {}
-        if isinstance(stored.get('arch'), dict):
-            settings.setdefault('num_heads', stored['arch'].get('num_heads'))
-        for name in _HIDDEN:
-            if name in stored:
-                settings.setdefault(name, stored[name])
-        self.architecture = backbone_config(state, **settings)
+        self.architecture = backbone_config(
+            state, **{**hidden_settings(self.config), **settings})
         with DefaultScope.overwrite_default_scope('mmpretrain'):
             self.backbone = MODELS.build(self.architecture)
         load_strict(self.backbone, dict(state), str(checkpoint))

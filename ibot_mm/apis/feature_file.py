@@ -39,7 +39,8 @@ def write_features(path: Path, names: list[str],
             start += len(part)
         array.flush()
         Path(f'{path}.names.txt').write_text(
-            ''.join(f'{name}\n' for name in names), encoding='utf-8')
+            ''.join(f'{name}\n' for name in names), encoding='utf-8',
+            errors='surrogateescape')
     else:
         _write_parquet(temporary, names, parts)
     temporary.replace(path)
@@ -59,7 +60,9 @@ def _write_parquet(path: Path, names: list[str],
                 metadata=dict(shape=str(list(part.shape[1:]))))
             writer = ParquetWriter(path, schema)
         writer.write_table(pa.table([
-            names[start:start + len(part)],
+            # Names of other encodings are no text in Parquet.
+            [name.encode(errors='surrogateescape').decode(errors='replace')
+             for name in names[start:start + len(part)]],
             pa.FixedSizeListArray.from_arrays(flat.ravel(), flat.shape[1])
         ], schema=schema))
         start += len(part)
@@ -77,8 +80,10 @@ def read_features(path: str | Path) -> tuple[list[str], np.ndarray]:
         with np.load(path) as content:
             return content['names'].tolist(), content['features']
     if path.suffix == '.npy':
-        names = Path(f'{path}.names.txt').read_text(encoding='utf-8')
-        return names.splitlines(), np.load(path)
+        names = Path(f'{path}.names.txt').read_text(
+            encoding='utf-8', errors='surrogateescape')
+        # Not splitlines, for which other characters end a line, too.
+        return names.split('\n')[:-1], np.load(path)
     import json
 
     from pyarrow.parquet import read_table

@@ -7,10 +7,11 @@ from mmengine.config import Config
 from mmengine.logging import print_log
 
 from ibot_mm.checkpoints.architecture import backbone_config
-from ibot_mm.checkpoints.load import load_checkpoint
+from ibot_mm.checkpoints.load import CheckpointError, load_checkpoint
 from ibot_mm.checkpoints.official.state_dict import strip_prefix
 from ibot_mm.checkpoints.pretrained import select_network
 from ibot_mm.checkpoints.resume import saved_last
+from ibot_mm.checkpoints.stored_config import hidden_settings, stored_config
 from ibot_mm.engine.console_log import build_runner
 from ibot_mm.engine.work_dir import require_unused
 
@@ -33,8 +34,9 @@ class Plan:
         images: Folder of images.
         out: Folder of the run.
         init: Checkpoint of any kind to start from.
-        num_heads: Of the backbone in ``init``, where its weights are of no
-            published network.
+        num_heads: Of the backbone in ``init``, where neither its config nor
+            the published network of this size tells.
+        machine: To choose for; None for this one.
         **options: ``arch``, ``batch``, ``epochs`` and ``hours`` of
             :class:`Options`.
 
@@ -44,7 +46,8 @@ class Plan:
     """
 
     def __init__(self, images: str, out: str, init: str | None = None,
-                 num_heads: int | None = None, **options: Any) -> None:
+                 num_heads: int | None = None,
+                 machine: Machine | None = None, **options: Any) -> None:
         for name in ('batch', 'epochs', 'hours'):
             value = options.get(name)
             if value is not None and value <= 0:
@@ -56,14 +59,26 @@ class Plan:
             raise ValueError('arch and init contradict each other: the '
                              'weights have an architecture.')
         if init:
-            state = strip_prefix(
-                select_network(load_checkpoint(init), 'teacher'), 'backbone.')
-            options['backbone'] = backbone_config(state, num_heads)
-            init = str(Path(init).resolve())
+            content = load_checkpoint(init)
+            state = strip_prefix(select_network(content), 'backbone.')
+            settings = hidden_settings(stored_config(content))
+            if num_heads:
+                settings['num_heads'] = num_heads
+            options['backbone'] = backbone_config(state, **settings)
+            if 'num_layers' not in options['backbone']['arch']:
+                raise CheckpointError(
+                    f'"{init}" holds a Swin transformer: init takes ViTs; '
+                    'choose a config of Swin and give it to tools/train.py '
+                    '--pretrained.')
+            if '://' not in init:
+                init = str(Path(init).expanduser().resolve())
+        elif num_heads:
+            raise ValueError('num_heads is of the weights to start from: '
+                             'give init, too.')
         self.options = Options(init=init, **options)
         self.out = Path(out)
         self.folder = str(Path(images).resolve())
-        self.machine = Machine.find()
+        self.machine = machine or Machine.find()
         self.survey: ImageSurvey = survey_images(self.folder)
         self.settings = self._choose()
         self.probe = probe_step(Config.fromstring(self.text(), '.py'))
@@ -159,7 +174,7 @@ _base_ = __import__('ibot_mm').config_path(
 
 
 def pretrain(images: str, out: str, **options: Any) -> Path:
-    """Pre-train on a folder of images, in this process.
+    """Pre-train on a folder of images, in this process, on one GPU or a CPU.
 
     Looks at the images and the machine, writes ``config.py`` with a reason for
     every choice into the folder of the run, and trains it.
@@ -177,7 +192,10 @@ def pretrain(images: str, out: str, **options: Any) -> Path:
         WorkDirError: ``out`` holds a run.
     """
     require_unused(out)
-    plan = Plan(images, out, **options)
+    machine = Machine.find()
+    # Several GPUs need several processes: tools/pretrain.py starts them.
+    machine = machine._replace(gpus=min(machine.gpus, 1))
+    plan = Plan(images, out, machine=machine, **options)
     plan.write()
     for line in plan.explain():
         print_log(line)

@@ -21,7 +21,7 @@ from ibot_mm.checkpoints.strict import load_strict
 from ibot_mm.registry import MODELS
 
 from .embedder import Embedder
-from .shards import check_shards, compute_shards, read_shards
+from .shards import check_shards, compute_shards, read_shards, weights_hash
 
 # Patches whose logits are in memory at a time: 256 MiB with 8192 prototypes.
 CHUNK = 8192
@@ -136,15 +136,13 @@ def assign_prototypes(embedder: Embedder,
     """
     digest = hashlib.sha256(repr((
         paths, embedder.pipeline, embedder.normalization,
-        shard_size)).encode())
+        embedder.architecture, weights_hash(embedder.backbone),
+        weights_hash(neck), shard_size)).encode())
     for center in centers or ():
         digest.update(center.numpy().tobytes())
     offsets = [center.to(embedder.device) for center in centers
                ] if centers else (0, 0)
     neck = neck.to(embedder.device)
-    for module in (embedder.backbone, neck):
-        for value in module.state_dict().values():
-            digest.update(value.cpu().numpy().tobytes())
     shards = Path(cache, f'prototypes_{digest.hexdigest()[:16]}')
     check_shards(shards, dict(images=len(paths)))
     count = compute_shards(

@@ -17,8 +17,9 @@ from .step_probe import StepProbe
 ARCHS = dict(tiny=(192, 12), small=(384, 12), base=(768, 12),
              large=(1024, 24))
 LOCAL_CROPS = 10
-# Images for which a pre-training from nothing is worth its time.
-FEW_IMAGES = 1000
+# Images below which any pre-training, and one from nothing, rarely gain over
+# existing weights (docs/photographs.md).
+FEW_IMAGES, FEW_FROM_NOTHING = 1000, 100_000
 
 
 class Options(NamedTuple):
@@ -119,8 +120,7 @@ def choose_batch(options: Options, survey: ImageSurvey, machine: Machine,
 
 def image_seconds(probe: StepProbe, workers: int, batch: Batch) -> float:
     """Time per image of all processes: of the steps, or of the workers."""
-    step = (probe.image_seconds
-            + probe.fixed_seconds / (batch.size * batch.accumulation))
+    step = probe.image_seconds + probe.fixed_seconds / batch.size
     return max(step, probe.load_seconds / workers) / batch.processes
 
 
@@ -140,7 +140,7 @@ def choose_epochs(options: Options, survey: ImageSurvey, machine: Machine,
             f'with {survey.count:,} images per epoch'
             + ('.' if epochs else ': not enough for one epoch.')))
     rule = 800 * (survey.count / 1000)**-0.45
-    epochs = int(min(max(rule, 100), 800))
+    epochs = round(min(max(rule, 100), 800))
     reason = ('few images need more epochs: 800 at 1,000, 284 at 10,000, 100 '
               'from 100,000 on.')
     if options.init:
@@ -241,7 +241,7 @@ def _tenth(epochs: int) -> int:
 
 
 def _warmup(epochs: int, continued: bool) -> int:
-    return min(10, (1 + continued) * _tenth(epochs))
+    return min(10, (1 + continued) * _tenth(epochs), epochs // 2)
 
 
 def _heads_alone(options: Options, epochs: int) -> dict[str, Any]:
@@ -275,7 +275,9 @@ def _backbone(options: Options, arch: str, machine: Machine, crop: int,
         in_channels=_channels(survey),
         init_cfg=Choice(
             dict(type='Pretrained', checkpoint=options.init,
-                 resize_positions=True),
+                 resize_positions=True, **(
+                     {} if options.backbone['in_channels'] == _channels(survey)
+                     else dict(inflate=True))),
             '--init: student and teacher start from it.'))
 
 
@@ -354,6 +356,12 @@ def warnings(survey: ImageSurvey, folder: str, settings: dict[str, Any]
         found.append(
             f'{survey.count:,} images are few: start from existing weights '
             '(--init), or use those as they are (docs/photographs.md).')
+    elif survey.count < FEW_FROM_NOTHING and (
+            'init_cfg' not in settings['model']['backbone']):
+        found.append(
+            f'{survey.count:,} images rarely suffice for a training from '
+            'nothing: compare it with existing weights, or start from them '
+            '(--init, docs/photographs.md).')
     if survey.unreadable:
         path, reason = survey.unreadable[0]
         found.append(

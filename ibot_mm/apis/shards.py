@@ -1,5 +1,6 @@
 """What a network computes of many images, in files of some images each."""
 
+import hashlib
 import json
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -7,13 +8,21 @@ from typing import Any
 
 import numpy as np
 from mmengine.dist import barrier, get_rank, get_world_size, is_main_process
-from torch import Tensor
+from torch import Tensor, nn
 from torch.utils.data import DataLoader
 from tqdm import tqdm
 
 from ibot_mm.datasets.image_paths import ImagePaths, collate_images
 
 from .embedder import Embedder
+
+
+def weights_hash(module: nn.Module) -> str:
+    """Hash of all weights and buffers of a module."""
+    digest = hashlib.sha256()
+    for value in module.state_dict().values():
+        digest.update(value.cpu().contiguous().numpy().tobytes())
+    return digest.hexdigest()
 
 
 def check_shards(shards: Path, settings: dict[str, Any]) -> None:

@@ -12,7 +12,8 @@ from mmengine.registry import DefaultScope
 from ibot_mm.datasets.collate import multi_crop_collate
 from ibot_mm.registry import DATASETS, MODELS
 
-BATCHES = 4, 8  # images
+# Images; on a GPU so many that it is busy.
+BATCHES = dict(cpu=(4, 8), cuda=(8, 32))
 
 
 class StepProbe(NamedTuple):
@@ -33,36 +34,39 @@ class StepProbe(NamedTuple):
     fixed_bytes: float = 0.
 
 
-def line_through(values: list[float]) -> tuple[float, float]:
+def line_through(sizes: tuple[int, int], values: list[float]
+                 ) -> tuple[float, float]:
     """Growth per image, and rest, of values for both batches.
 
     Args:
-        values: For batches of 4 and of 8 images.
+        sizes: Images of the small and the large batch.
+        values: Of both.
     """
     small, large = values
     # Other work on the machine must not make it 0.
-    growth = max((large - small) / (BATCHES[1] - BATCHES[0]),
-                 large / BATCHES[1] / 4)
-    return growth, max(large - growth * BATCHES[1], 0.)
+    growth = max((large - small) / (sizes[1] - sizes[0]),
+                 large / sizes[1] / 4)
+    return growth, max(large - growth * sizes[1], 0.)
 
 
 def probe_step(cfg: Config) -> StepProbe:
-    """Run training steps on 4 and on 8 of the images.
+    """Run training steps on two small batches of the images.
 
     Args:
         cfg: Config of the pre-training; the model starts from random weights.
     """
     device = get_device()
+    sizes = BATCHES.get(device, BATCHES['cpu'])
     with DefaultScope.overwrite_default_scope('mmpretrain'):
         dataset = DATASETS.build(cfg.train_dataloader.dataset)
         model = MODELS.build(cfg.model).to(device).train()
         wrapper = build_optim_wrapper(
             model, ConfigDict(cfg.optim_wrapper, accumulative_counts=1))
     start = time.perf_counter()
-    samples = [dataset[i % len(dataset)] for i in range(max(BATCHES))]
+    samples = [dataset[i % len(dataset)] for i in range(max(sizes))]
     load_seconds = (time.perf_counter() - start) / len(samples)
     seconds, peaks = [], []
-    for size in BATCHES:
+    for size in sizes:
         batch = multi_crop_collate(samples[:size])
         batch.pop('bad_files', None)
         # The first ones compile, and make the optimizer's moments.
@@ -80,5 +84,5 @@ def probe_step(cfg: Config) -> StepProbe:
     del model, wrapper
     if device == 'cuda':
         torch.cuda.empty_cache()
-    return StepProbe(*line_through(seconds), load_seconds,
-                     *(line_through(peaks) if peaks else ()))
+    return StepProbe(*line_through(sizes, seconds), load_seconds,
+                     *(line_through(sizes, peaks) if peaks else ()))

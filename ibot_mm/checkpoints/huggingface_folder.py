@@ -5,11 +5,15 @@ from pathlib import Path
 from typing import Any
 
 from mmengine.config import Config
+from mmengine.utils import to_2tuple
 
 from ibot_mm.dependencies import import_optional
 
 from .huggingface import State, from_huggingface
 from .load import CheckpointError
+
+# By Pillow's numbers.
+FILTERS = 'nearest', 'lanczos', 'bilinear', 'bicubic'
 
 
 def image_processor(pipeline: list[dict[str, Any]],
@@ -32,14 +36,18 @@ def image_processor(pipeline: list[dict[str, Any]],
         do_rescale=True, rescale_factor=1 / 255, do_normalize=True,
         image_mean=[x / 255 for x in normalization['mean']],
         image_std=[x / 255 for x in normalization['std']],
-        do_resize=True, resample=3, do_center_crop='CenterCrop' in steps)
+        do_resize=True, do_center_crop='CenterCrop' in steps)
     if 'CenterCrop' in steps:
-        side = steps['CenterCrop']['crop_size']
-        result['crop_size'] = dict(height=side, width=side)
+        height, width = to_2tuple(steps['CenterCrop']['crop_size'])
+        result['crop_size'] = dict(height=height, width=width)
+    resize = steps.get('ResizeEdge') or steps.get('Resize')
+    if resize:
+        result['resample'] = FILTERS.index(
+            resize.get('interpolation', 'bilinear'))
     if 'ResizeEdge' in steps:
-        result['size'] = dict(shortest_edge=steps['ResizeEdge']['scale'])
-    elif 'Resize' in steps:
-        width, height = steps['Resize']['scale']
+        result['size'] = dict(shortest_edge=resize['scale'])
+    elif resize:
+        width, height = to_2tuple(resize['scale'])
         result['size'] = dict(height=height, width=width)
     else:
         result['do_resize'] = False
@@ -49,9 +57,8 @@ def image_processor(pipeline: list[dict[str, Any]],
 def _pipeline(images: dict[str, Any]) -> list[dict[str, Any]]:
     """MMPretrain's transforms for a ``preprocessor_config.json``."""
     steps: list[dict[str, Any]] = [dict(type='ibot_mm.LoadImage')]
-    filters = 'nearest', 'lanczos', 'bilinear', 'bicubic'  # Pillow's numbers
     options = dict(backend='pillow',
-                   interpolation=filters[images.get('resample', 2)])
+                   interpolation=FILTERS[images.get('resample', 2)])
     size, crop = images.get('size'), images.get('crop_size')
     if images.get('do_resize', True) and size:
         if isinstance(size, int):

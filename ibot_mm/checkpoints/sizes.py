@@ -1,4 +1,4 @@
-"""Patches, positions and windows of a checkpoint that a model has not."""
+"""Patches, positions and windows of a checkpoint that do not fit."""
 
 import math
 

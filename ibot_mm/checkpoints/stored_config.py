@@ -3,6 +3,10 @@
 import ast
 from typing import Any
 
+# Of a backbone, what its weights do not show, besides the number of heads.
+_HIDDEN = ('img_size', 'interpolate_offset', 'interpolate_mode',
+           'interpolate_antialias')
+
 
 class _DictCalls(ast.NodeTransformer):
     """Write ``dict(key=value)`` as ``{'key': value}``."""
@@ -39,4 +43,23 @@ def stored_config(checkpoint: dict[str, Any]) -> dict[str, Any]:
                     _DictCalls().visit(node.value))
             except ValueError:  # not a plain value
                 continue
+    return settings
+
+
+def hidden_settings(config: dict[str, Any]) -> dict[str, Any]:
+    """What the weights of a run's backbone do not show.
+
+    Args:
+        config: Settings of the run, from :func:`stored_config`.
+
+    Returns:
+        Arguments of
+        :func:`~ibot_mm.checkpoints.architecture.backbone_config`.
+    """
+    stored = (config.get('model') or {}).get('backbone') or {}
+    settings = {name: stored[name] for name in _HIDDEN if name in stored}
+    arch = stored.get('arch')
+    # A Swin transformer's weights show its heads, one number per stage.
+    if isinstance(arch, dict) and isinstance(arch.get('num_heads'), int):
+        settings['num_heads'] = arch['num_heads']
     return settings

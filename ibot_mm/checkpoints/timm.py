@@ -82,7 +82,7 @@ def to_timm(state: dict[str, Tensor]) -> dict[str, Tensor]:
 
     Raises:
         CheckpointError: They are those of a Swin transformer, or of a ViT
-            with something that timm's has not.
+            with something that timm's lacks.
     """
     if any('relative_position_bias_table' in name for name in state):
         raise CheckpointError(

@@ -31,6 +31,20 @@ class ShortConsole:
         return logger
 
 
+class KeptConfig:
+    """Mixin of runners whose config file may lie in the work dir.
+
+    MMEngine would replace it by all that it inherits, without comments.
+    """
+
+    def dump_config(self) -> None:
+        """Write the config to the work dir, unless it is there."""
+        file = self.cfg.filename
+        if not file or Path(file).resolve() != Path(
+                self.work_dir, Path(file).name).resolve():
+            super().dump_config()
+
+
 def build_runner(cfg: Config,
                  runner_type: str = 'Runner',
                  verbose: bool = False) -> Runner:
@@ -47,6 +61,6 @@ def build_runner(cfg: Config,
     runner = RUNNERS.get(runner_type)
     if runner is None:
         return RUNNERS.build(cfg)  # raises MMEngine's error
-    if not verbose:
-        runner = type(runner.__name__, (ShortConsole, runner), {})
+    mixins = (KeptConfig, ) if verbose else (KeptConfig, ShortConsole)
+    runner = type(runner.__name__, (*mixins, runner), {})
     return runner.from_cfg(cfg)

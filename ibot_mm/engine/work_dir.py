@@ -12,7 +12,8 @@ class WorkDirError(ValueError):
 def _last_checkpoint(work_dir: str) -> Path | None:
     """The newest checkpoint in the directory, if there is one."""
     paths = [path for pattern in ('epoch_*.pth', 'iter_*.pth')
-             for path in Path(work_dir).glob(pattern) if path.is_file()]
+             for path in Path(work_dir).glob(pattern)
+             if path.is_file() and '_backbone-' not in path.name]
     return saved_last(work_dir) or max(
         paths, key=lambda path: path.stat().st_mtime_ns, default=None)
 

@@ -17,8 +17,8 @@ from ibot_mm.apis.pretrain import BASE, CONTINUED_BASE, Plan
 from ibot_mm.apis.recipe import Batch, Options, recipe, warnings
 from ibot_mm.apis.step_probe import StepProbe
 from ibot_mm.checkpoints.architecture import backbone_config
-from ibot_mm.engine.work_dir import WorkDirError
-from ibot_mm.models import IBOTViT
+from ibot_mm.checkpoints.load import CheckpointError
+from ibot_mm.models import IBOTSwin, IBOTViT
 from ibot_mm.paths import config_path
 from ibot_mm.registry import MODELS
 from tests.helpers.builders import ARCH
@@ -117,8 +117,8 @@ def test_memory_and_hours_by_hand(folder):
     assert found['train_dataloader.batch_size'] == 25
     assert found['optim_wrapper.accumulative_counts'] == 5
     assert found['train_dataloader.num_workers'] == 8
-    # 5 + 64 / 125 ms, more than 4 / 8 of loading; 3600 / (20000 x 0.005512).
-    assert found['train_cfg.max_epochs'] == 32
+    # 5 + 64 / 25 ms, more than 4 / 8 of loading; 3600 / (20000 x 0.00756).
+    assert found['train_cfg.max_epochs'] == 23
     assert found['model.backbone.img_size'] == 48
     assert found['model.backbone.patch_size'] == 8
     assert Batch(25, 1, 5).total == 125
@@ -190,6 +190,27 @@ def test_weights_that_exist(folder, tmp_path):
         assert torch.equal(backbone.register_tokens, weights.register_tokens)
 
 
+def test_heads_of_the_stored_config_and_swin(folder, tmp_path, monkeypatch):
+    monkeypatch.setattr(sys.modules['ibot_mm.apis.pretrain'], 'probe_step',
+                        lambda cfg: StepProbe(1., 0., 1.))
+    arch = dict(ARCH, num_heads=2)
+    torch.save(dict(
+        state_dict={f'backbone.{k}': v for k, v in IBOTViT(
+            arch, img_size=48, patch_size=8).state_dict().items()},
+        meta=dict(cfg=f'model = dict(backbone=dict(arch={arch}))')),
+        tmp_path / 'vit.pth')
+    plan = Plan(str(folder), str(tmp_path / 'out'), str(tmp_path / 'vit.pth'),
+                machine=CPU)
+    backbone = plan.settings['model']['backbone']
+    assert backbone['arch']['num_heads'] == 2
+    assert 'inflate' not in backbone['init_cfg'].value
+    swin = IBOTSwin(arch=dict(embed_dims=8, depths=[1, 1, 1, 1],
+                              num_heads=[1, 1, 1, 1]))
+    torch.save(swin.state_dict(), tmp_path / 'swin.pth')
+    with pytest.raises(CheckpointError, match='swin.pth.* Swin'):
+        Plan(str(folder), str(tmp_path), str(tmp_path / 'swin.pth'))
+
+
 def test_options_that_contradict_each_other(folder):
     for options, words in ((dict(epochs=0), 'epochs'),
                            (dict(epochs=1, hours=1), 'hours'),
@@ -209,11 +230,11 @@ def test_one_command(folder, tmp_path):
     assert str(config) in text and 'images are few' in text
     assert not list(out.glob('*.pth'))
     run(sys.executable, f'tools/{command[0]}', *command[1:])
+    assert '# 4 x 1 x 1 = 4 images per step: --batch.' in config.read_text()
     # 10 images // 4 = 2 iterations, twice.
     state = torch.load(out / 'epoch_2.pth', weights_only=False)
     assert state['message_hub']['runtime_info']['iter'] == 3
-    with pytest.raises(WorkDirError, match=str(out)):
-        run_tool(*command)
+    assert '--out' in run_tool(*command, code=2).err
     written = config.read_text()
     config.write_text(written.replace('max_epochs=2', 'max_epochs=3'))
     with pytest.raises(ValueError, match='config.py'):

@@ -10,6 +10,7 @@ from mmengine.config import Config
 
 from ibot_mm import Embedder
 from ibot_mm.checkpoints.huggingface import to_huggingface
+from ibot_mm.checkpoints.huggingface_folder import image_processor
 from ibot_mm.checkpoints.load import CheckpointError, load_checkpoint
 from ibot_mm.models import IBOTSwin, IBOTViT
 from tests.helpers import launched
@@ -193,3 +194,19 @@ def test_other_folders(tmp_path, change, message):
         path.write_text(json.dumps(content))
     with pytest.raises(CheckpointError, match=message):
         load_checkpoint(str(tmp_path / 'mine'))
+
+
+def test_preparation_in_numbers():
+    """Sizes as one number or as two, and the filter of the pipeline."""
+    images = image_processor(
+        [dict(type='ibot_mm.LoadImage'),
+         dict(type='Resize', scale=48, interpolation='bicubic'),
+         dict(type='CenterCrop', crop_size=(32, 40))],
+        dict(mean=[255., 0., 51.], std=[1., 1., 1.], to_rgb=True))
+    assert images['size'] == dict(height=48, width=48)
+    assert images['crop_size'] == dict(height=32, width=40)
+    assert images['resample'] == 3 and images['image_mean'] == [1., 0., 0.2]
+    images = image_processor([dict(type='ResizeEdge', scale=64)], dict(
+        mean=[0., 0., 0.], std=[1., 1., 1.], to_rgb=True))
+    assert images['size'] == dict(shortest_edge=64)
+    assert images['resample'] == 2  # bilinear, MMPretrain's default

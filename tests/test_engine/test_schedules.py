@@ -221,6 +221,12 @@ def test_share_of_the_initial_weights_in_the_teacher():
         0.99975, max_initial_share=0.01)
     hook.before_train(runner)
     assert hook.momentum == pytest.approx(1 - 2 * math.log(100) / 6200)
+    # A teacher that stands still for a fifth of the run loses as much.
+    runner, hook = FakeRunner(6200), TeacherEMAHook(
+        0.99975, max_initial_share=0.01, still_epochs=2)
+    runner.max_epochs = 10
+    hook.before_train(runner)
+    assert 0.008 < hook.initial_shares[-1] < 0.01
     # Long runs keep their momentum.
     runner, hook = FakeRunner(10**6), TeacherEMAHook(max_initial_share=0.01)
     hook.before_train(runner)

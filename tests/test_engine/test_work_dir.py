@@ -15,7 +15,8 @@ def fill(folder, *names):
 
 
 @pytest.mark.parametrize('names', [
-    [], ['pretrained.pth'], ['events.txt', 'tiny.py']])
+    [], ['pretrained.pth'], ['events.txt', 'tiny.py'],
+    ['epoch_9_backbone-01234567.pth']])
 def test_other_files_do_not_matter(tmp_path, names):
     fill(tmp_path, *names)
     require_unused(str(tmp_path))

@@ -279,3 +279,7 @@ def test_neck_must_fit_the_backbone():
     """As with model.backbone.arch=base alone on the command line."""
     with pytest.raises(ValueError, match='model.neck.in_channels=24'):
         MODELS.build(model_config(neck=dict(in_channels=32)))
+
+
+def test_only_a_model_of_a_config_has_one():
+    assert not hasattr(build_model(), '_config')

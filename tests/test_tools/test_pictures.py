@@ -258,6 +258,12 @@ def test_bad_input(checkpoint, photos, tmp_path):
     swin = IBOTSwin(arch=dict(embed_dims=8, depths=[1, 1, 1, 1],
                               num_heads=[1, 1, 1, 1]))
     torch.save(dict(state_dict=swin.state_dict()), tmp_path / 'swin.pth')
+    cv2.imwrite(str(tmp_path / 'tall.png'), np.zeros((1200, 500, 3), np.uint8))
+    run_tool('visualization/pca.py', tmp_path / 'swin.pth',
+             tmp_path / 'tall.png', '--out', tmp_path / 'tall')
+    # Cells of 32 pixels: 480 and 480 x 5 / 12 = 200, of which 6 are 192.
+    assert cv2.imread(str(tmp_path / 'tall' / 'tall.png')).shape == (
+        480, 2 * 192, 3)
     with pytest.raises(ValueError, match='IBOTSwin has no CLS token'):
         run_tool('visualization/attention_maps.py', tmp_path / 'swin.pth',
                  photos, '--size', 224, '--out', tmp_path)

@@ -20,7 +20,9 @@ from ibot_mm.checkpoints.huggingface_folder import (
     image_processor,
     write_folder,
 )
+from ibot_mm.checkpoints.load import CheckpointError
 from ibot_mm.command_line import CommandParser, report_errors
+from ibot_mm.models import IBOTViT
 
 CARD = '''---
 library_name: transformers
@@ -125,9 +127,12 @@ def main() -> None:
     settings = dict(num_heads=args.num_heads) if args.num_heads else {}
     embedder = Embedder(args.source, args.network, device='cpu', **settings)
     backbone = embedder.backbone
-    num_heads = getattr(backbone.blocks[0].attn, 'num_heads', 0)
+    if not isinstance(backbone, IBOTViT):
+        raise CheckpointError(f'"{args.source}" holds a Swin transformer: '
+                              'only ViTs can be written.')
     config, weights = to_huggingface(
-        backbone.state_dict(), num_heads, backbone.img_size)
+        backbone.state_dict(), backbone.blocks[0].attn.num_heads,
+        backbone.img_size, backbone.blocks[0].ln1.eps)
     images = image_processor(embedder.pipeline, embedder.normalization)
     table = args.evaluation
     write_folder(args.target, config, weights, images, model_card(

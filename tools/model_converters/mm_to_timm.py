@@ -28,6 +28,7 @@ from ibot_mm.checkpoints.official.state_dict import (
     strip_prefix,
 )
 from ibot_mm.checkpoints.pretrained import select_network
+from ibot_mm.checkpoints.stored_config import hidden_settings, stored_config
 from ibot_mm.checkpoints.strict import KERNEL, load_strict
 from ibot_mm.checkpoints.timm import create_model_call, to_timm
 from ibot_mm.command_line import CommandParser, report_errors
@@ -101,14 +102,22 @@ def main() -> None:
                         help='of a pre-training (default: teacher)')
     parser.add_argument('--style', default='timm', choices=['timm', 'dino'])
     parser.add_argument('--config', help='of the pre-training: number of '
-                        'heads, image size and normalization')
+                        'heads, image size and normalization (default: '
+                        'the config in the checkpoint)')
     args = parser.parse_args()
-    state = strip_prefix(
-        select_network(load_checkpoint(args.source), args.network),
-        'backbone.')
+    content = load_checkpoint(args.source)
+    state = strip_prefix(select_network(content, args.network), 'backbone.')
     weights = to_timm(state)
-    cfg = Config.fromfile(args.config) if args.config else None
-    shape = shape_of(cfg, state, args.source) if cfg else {}
+    if args.config:
+        cfg = Config.fromfile(args.config)
+        shape = shape_of(cfg, state, args.source)
+    else:
+        stored = stored_config(content)
+        cfg = Config(stored) if 'model' in stored else None
+        shape = {key: value for key, value in hidden_settings(stored).items()
+                 if key in ('num_heads', 'img_size')}
+        if isinstance(shape.get('img_size'), int):
+            shape['img_size'] = (shape['img_size'], ) * 2
     torch.save(
         dict(teacher=add_prefix(weights, 'backbone.'))
         if args.style == 'dino' else weights, args.target)

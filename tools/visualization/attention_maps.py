@@ -18,12 +18,13 @@ over the images.
 """
 
 import argparse
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import cv2
 import numpy as np
-from picture_arguments import (
+from picture_inputs import (
     as_inputs,
     chosen_paths,
     fitted,
@@ -56,6 +57,7 @@ def frames(args: argparse.Namespace) -> tuple[float, Iterator[np.ndarray]]:
     """
     source = Path(args.images[0])
     if source.suffix.lower() not in FILMS:
+        args.limit = sys.maxsize  # all of them
         return args.fps or 30., (
             decode_image(path.read_bytes()) for path in chosen_paths(args))
     film = cv2.VideoCapture(str(source))

@@ -22,7 +22,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
-from picture_arguments import (
+from picture_inputs import (
     as_inputs,
     chosen_paths,
     networks,

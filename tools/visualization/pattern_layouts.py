@@ -18,7 +18,7 @@ import math
 from pathlib import Path
 
 import numpy as np
-from picture_arguments import chosen_paths, open_network, picture_parser
+from picture_inputs import chosen_paths, open_network, picture_parser
 from tqdm import tqdm
 
 from ibot_mm.apis.prototype_assignment import (

@@ -9,7 +9,7 @@ pictures.
 """
 
 import numpy as np
-from picture_arguments import (
+from picture_inputs import (
     networks,
     open_network,
     patch_grid,

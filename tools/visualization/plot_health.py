@@ -12,7 +12,7 @@ work directory. Dashed lines are log K, what is shaded is healthy.
 import argparse
 import json
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -53,6 +53,14 @@ class Run(NamedTuple):
     scalars: Scalars
 
 
+def log_entries(work_dir: Path) -> Iterator[dict]:
+    """Lines of all logs in order; one that a killed run left open is none."""
+    for file in sorted(work_dir.glob('*/vis_data/scalars.json')):
+        for line in file.read_text().splitlines():
+            if line.endswith('}'):
+                yield json.loads(line)
+
+
 def read_run(work_dir: Path, label: str) -> Run:
     """Read the log of a work directory; later files take precedence.
 
@@ -61,12 +69,10 @@ def read_run(work_dir: Path, label: str) -> Run:
     """
     configs = sorted(work_dir.glob('*/vis_data/config.py'))
     values: dict[str, dict[int, float]] = {}
-    for file in sorted(work_dir.glob('*/vis_data/scalars.json')):
-        for line in file.read_text().splitlines():
-            entry = json.loads(line)
-            if 'loss' in entry:
-                for name, value in entry.items():
-                    values.setdefault(name, {})[entry['iter']] = value
+    for entry in log_entries(work_dir):
+        if 'loss' in entry:
+            for name, value in entry.items():
+                values.setdefault(name, {})[entry['iter']] = value
     if not configs or values and 'loss_patch' not in values:
         raise FileNotFoundError(
             f'"{work_dir}" contains no log of a pre-training '

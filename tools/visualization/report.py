@@ -11,7 +11,6 @@ from disk and by mail. Needs matplotlib (requirements/plots.txt).
 import argparse
 import base64
 import html
-import json
 import statistics
 from collections.abc import Iterator, Sequence
 from io import StringIO
@@ -19,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from mmengine.config import Config
-from plot_health import Run, mark_limits, read_run
+from plot_health import Run, log_entries, mark_limits, read_run
 
 from ibot_mm import config_path
 from ibot_mm.command_line import CommandParser, report_errors
@@ -49,13 +48,11 @@ text-align:left;vertical-align:top}svg,img{max-width:100%;height:auto}'''
 def validations(work_dir: Path) -> dict[str, list[tuple[int, float]]]:
     """Values of the validations by name, as (epoch, value)."""
     values: dict[str, dict[int, float]] = {}
-    for file in sorted(work_dir.glob('*/vis_data/scalars.json')):
-        for line in file.read_text().splitlines():
-            entry = json.loads(line)
-            if 'loss' not in entry:
-                for name, value in entry.items():
-                    if name != 'step':
-                        values.setdefault(name, {})[entry['step']] = value
+    for entry in log_entries(work_dir):
+        if 'loss' not in entry:
+            for name, value in entry.items():
+                if name != 'step':
+                    values.setdefault(name, {})[entry['step']] = value
     return {name: sorted(points.items()) for name, points in values.items()}
 
 

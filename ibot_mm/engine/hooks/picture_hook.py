@@ -13,6 +13,7 @@ from torch import nn
 from ibot_mm.distributed.unwrap import unsharded_model, unwrapped_model
 from ibot_mm.registry import HOOKS
 from ibot_mm.visualization.attention import cls_attention, overlay
+from ibot_mm.visualization.cell_size import cell_size
 from ibot_mm.visualization.pca import (
     color_patches,
     fit_colors,
@@ -25,7 +26,7 @@ STRIP = Path('pictures', 'strip.png')
 
 
 def _as_it_is() -> AbstractContextManager:
-    """Run compiled blocks uncompiled: the size is none of the training."""
+    """Run compiled blocks eagerly: this size would compile them again."""
     if hasattr(torch.compiler, 'set_stance'):  # PyTorch 2.6
         return torch.compiler.set_stance('force_eager')
     return nullcontext()
@@ -41,13 +42,6 @@ def drawable(image: np.ndarray) -> np.ndarray:
     gray = image.reshape(*image.shape[:2], -1).mean(2, dtype=np.float64)
     gray = 255 * (gray - gray.min()) / max(np.ptp(gray), 1e-12)
     return np.repeat(gray.round().astype(np.uint8)[..., None], 3, axis=2)
-
-
-def cell_size(backbone: nn.Module) -> int:
-    """Side in pixels of what a token of the last block covers."""
-    side = backbone.patch_embed.projection.stride[0]
-    stages = getattr(backbone, 'stages', None)  # each but the first merges
-    return side if stages is None else side * 2**(len(stages) - 1)
 
 
 @HOOKS.register_module()

@@ -86,11 +86,16 @@ class TeacherEMAHook(Hook):
         """Fit the momentum to the length of the run."""
         accumulation = runner.optim_wrapper.accumulative_counts
         steps = math.ceil(runner.max_iters / accumulation)
-        if self.max_initial_share is not None:
-            # The mean of the cosine is halfway between its ends, and
-            # prod(m) <= exp(-sum(1 - m)).
-            lost = -2 * math.log(self.max_initial_share) / steps
-            fitting = max(0., 2 - self.end_momentum - lost)
+        still = self.still_epochs and (
+            self.still_epochs * steps // runner.max_epochs)
+        if self.max_initial_share is not None and still < steps:
+            # prod(m) <= exp(-sum(1 - m)), over the steps after the teacher
+            # stood still for the first part of the run.
+            part = still / steps
+            lost = -math.log(self.max_initial_share) / steps
+            cosine = (1 - part - math.sin(math.pi * part) / math.pi) / 2
+            fitting = max(0., self.end_momentum - (
+                lost - (1 - part) * (1 - self.end_momentum)) / cosine)
             if fitting < self.momentum:
                 runner.logger.info(
                     f'The run has {steps} steps: the teacher momentum starts '
@@ -98,8 +103,6 @@ class TeacherEMAHook(Hook):
                     f'most {self.max_initial_share:.0%} of its initial '
                     'weights are left at the end.')
                 self.momentum = fitting
-        still = self.still_epochs and (
-            self.still_epochs * steps // runner.max_epochs)
         self.initial_shares = list(accumulate(
             (1. if step < still else self.momentum_at(step, steps)
              for step in range(steps)), mul))

@@ -295,6 +295,8 @@ class IBOT(BaseSelfSupervisor):
     @property
     def _config(self) -> Config:
         """The config, where MMPretrain's ``get_model`` has built the model."""
+        if '_config' not in vars(self):
+            raise AttributeError('_config')
         return vars(self)['_config']
 
     @_config.setter

@@ -20,6 +20,7 @@ from ibot_mm.datasets.image_paths import find_images
 from ibot_mm.datasets.transforms import decode_image
 from ibot_mm.datasets.transforms.decode import ImageDecodeError
 from ibot_mm.registry import MODELS
+from ibot_mm.visualization.cell_size import cell_size
 
 
 def picture_parser(description: str, size: int, limit: int = 100,
@@ -161,15 +162,15 @@ def pictures(args: argparse.Namespace, embedder: Embedder
     """Read and resize the images of the command line.
 
     Yields:
-        Path, image (H, W, 3) uint8 BGR with sides that are multiples of the
-        patch, and the network's input (1, 3, H, W).
+        Path, image (H, W, 3) uint8 BGR with sides that are multiples of
+        :func:`cell_size`, and the network's input (1, 3, H, W).
 
     Raises:
         ValueError: None of them can be read.
     """
-    patch = embedder.backbone.patch_embed.projection.stride[0]
+    cell = cell_size(embedder.backbone)
     for path, image in read_images(chosen_paths(args)):
-        image = fitted(image, args.size, patch)
+        image = fitted(image, args.size, cell)
         yield path, image, as_inputs(image, embedder)
 
 
@@ -182,6 +183,5 @@ def patch_grid(backbone: nn.Module, inputs: Tensor) -> Tensor:
         inputs: Normalized, (1, 3, H, W).
     """
     tokens = backbone.extract_last_blocks(inputs, 1)[-1][1][0]
-    height, width = inputs.shape[2:]
-    rows = round((len(tokens) * height / width)**0.5)
+    rows = inputs.shape[2] // cell_size(backbone)
     return tokens.float().cpu().unflatten(0, (rows, -1))
