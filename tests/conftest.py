@@ -12,6 +12,7 @@ os.environ.setdefault('MKL_CBWR', 'AVX2')
 import cv2
 import pytest
 import torch
+from mmengine.registry import DefaultScope
 
 from tests.helpers.shapes import write_shapes
 
@@ -44,6 +45,13 @@ def single_threaded_opencv():
 def seeded():
     """Make random numbers independent of the other tests."""
     torch.manual_seed(0)
+
+
+@pytest.fixture(autouse=True, scope='module')
+def default_scope():
+    """Leave no scope of a Runner, in which other files find no classes."""
+    yield
+    DefaultScope._instance_dict.clear()
 
 
 @pytest.fixture(scope='session')
