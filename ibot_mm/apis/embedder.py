@@ -1,6 +1,5 @@
 """Features of images, from any checkpoint of a backbone."""
 
-import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -21,6 +20,7 @@ from ibot_mm.checkpoints.stored_config import hidden_settings, stored_config
 from ibot_mm.checkpoints.strict import load_strict
 from ibot_mm.models import MultiCropDataPreprocessor
 from ibot_mm.registry import MODELS
+from ibot_mm.visualization.cell_size import cell_size
 
 from .preparation import image_pipeline, in_words, normalization
 
@@ -161,10 +161,8 @@ class Embedder:
         images = self.normalize(inputs)
         cls, patches = self.backbone.extract_last_blocks(
             images, -layer if layer < 0 else depth - layer)[0]
-        # Grid and image have the same shape.
-        count, (height, width) = patches.shape[1], images.shape[2:]
-        rows = round(math.sqrt(count * height / width))
-        grid = patches.unflatten(1, (rows, count // rows))
+        rows = -(-images.shape[2] // cell_size(self.backbone))
+        grid = patches.unflatten(1, (rows, -1))
         return ImageFeatures(cls.float().cpu(), patches.mean(1).float().cpu(),
                              grid.float().cpu())
 

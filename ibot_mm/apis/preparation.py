@@ -13,8 +13,8 @@ from ibot_mm.paths import config_path
 _TRANSFORMS = {'LoadImage', 'LoadImageFromFile', 'Resize', 'ResizeEdge',
                'CenterCrop', 'PackInputs'}
 # Mean and standard deviation of ImageNet, RGB, in pixel values.
-_IMAGENET = dict(mean=[123.675, 116.28, 103.53], std=[58.395, 57.12, 57.375],
-                 to_rgb=True)
+IMAGENET = dict(mean=[123.675, 116.28, 103.53], std=[58.395, 57.12, 57.375],
+                to_rgb=True)
 
 
 def _name(step: dict) -> str:
@@ -88,7 +88,7 @@ def normalization(config: dict[str, Any], channels: int,
             'that tells their normalization: set mean and std.')
     print_log("the checkpoint tells no normalization: ImageNet's is used",
               'current')
-    return dict(_IMAGENET)
+    return dict(IMAGENET)
 
 
 def in_words(pipeline: list[dict], values: dict[str, Any]) -> str:

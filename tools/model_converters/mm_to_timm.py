@@ -20,6 +20,7 @@ import torch
 from mmengine.config import Config
 from mmengine.registry import init_default_scope
 
+from ibot_mm.apis.preparation import IMAGENET
 from ibot_mm.checkpoints.architecture import backbone_config
 from ibot_mm.checkpoints.load import CheckpointError, load_checkpoint
 from ibot_mm.checkpoints.official.state_dict import (
@@ -33,9 +34,6 @@ from ibot_mm.checkpoints.strict import KERNEL, load_strict
 from ibot_mm.checkpoints.timm import create_model_call, to_timm
 from ibot_mm.command_line import CommandParser, report_errors
 from ibot_mm.registry import MODELS
-
-# Of ImageNet, in pixel values.
-MEAN, STD = (123.675, 116.28, 103.53), (58.395, 57.12, 57.375)
 
 
 def shape_of(cfg: Config, state: State, source: str) -> dict[str, Any]:
@@ -54,7 +52,7 @@ def shape_of(cfg: Config, state: State, source: str) -> dict[str, Any]:
 
 def preparation(cfg: Config | None, channels: int) -> tuple[dict, str]:
     """Options for timm and words about the normalization of images."""
-    images = dict(mean=MEAN, std=STD, to_rgb=True)
+    images = IMAGENET
     source = "ImageNet's, which is assumed (--config tells)"
     if cfg is not None:
         images = cfg.model.get('data_preprocessor') or cfg.get(

@@ -82,6 +82,21 @@ def read_run(work_dir: Path, label: str) -> Run:
         name: sorted(points.items()) for name, points in values.items()})
 
 
+def add_runs(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments that name runs."""
+    parser.add_argument('work_dirs', nargs='+', type=Path)
+    parser.add_argument('--labels', nargs='+', help='one per work directory')
+
+
+def read_runs(parser: argparse.ArgumentParser,
+              args: argparse.Namespace) -> list[Run]:
+    """Read the runs that the arguments of :func:`add_runs` name."""
+    labels = args.labels or [path.name for path in args.work_dirs]
+    if len(labels) != len(args.work_dirs):
+        parser.error('--labels needs one label per work directory.')
+    return list(map(read_run, args.work_dirs, labels))
+
+
 def mark_limits(axis, name: str, runs: Sequence[Run]) -> None:
     """Mark log K and the healthy range, as the hooks define them."""
     what, _, kind = name.rpartition('_')
@@ -127,14 +142,10 @@ def main() -> None:
     parser = CommandParser(
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument('work_dirs', nargs='+', type=Path)
-    parser.add_argument('--labels', nargs='+', help='one per work directory')
+    add_runs(parser)
     parser.add_argument('--out', type=Path, help='picture to write')
     args = parser.parse_args()
-    labels = args.labels or [path.name for path in args.work_dirs]
-    if len(labels) != len(args.work_dirs):
-        parser.error('--labels needs one label per work directory.')
-    runs = list(map(read_run, args.work_dirs, labels))
+    runs = read_runs(parser, args)
     for run in runs:
         for finding in judge(run.scalars, run.cfg):
             print(f'{run.label}: {finding}')

@@ -18,7 +18,13 @@ from pathlib import Path
 from typing import Any
 
 from mmengine.config import Config
-from plot_health import Run, log_entries, mark_limits, read_run
+from plot_health import (
+    Run,
+    add_runs,
+    log_entries,
+    mark_limits,
+    read_runs,
+)
 
 from ibot_mm import config_path
 from ibot_mm.command_line import CommandParser, report_errors
@@ -189,18 +195,14 @@ def main() -> None:
     parser = CommandParser(
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument('work_dirs', nargs='+', type=Path)
-    parser.add_argument('--labels', nargs='+', help='one per work directory')
+    add_runs(parser)
     parser.add_argument('--recipe', default=config_path(RECIPE),
                         help='config that settings are compared with '
                         '(default: the published ViT-S/16)')
     parser.add_argument('--out', type=Path, default=Path('report.html'),
                         help='default: report.html')
     args = parser.parse_args()
-    labels = args.labels or [path.name for path in args.work_dirs]
-    if len(labels) != len(args.work_dirs):
-        parser.error('--labels needs one label per work directory.')
-    runs = list(map(read_run, args.work_dirs, labels))
+    runs = read_runs(parser, args)
     body = '\n'.join(sections(runs, args.work_dirs,
                               Config.fromfile(args.recipe)))
     args.out.write_text(
