@@ -12,7 +12,6 @@ out and listed in OUT.unreadable.txt.
 
 import argparse
 import os
-from typing import Any
 
 import torch
 from mmengine.config import Config
@@ -96,13 +95,11 @@ def main() -> None:
     if args.trust_checkpoint:
         os.environ[TRUST] = '1'
     start(args.launcher)
-    settings: dict[str, Any] = dict(num_heads=args.num_heads)
-    if args.img_size:
-        settings['img_size'] = tuple(args.img_size)
     embedder = Embedder(
         args.checkpoint, args.network, batch_size=args.batch_size,
         resize=args.resize, crop=args.crop, mean=args.mean, std=args.std,
-        **{key: value for key, value in settings.items() if value})
+        num_heads=args.num_heads,
+        img_size=tuple(args.img_size) if args.img_size else None)
     bad = embed_images(embedder, args.images, args.out, args.features,
                        args.layer, args.workers, args.shard_size)
     if not is_main_process():

@@ -65,7 +65,7 @@ class Embedder:
         std: Standard deviation per channel; goes with ``mean``.
         **settings: Arguments of
             :func:`ibot_mm.checkpoints.architecture.backbone_config`, such as
-            ``num_heads`` and ``img_size``.
+            ``num_heads`` and ``img_size``; None leaves one to the checkpoint.
 
     Raises:
         CheckpointError: The checkpoint cannot be read, or it does not show
@@ -93,8 +93,9 @@ class Embedder:
         content = load_checkpoint(str(checkpoint))
         self.config = stored_config(content)
         state = strip_prefix(select_network(content, network), 'backbone.')
+        given = {k: v for k, v in settings.items() if v is not None}
         self.architecture = backbone_config(
-            state, **{**hidden_settings(self.config), **settings})
+            state, **{**hidden_settings(self.config), **given})
         with DefaultScope.overwrite_default_scope('mmpretrain'):
             self.backbone = MODELS.build(self.architecture)
         load_strict(self.backbone, dict(state), str(checkpoint))

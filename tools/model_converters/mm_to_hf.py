@@ -10,9 +10,10 @@ checkpoint that ``tools/embed.py`` takes. Needs the package safetensors
 (requirements/export.txt).
 """
 
-import argparse
 from pathlib import Path
 from typing import Any
+
+from vit_source import open_vit, vit_parser
 
 from ibot_mm.apis.embedder import Embedder
 from ibot_mm.checkpoints.huggingface import to_huggingface
@@ -20,9 +21,7 @@ from ibot_mm.checkpoints.huggingface_folder import (
     image_processor,
     write_folder,
 )
-from ibot_mm.checkpoints.load import CheckpointError
-from ibot_mm.command_line import CommandParser, report_errors
-from ibot_mm.models import IBOTViT
+from ibot_mm.command_line import report_errors
 
 CARD = '''---
 library_name: transformers
@@ -110,26 +109,13 @@ def model_card(embedder: Embedder, title: str, config: dict[str, Any],
 @report_errors
 def main() -> None:
     """Read, convert, write."""
-    parser = CommandParser(
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument('source', help='checkpoint')
-    parser.add_argument('target', type=Path, help='folder to write')
-    parser.add_argument('--network', default='teacher',
-                        choices=['teacher', 'student'],
-                        help='of a pre-training (default: teacher)')
-    parser.add_argument('--num-heads', type=int, help='of a ViT of unusual '
-                        'size, if the checkpoint has no config')
+    parser = vit_parser(__doc__, 'folder to write')
     parser.add_argument('--evaluation', type=Path, metavar='RESULTS_MD',
                         help='table that tools/evaluate.py has written, for '
                         'the model card')
     args = parser.parse_args()
-    settings = dict(num_heads=args.num_heads) if args.num_heads else {}
-    embedder = Embedder(args.source, args.network, device='cpu', **settings)
+    embedder = open_vit(args)
     backbone = embedder.backbone
-    if not isinstance(backbone, IBOTViT):
-        raise CheckpointError(f'"{args.source}" holds a Swin transformer: '
-                              'only ViTs can be written.')
     config, weights = to_huggingface(
         backbone.state_dict(), backbone.blocks[0].attn.num_heads,
         backbone.img_size, backbone.blocks[0].ln1.eps)

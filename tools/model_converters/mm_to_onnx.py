@@ -10,17 +10,14 @@ checkpoint that ``tools/embed.py`` takes. Needs the packages of
 requirements/export.txt.
 """
 
-import argparse
 import io
 import warnings
 from inspect import signature
-from pathlib import Path
 
 import torch
+from vit_source import open_vit, vit_parser
 
-from ibot_mm.apis.embedder import Embedder
-from ibot_mm.checkpoints.load import CheckpointError
-from ibot_mm.command_line import CommandParser, report_errors
+from ibot_mm.command_line import report_errors
 from ibot_mm.dependencies import import_optional
 from ibot_mm.models import IBOTViT
 from ibot_mm.models.backbones.traceable_vit import TraceableViT
@@ -75,27 +72,14 @@ def largest_difference(content: bytes, backbone: IBOTViT) -> dict[str, float]:
 @report_errors
 def main() -> None:
     """Read, export, compare, write."""
-    parser = CommandParser(
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument('source', help='checkpoint')
-    parser.add_argument('target', type=Path, help='file to write')
-    parser.add_argument('--network', default='teacher',
-                        choices=['teacher', 'student'],
-                        help='of a pre-training (default: teacher)')
-    parser.add_argument('--num-heads', type=int, help='of a ViT of unusual '
-                        'size, if the checkpoint has no config')
+    parser = vit_parser(__doc__, 'file to write')
     parser.add_argument('--opset', type=int, default=17,
                         help='version of the operators (default: 17)')
     parser.add_argument('--tolerance', type=float, default=1e-3,
                         help='largest difference to PyTorch for which the '
                         'file is written (default: 1e-3)')
     args = parser.parse_args()
-    settings = dict(num_heads=args.num_heads) if args.num_heads else {}
-    embedder = Embedder(args.source, args.network, device='cpu', **settings)
-    if not isinstance(embedder.backbone, IBOTViT):
-        raise CheckpointError(f'"{args.source}" holds a Swin transformer: '
-                              'only ViTs can be written.')
+    embedder = open_vit(args)
     content = export(embedder.backbone, args.opset)
     differences = largest_difference(content, embedder.backbone)
     for shape, difference in differences.items():

@@ -68,10 +68,8 @@ def open_network(args: argparse.Namespace, **settings: Any) -> Embedder:
     Raises:
         ValueError: It takes no color images.
     """
-    if args.num_heads:
-        settings['num_heads'] = args.num_heads
     embedder = Embedder(args.checkpoint, args.network, args.device,
-                        **settings)
+                        num_heads=args.num_heads, **settings)
     if embedder.channels != 3:
         raise ValueError(f'"{args.checkpoint}" takes images of '
                          f'{embedder.channels} channels: only color images '
