@@ -39,7 +39,8 @@ __all__ = [
     'KNNValLoop', 'LayerDecayOptimWrapperConstructor', 'PretrainLoop',
     'PretrainOptimWrapper', 'PretrainOptimWrapperConstructor',
     'PerturbationTestLoop', 'PictureHook', 'PretrainRuntimeInfoHook',
-    'ProgressBarHook', 'RunSummaryHook', 'SafeCheckpointHook', 'SkippedStepHook',
+    'ProgressBarHook', 'RunSummaryHook', 'SafeCheckpointHook',
+    'SkippedStepHook',
     'StrictLoadHook', 'TeacherEMAHook', 'TeacherTemperatureHook',
     'TrainingHealthError', 'TrainingHealthHook', 'TrialHook',
     'WarmupCosineLR'
