@@ -36,6 +36,7 @@ from mmengine.config import Config
 from mmengine.registry import MODELS, init_default_scope
 from mmengine.runner import set_random_seed
 from protocol_configs import FROZEN, data_sets, protocol_config
+from protocol_results import METRICS, settings_of, table
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 from ibot_mm.checkpoints.load import CheckpointError
@@ -46,11 +47,6 @@ from ibot_mm.evaluation.feature_cache import add_samples
 from ibot_mm.registry import DATASETS
 
 TOOLS = Path(__file__).resolve().parents[0]
-# The metric of each protocol in the table.
-METRICS = dict(
-    knn='knn/top1', logistic='logistic/top1', unsupervised='unsupervised/acc',
-    linear='linear/top1', finetune='accuracy/top1', transfer='accuracy/top1',
-    semi='accuracy/top1')
 STEP = re.compile(r'Epoch\(train\) +\[(\d+)\]\[ *(\d+)/(\d+)\]')
 # Optionally after torchrun's rank prefix.
 ERROR = re.compile(
@@ -261,41 +257,6 @@ def read_metrics(folder: Path) -> dict[str, Any]:
     return dict(metrics, **({'cuda_memory': max(used)} if used else {}))
 
 
-def settings_of(protocol: str, cfg: Config, processes: int) -> str:
-    """Summary of the settings of a protocol for the table."""
-    if protocol == 'knn':
-        return f'k = {", ".join(map(str, cfg.test_cfg.protocol.k))}'
-    if protocol == 'logistic':
-        return 'lambda = ' + ', '.join(
-            f'{x:g}' for x in cfg.test_cfg.protocol.lambdas)
-    if protocol == 'unsupervised':
-        return f'{cfg.model.neck.num_prototypes} prototypes'
-    batch = (cfg.train_dataloader.batch_size * processes
-             * cfg.optim_wrapper.get('accumulative_counts', 1))
-    epochs = f'{cfg.train_cfg.max_epochs} epochs, batch {batch}'
-    if protocol == 'linear':
-        return f'{epochs}, 45 rates'
-    rate = cfg.optim_wrapper.optimizer.lr * batch / (
-        cfg.auto_scale_lr.base_batch_size)
-    return f'{epochs}, lr {rate:.3g}'
-
-
-def detail_of(protocol: str, metrics: dict[str, Any]) -> str:
-    """Details of the result, such as the best learning rate or other k."""
-    if protocol == 'knn':
-        return ', '.join(f'k{key[5:-5]} {value:.1f}' for key, value in
-                         metrics.items() if key.endswith('_top1'))
-    if protocol == 'logistic':
-        return f'lambda {metrics["logistic/lambda"]:g}'
-    if protocol == 'linear':
-        return f'lr {metrics["linear/lr"]:g}'
-    if protocol == 'unsupervised':
-        return ', '.join(f'{key.upper()} {metrics[f"unsupervised/{key}"]:.1f}'
-                         for key in ('ari', 'nmi', 'fmi'))
-    return f'top-5 {metrics["accuracy/top5"]:.1f}' if (
-        'accuracy/top5' in metrics) else ''
-
-
 def failure(log: Path) -> str:
     """Error message of the first process that failed."""
     lines = log.read_text().splitlines() or ['no output']
@@ -339,29 +300,6 @@ def evaluate(args: argparse.Namespace, protocol: str, cfg: Config,
     result.update(value=metrics[METRICS[protocol]], metrics=metrics)
     kept.write_text(json.dumps(result, indent=2))
     return result
-
-
-def table(results: dict[str, dict[str, dict]], protocols: list[str]) -> str:
-    """Markdown table with a row per protocol and a column per checkpoint."""
-    names = list(results)
-    lines = [
-        '| protocol | metric | settings | ' + ' | '.join(names)
-        + ' | details | time | memory |',
-        '|---' * (6 + len(names)) + '|'
-    ]
-    for protocol in protocols:
-        row = [results[name][protocol] for name in names]
-        values = [f'{r["value"]:.1f}' if 'value' in r else 'failed'
-                  for r in row]
-        last = row[-1]
-        detail = detail_of(protocol, last['metrics']) if (
-            'metrics' in last) else last['error']
-        lines.append(
-            f'| {protocol} | {METRICS[protocol]} | {last["settings"]} | '
-            + ' | '.join(values)
-            + f' | {detail} | {sum(r["seconds"] for r in row):.0f} s | '
-            f'{max(r["memory_mib"] for r in row):,} MiB |')
-    return '\n'.join(lines)
 
 
 @report_errors
