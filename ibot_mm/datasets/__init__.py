@@ -11,9 +11,10 @@ from .transforms import (
                          RandomMaskGenerator,
                          RGBToBGR,
 )
+from .variants import VariantDataset
 
 __all__ = [
     'BlockMaskGenerator', 'INaturalist', 'LabeledDataset', 'LoadImage',
     'MaskGlobalCrops', 'MultiCrop', 'PretrainDataset', 'PretrainSampler',
-    'RGBToBGR', 'RandomMaskGenerator', 'multi_crop_collate'
+    'RGBToBGR', 'RandomMaskGenerator', 'VariantDataset', 'multi_crop_collate'
 ]

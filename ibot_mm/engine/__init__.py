@@ -19,7 +19,12 @@ from .hooks import (
                     TrainingHealthHook,
                     TrialHook,
 )
-from .loops import FeatureTestLoop, KNNValLoop, PretrainLoop
+from .loops import (
+                    FeatureTestLoop,
+                    KNNValLoop,
+                    PerturbationTestLoop,
+                    PretrainLoop,
+)
 from .optimizers import (
                     LayerDecayOptimWrapperConstructor,
                     PretrainOptimWrapper,
@@ -33,8 +38,8 @@ __all__ = [
     'FreezeBackboneHook', 'FreezeLastLayerHook', 'InterruptionHook',
     'KNNValLoop', 'LayerDecayOptimWrapperConstructor', 'PretrainLoop',
     'PretrainOptimWrapper', 'PretrainOptimWrapperConstructor',
-    'PictureHook', 'PretrainRuntimeInfoHook', 'ProgressBarHook',
-    'RunSummaryHook', 'SafeCheckpointHook', 'SkippedStepHook',
+    'PerturbationTestLoop', 'PictureHook', 'PretrainRuntimeInfoHook',
+    'ProgressBarHook', 'RunSummaryHook', 'SafeCheckpointHook', 'SkippedStepHook',
     'StrictLoadHook', 'TeacherEMAHook', 'TeacherTemperatureHook',
     'TrainingHealthError', 'TrainingHealthHook', 'TrialHook',
     'WarmupCosineLR'

@@ -4,9 +4,16 @@ from .features import Features, extract_features
 from .knn import KNNClassification, knn_predict
 from .linear_probe_metric import LinearProbeMetric
 from .logistic import LogisticRegression
+from .robustness import (
+                         BackgroundAccuracy,
+                         CorruptionError,
+                         RestrictedAccuracy,
+                         VariantAccuracy,
+)
 
 __all__ = [
-    'FeatureCache', 'Features', 'KNNClassification', 'LinearProbeMetric',
-    'LogisticRegression', 'PrototypeClustering', 'clustering_scores',
-    'extract_features', 'knn_predict'
+    'BackgroundAccuracy', 'CorruptionError', 'FeatureCache', 'Features',
+    'KNNClassification', 'LinearProbeMetric', 'LogisticRegression',
+    'PrototypeClustering', 'RestrictedAccuracy', 'VariantAccuracy',
+    'clustering_scores', 'extract_features', 'knn_predict'
 ]

@@ -1,6 +1,6 @@
 from .algorithms import IBOT
 from .backbones import IBOTSwin, IBOTViT
-from .classifiers import FeatureExtractor, LinearProbe
+from .classifiers import FeatureExtractor, LinearClassifier, LinearProbe
 from .data_preprocessors import MultiCropDataPreprocessor
 from .heads import IBOTHead
 from .losses import KoLeoLoss
@@ -8,6 +8,7 @@ from .necks import IBOTNeck, ProjectionNeck, SimpleFeaturePyramid, ViTPyramid
 
 __all__ = [
     'FeatureExtractor', 'IBOT', 'IBOTHead', 'IBOTNeck', 'IBOTSwin', 'IBOTViT',
-    'KoLeoLoss', 'LinearProbe', 'MultiCropDataPreprocessor', 'ProjectionNeck',
+    'KoLeoLoss', 'LinearClassifier', 'LinearProbe',
+    'MultiCropDataPreprocessor', 'ProjectionNeck',
     'SimpleFeaturePyramid', 'ViTPyramid'
 ]

@@ -1,4 +1,5 @@
 from .feature_extractor import FeatureExtractor
+from .linear_classifier import LinearClassifier
 from .linear_probe import LinearProbe
 
-__all__ = ['FeatureExtractor', 'LinearProbe']
+__all__ = ['FeatureExtractor', 'LinearClassifier', 'LinearProbe']
