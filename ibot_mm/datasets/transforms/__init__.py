@@ -4,9 +4,10 @@ from .mask_generators import BlockMaskGenerator, RandomMaskGenerator
 from .mask_global_crops import MaskGlobalCrops
 from .multi_crop import MultiCrop
 from .rgb_to_bgr import RGBToBGR
+from .shrink_image import ShrinkImage
 
 __all__ = [
     'BlockMaskGenerator', 'ImageDecodeError', 'LoadImage', 'MaskGlobalCrops',
-    'MultiCrop', 'RGBToBGR', 'RandomMaskGenerator', 'decode_image',
-    'decode_unchanged'
+    'MultiCrop', 'RGBToBGR', 'RandomMaskGenerator', 'ShrinkImage',
+    'decode_image', 'decode_unchanged'
 ]

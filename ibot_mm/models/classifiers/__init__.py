@@ -1,4 +1,5 @@
+from .descriptor_extractor import DescriptorExtractor
 from .feature_extractor import FeatureExtractor
 from .linear_probe import LinearProbe
 
-__all__ = ['FeatureExtractor', 'LinearProbe']
+__all__ = ['DescriptorExtractor', 'FeatureExtractor', 'LinearProbe']
