@@ -1,4 +1,5 @@
 from .collate import multi_crop_collate
+from .copydays import Copydays
 from .inaturalist import INaturalist
 from .labeled import LabeledDataset
 from .pretrain import PretrainDataset
@@ -15,8 +16,8 @@ from .transforms import (
 )
 
 __all__ = [
-    'BlockMaskGenerator', 'INaturalist', 'LabeledDataset', 'LoadImage',
-    'MaskGlobalCrops', 'MultiCrop', 'PretrainDataset', 'PretrainSampler',
-    'RGBToBGR', 'RandomMaskGenerator', 'RevisitedBuildings', 'ShrinkImage',
-    'multi_crop_collate'
+    'BlockMaskGenerator', 'Copydays', 'INaturalist', 'LabeledDataset',
+    'LoadImage', 'MaskGlobalCrops', 'MultiCrop', 'PretrainDataset',
+    'PretrainSampler', 'RGBToBGR', 'RandomMaskGenerator',
+    'RevisitedBuildings', 'ShrinkImage', 'multi_crop_collate'
 ]

@@ -4,10 +4,11 @@ from .features import Features, extract_features
 from .knn import KNNClassification, knn_predict
 from .linear_probe_metric import LinearProbeMetric
 from .logistic import LogisticRegression
-from .retrieval import RevisitedRetrieval
+from .retrieval import CopyDetection, RevisitedRetrieval
 
 __all__ = [
-    'FeatureCache', 'Features', 'KNNClassification', 'LinearProbeMetric',
-    'LogisticRegression', 'PrototypeClustering', 'RevisitedRetrieval',
-    'clustering_scores', 'extract_features', 'knn_predict'
+    'CopyDetection', 'FeatureCache', 'Features', 'KNNClassification',
+    'LinearProbeMetric', 'LogisticRegression', 'PrototypeClustering',
+    'RevisitedRetrieval', 'clustering_scores', 'extract_features',
+    'knn_predict'
 ]
