@@ -1,5 +1,6 @@
 from .collate import multi_crop_collate
 from .copydays import Copydays
+from .davis import DAVIS
 from .inaturalist import INaturalist
 from .labeled import LabeledDataset
 from .pretrain import PretrainDataset
@@ -11,13 +12,15 @@ from .transforms import (
                          MaskGlobalCrops,
                          MultiCrop,
                          RandomMaskGenerator,
+                         ResizeShortSide,
                          RGBToBGR,
                          ShrinkImage,
 )
 
 __all__ = [
-    'BlockMaskGenerator', 'Copydays', 'INaturalist', 'LabeledDataset',
-    'LoadImage', 'MaskGlobalCrops', 'MultiCrop', 'PretrainDataset',
-    'PretrainSampler', 'RGBToBGR', 'RandomMaskGenerator',
-    'RevisitedBuildings', 'ShrinkImage', 'multi_crop_collate'
+    'BlockMaskGenerator', 'Copydays', 'DAVIS', 'INaturalist',
+    'LabeledDataset', 'LoadImage', 'MaskGlobalCrops', 'MultiCrop',
+    'PretrainDataset', 'PretrainSampler', 'RGBToBGR', 'RandomMaskGenerator',
+    'ResizeShortSide', 'RevisitedBuildings', 'ShrinkImage',
+    'multi_crop_collate'
 ]

@@ -5,10 +5,11 @@ from .knn import KNNClassification, knn_predict
 from .linear_probe_metric import LinearProbeMetric
 from .logistic import LogisticRegression
 from .retrieval import CopyDetection, RevisitedRetrieval
+from .video import LabelPropagation
 
 __all__ = [
     'CopyDetection', 'FeatureCache', 'Features', 'KNNClassification',
-    'LinearProbeMetric', 'LogisticRegression', 'PrototypeClustering',
-    'RevisitedRetrieval', 'clustering_scores', 'extract_features',
-    'knn_predict'
+    'LabelPropagation', 'LinearProbeMetric', 'LogisticRegression',
+    'PrototypeClustering', 'RevisitedRetrieval', 'clustering_scores',
+    'extract_features', 'knn_predict'
 ]
