@@ -2,13 +2,37 @@
 
 from typing import Any
 
+from evaluation.protocol_configs import PROTOCOLS
+from evaluation.test_set_configs import CLASSIFIER
 from mmengine.config import Config
 
 # The metric of each protocol in the table.
 METRICS = dict(
     knn='knn/top1', logistic='logistic/top1', unsupervised='unsupervised/acc',
     linear='linear/top1', finetune='accuracy/top1', transfer='accuracy/top1',
-    semi='accuracy/top1')
+    semi='accuracy/top1', parts='linear/top1',
+    **{'occlusion': 'perturbation/salient_at_0.5',
+       'imagenet-9': 'in9/mixed_rand', 'imagenet-a': 'restricted/top1',
+       'imagenet-r': 'restricted/top1', 'imagenet-v2': 'restricted/top1',
+       'imagenet-c': 'corruption/mean_19', 'roxford5k': 'revisited/medium_mAP',
+       'rparis6k': 'revisited/medium_mAP', 'copydays': 'copydays/strong_mAP',
+       'davis2017': 'davis/J&F'})
+# Further metrics, and how the table names them.
+DETAILS = {
+    'occlusion': {
+        'perturbation/clean': 'unchanged',
+        'perturbation/non_salient_at_0.5': 'non-salient',
+        'perturbation/random_at_0.5': 'random'},
+    'imagenet-9': {
+        'in9/original': 'original', 'in9/mixed_same': 'mixed-same',
+        'in9/bg_gap': 'gap', 'in9/only_fg': 'foreground',
+        'in9/only_bg_t': 'background'},
+    'imagenet-c': {
+        'corruption/mean_15': 'mean of 15', 'corruption/mce': 'mCE'},
+    'roxford5k': {'revisited/hard_mAP': 'hard'},
+    'rparis6k': {'revisited/hard_mAP': 'hard'},
+    'davis2017': {'davis/J': 'J', 'davis/F': 'F'},
+}
 
 
 def settings_of(protocol: str, cfg: Config, processes: int) -> str:
@@ -20,14 +44,34 @@ def settings_of(protocol: str, cfg: Config, processes: int) -> str:
             f'{x:g}' for x in cfg.test_cfg.protocol.lambdas)
     if protocol == 'unsupervised':
         return f'{cfg.model.neck.num_prototypes} prototypes'
+    if protocol not in PROTOCOLS:
+        return test_set_settings(protocol, cfg)
     batch = (cfg.train_dataloader.batch_size * processes
              * cfg.optim_wrapper.get('accumulative_counts', 1))
     epochs = f'{cfg.train_cfg.max_epochs} epochs, batch {batch}'
     if protocol == 'linear':
         return f'{epochs}, 45 rates'
+    if protocol == 'parts':
+        return f'{cfg.model.num_parts} patches, {epochs}, 45 rates'
     rate = cfg.optim_wrapper.optimizer.lr * batch / (
         cfg.auto_scale_lr.base_batch_size)
     return f'{epochs}, lr {rate:.3g}'
+
+
+def test_set_settings(protocol: str, cfg: Config) -> str:
+    """Summary of the settings of a protocol with a test set of its own."""
+    if protocol == 'occlusion':
+        return f'{cfg.test_cfg.repeats} repeats'
+    if protocol in CLASSIFIER:
+        return 'linear classifier'
+    if protocol == 'davis2017':
+        return (f'{cfg.test_cfg.protocol.num_frames} frames, top '
+                f'{cfg.test_cfg.protocol.topk}')
+    if protocol == 'copydays':
+        dataset = cfg.test_cfg.bank_dataloader.dataset
+        return ', '.join(f'with {name}' for name in (
+            'distractors', 'whitening') if dataset.get(name)) or 'originals'
+    return f'{len(cfg.model.scales)} scales'
 
 
 def detail_of(protocol: str, metrics: dict[str, Any]) -> str:
@@ -37,8 +81,11 @@ def detail_of(protocol: str, metrics: dict[str, Any]) -> str:
                          metrics.items() if key.endswith('_top1'))
     if protocol == 'logistic':
         return f'lambda {metrics["logistic/lambda"]:g}'
-    if protocol == 'linear':
+    if protocol in ('linear', 'parts'):
         return f'lr {metrics["linear/lr"]:g}'
+    if protocol in DETAILS:
+        return ', '.join(f'{name} {metrics[key]:.1f}' for key, name
+                         in DETAILS[protocol].items() if key in metrics)
     if protocol == 'unsupervised':
         return ', '.join(f'{key.upper()} {metrics[f"unsupervised/{key}"]:.1f}'
                          for key in ('ari', 'nmi', 'fmi'))
