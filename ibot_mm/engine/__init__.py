@@ -36,12 +36,11 @@ __all__ = [
     'BackboneFileHook', 'BadFileHook', 'CosineWeightDecay',
     'DataCheckHook', 'DataWaitHook', 'EpochCosineLR', 'FeatureTestLoop',
     'FreezeBackboneHook', 'FreezeLastLayerHook', 'InterruptionHook',
-    'KNNValLoop', 'LayerDecayOptimWrapperConstructor', 'PretrainLoop',
+    'KNNValLoop', 'LayerDecayOptimWrapperConstructor',
+    'PerturbationTestLoop', 'PictureHook', 'PretrainLoop',
     'PretrainOptimWrapper', 'PretrainOptimWrapperConstructor',
-    'PerturbationTestLoop', 'PictureHook', 'PretrainRuntimeInfoHook',
-    'ProgressBarHook', 'RunSummaryHook', 'SafeCheckpointHook',
-    'SkippedStepHook',
-    'StrictLoadHook', 'TeacherEMAHook', 'TeacherTemperatureHook',
-    'TrainingHealthError', 'TrainingHealthHook', 'TrialHook',
-    'WarmupCosineLR'
+    'PretrainRuntimeInfoHook', 'ProgressBarHook', 'RunSummaryHook',
+    'SafeCheckpointHook', 'SkippedStepHook', 'StrictLoadHook',
+    'TeacherEMAHook', 'TeacherTemperatureHook', 'TrainingHealthError',
+    'TrainingHealthHook', 'TrialHook', 'WarmupCosineLR'
 ]
