@@ -14,7 +14,10 @@ pip install gradio
 """
 
 import argparse
+import importlib.util
 import os
+import signal
+import socket
 import tempfile
 
 from explored_network import ExploredNetwork
@@ -24,14 +27,24 @@ from picture_inputs import add_network_arguments, chosen_paths
 from ibot_mm.command_line import CommandParser, report_errors
 
 
-def serve(args: argparse.Namespace, explorer: Explorer, title: str) -> None:
-    """Serve the page until Ctrl+C.
+def check_port(host: str, port: int) -> None:
+    """Look whether a server can start, before all the work.
 
     Raises:
-        ValueError: The port is in use.
+        ValueError: It cannot.
     """
+    try:
+        socket.create_server((host, port)).close()
+    except OSError as error:
+        raise ValueError(f'port {port} of {host} cannot be used '
+                         f'({error.strerror}): choose another one with '
+                         '--port.') from error
+
+
+def serve(args: argparse.Namespace, explorer: Explorer, title: str) -> None:
+    """Serve the page until Ctrl+C."""
     with tempfile.TemporaryDirectory(prefix='explorer_') as folder:
-        # Read by Gradio at import: what it writes is gone at the end.
+        # What Gradio writes is gone at the end.
         os.environ.update(GRADIO_TEMP_DIR=folder,
                           GRADIO_ANALYTICS_ENABLED='False')
         import gradio as gr
@@ -39,20 +52,19 @@ def serve(args: argparse.Namespace, explorer: Explorer, title: str) -> None:
         from starlette.middleware import Middleware
 
         page = build_page(explorer, args.size, title)
-        try:
-            page.launch(
-                server_name=args.host, server_port=args.port, share=False,
-                ssr_mode=False, show_error=True, css=CSS, footer_links=[],
-                max_file_size=args.max_upload * 2**20,
-                theme=gr.themes.Default(font=['system-ui', 'sans-serif'],
-                                        font_mono=['monospace']),
-                app_kwargs=dict(middleware=[Middleware(SecurityPolicy)]))
-        except OSError as error:
-            port = 'ports 7860 to 7959' if args.port is None else (
-                f'port {args.port}')
-            raise ValueError(f'{port} of {args.host} cannot be used: another '
-                             'program may serve there; choose one with '
-                             '--port.') from error
+        page.launch(
+            server_name=args.host, server_port=args.port, share=False,
+            ssr_mode=False, quiet=True, show_error=True, css=CSS,
+            footer_links=[], max_file_size=args.max_upload * 2**20,
+            theme=gr.themes.Default(font=['system-ui', 'sans-serif'],
+                                    font_mono=['monospace']),
+            app_kwargs=dict(middleware=[Middleware(SecurityPolicy)]),
+            prevent_thread_lock=True)
+        print(f'open {page.local_url} in a browser; Ctrl+C ends the server',
+              flush=True)
+        # A kill, too, leaves no files.
+        signal.signal(signal.SIGTERM, signal.default_int_handler)
+        page.block_thread()
 
 
 @report_errors
@@ -86,11 +98,11 @@ def main() -> None:
     parser.add_argument('--max-upload', type=int, default=50, help='largest '
                         'upload in MiB (default: 50)')
     args = parser.parse_args()
-    try:
-        import gradio  # noqa: F401
-    except ModuleNotFoundError as error:
+    if importlib.util.find_spec('gradio') is None:
         raise ImportError('the explorer needs the package gradio: pip install '
-                          'gradio') from error
+                          'gradio')
+    if args.port is not None:
+        check_port(args.host, args.port)
     paths = chosen_paths(args)
     networks = [ExploredNetwork(args, checkpoint)
                 for checkpoint in (args.checkpoint, args.compare)

@@ -26,14 +26,26 @@ from ibot_mm.datasets.transforms import LoadImage
 from ibot_mm.visualization.attention import cls_attention
 from ibot_mm.visualization.cell_size import cell_size
 
-NEAREST = 8  # images of the folder beside a patch
+SHOWN = 480  # pixels of the longer side of a picture, at least about
+
+
+def magnified(image: np.ndarray, side: int = SHOWN) -> np.ndarray:
+    """A small image, an integer number of times as large.
+
+    Args:
+        image: (H, W, 3), uint8.
+        side: Largest length of the longer side of the result.
+    """
+    times = max(side // max(image.shape[:2]), 1)
+    return cv2.resize(image, None, fx=times, fy=times,
+                      interpolation=cv2.INTER_CUBIC)
 
 
 class Sight(NamedTuple):
     """An image as a network sees it.
 
     Attributes:
-        image: (H, W, 3), uint8 BGR, of whole patches.
+        image: (H, W, 3), uint8 BGR, of whole patches, :func:`magnified`.
         tokens: Patch tokens after the final norm, (h, w, C).
         attention: Of the CLS token by head, (heads, h, w); None without one.
     """
@@ -166,7 +178,7 @@ class ExploredNetwork:
         """
         image = fitted(image, size, self.cell)
         inputs = as_inputs(image, self.embedder)
-        return Sight(image, patch_grid(self.backbone, inputs),
+        return Sight(magnified(image), patch_grid(self.backbone, inputs),
                      None if self.no_attention else
                      cls_attention(self.backbone, inputs)[0])
 

@@ -7,13 +7,17 @@ from typing import Any
 
 import gradio as gr
 import numpy as np
-from explorer_session import Captioned, Explorer, Session
+from explorer_session import Captioned, Explorer, Session, short
 
 THUMBNAILS = 24
 # Nothing is fetched from other machines, whatever Gradio's page asks for.
 POLICY = ("default-src 'self' 'unsafe-inline' 'unsafe-eval' data: blob:; "
           "frame-ancestors 'none'")
-CSS = '.thumbnails .grid-wrap {max-height: 420px}'
+CSS = """
+.grid-wrap {max-height: none !important}
+.thumbnails .grid-wrap {max-height: 420px !important}
+.pairs .thumbnail-lg {aspect-ratio: 2 / 1 !important}
+"""
 SLOTS = ('image', 'second image')
 TOKENS = {'patches': 'patch', 'whole images (CLS tokens)': 'cls'}
 
@@ -95,8 +99,8 @@ class _Pictures:
                 buttons=[], visible=False, elem_id=f'second-{self.number}')
         self.words = gr.Markdown(elem_id=f'words-{self.number}')
         self.nearest = gr.Gallery(
-            label='Nearest images of the folder: the best patch is framed',
-            columns=4, format='png', object_fit='contain', height='auto',
+            label='Nearest images of the folder, and their best patch',
+            columns=3, elem_classes='pairs', format='png', object_fit='contain', height='auto',
             preview=False, elem_id=f'nearest-{self.number}')
 
     def components_tab(self) -> None:
@@ -159,7 +163,7 @@ def build_page(explorer: Explorer, size: int, title: str) -> gr.Blocks:
             for i in explorer.search(text, THUMBNAILS)])
 
     with gr.Blocks(title='Explorer', analytics_enabled=False,
-                   delete_cache=(600, 3600)) as page:
+                   delete_cache=(600, 3600), fill_width=True) as page:
         session = gr.State(Session())
         gr.Markdown(f'## What did it learn?\n{title}')
         with gr.Row():
@@ -169,15 +173,15 @@ def build_page(explorer: Explorer, size: int, title: str) -> gr.Blocks:
                 text = gr.Textbox(label='Search by name', max_lines=1,
                                   elem_id='search')
                 small = gr.Gallery(
-                    label=f'The first {THUMBNAILS} that match', columns=3,
-                    allow_preview=False, elem_classes='thumbnails',
-                    elem_id='thumbnails', object_fit='cover')
+                    label=f'Click one of the first {THUMBNAILS} that match',
+                    columns=2, allow_preview=False, object_fit='cover',
+                    elem_classes='thumbnails', elem_id='thumbnails')
                 upload = gr.UploadButton('Upload an image', elem_id='upload',
                                          file_types=['image'])
                 chosen = gr.Markdown(elem_id='chosen')
                 pixels = gr.Slider(
                     32, explorer.max_size, value=size, step=1,
-                    label='Longer side in pixels, as the network sees it')
+                    label='Longer side in pixels')
             with gr.Column(scale=4):
                 with gr.Tab('Attention'):
                     mass = gr.Slider(
@@ -224,7 +228,7 @@ def build_page(explorer: Explorer, size: int, title: str) -> gr.Blocks:
 
         def draw_all(session: Session, mass: float, background: bool) -> list:
             names = '  \n'.join(
-                f'{kind}: `{name}`'
+                f'{kind}: {short(name)}'
                 for kind, name in zip(SLOTS, session.names))
             return [session, names,
                     *(one.draw_attention(session, mass) for one in shown),

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import cv2
 import numpy as np
-from explored_network import NEAREST, ExploredNetwork, Sight
+from explored_network import ExploredNetwork, Sight, magnified
 
 from ibot_mm.datasets.transforms import LoadImage, decode_image
 from ibot_mm.visualization.attention import heat_map, overlay
@@ -25,7 +25,13 @@ from ibot_mm.visualization.similarity import (
     similarity_picture,
 )
 
+NEAREST = 6  # images of the folder beside a patch
 Captioned = tuple[np.ndarray, str]
+
+
+def short(name: str) -> str:
+    """Name and folder of a file."""
+    return '/'.join(Path(name).parts[-2:])
 
 
 @dataclass(frozen=True)
@@ -52,8 +58,8 @@ class Similar(NamedTuple):
     Attributes:
         clicked: The first image, the patch in a frame.
         maps: A picture per image.
-        nearest: Images of the folder with the most similar patches, the patch
-            in a frame, with captions.
+        nearest: Images of the folder with the most similar patches, beside
+            their maps, the patch in a frame.
         words: What the colors mean.
     """
 
@@ -181,10 +187,12 @@ class Explorer:
             if folder.names[i] == session.names[0]:
                 continue  # the image that was clicked
             best = divmod(int(found.argmax()), found.shape[1])
-            picture = framed(similarity_picture(folder.picture(i), found, low),
-                             best, found.shape)
-            nearest.append((picture, f'{found.max():.2f} '
-                            f'{Path(folder.names[i]).name}'))
+            image = magnified(folder.picture(i), 300)
+            pair = np.hstack([
+                framed(picture, best, found.shape) for picture in
+                (image, similarity_picture(image, found, low))])
+            nearest.append((pair, f'{found.max():.3f} '
+                            f'{short(folder.names[i])}'))
         words = (f'Patch in row {patch[0] + 1} of {grid[0]}, column '
                  f'{patch[1] + 1} of {grid[1]}. Colors go from a cosine of '
                  f'{low:.2f} (dark) to 1 (bright) in all pictures.')
@@ -205,7 +213,7 @@ class Explorer:
         sights = session.sights[network]
         basis = fit_colors([sight.tokens for sight in sights], not background)
         return [pair for sight, name in zip(sights, session.names) for pair in (
-            (sight.image, Path(name).name),
+            (sight.image, short(name)),
             (color_patches(sight.tokens, basis, sight.image.shape[:2],
                            background), 'components'))]
 
