@@ -212,7 +212,7 @@ def test_uploads_are_not_kept(explorer, session, folder, tmp_path):
         shutil.copy(folder / 'photos' / name, tmp_path)
     changed = explorer.upload(session, 0, tmp_path / 'deep.png', SIZE)
     assert changed.names == ('deep.png', )
-    with pytest.raises(ImageDecodeError):
+    with pytest.raises(ImageDecodeError, match='damaged.png'):
         explorer.upload(session, 0, tmp_path / 'damaged.png', SIZE)
     assert not list(tmp_path.iterdir())
 
@@ -313,7 +313,7 @@ def test_click_in_a_browser(page, explorer, session):
 @needs_browser
 @pytest.mark.slow
 def test_choose_and_upload_in_a_browser(page, folder):
-    """A damaged upload is an error in the page, which lives on."""
+    """A damaged upload is a sentence in the page, which lives on."""
     page.locator('#search input, #search textarea').fill('zigzag')
     page.locator('#thumbnails img').nth(2).wait_for(state='detached')
     page.locator('#thumbnails img').first.click()
@@ -321,7 +321,7 @@ def test_choose_and_upload_in_a_browser(page, folder):
     upload = page.locator('#upload').locator('xpath=..').locator(
         'input[type=file]')
     upload.set_input_files(folder / 'photos' / 'damaged.png')
-    page.get_by_text('cannot be decoded').wait_for()
+    page.get_by_text('"damaged.png" cannot be decoded').wait_for()
     assert 'zigzag' in page.locator('#chosen').inner_text()
     upload.set_input_files(folder / 'photos' / 'deep.png')
     page.locator('#chosen', has_text='deep.png').wait_for()

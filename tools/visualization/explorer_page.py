@@ -51,15 +51,15 @@ def _gallery(pictures: list[Captioned]) -> list[Captioned]:
 
 
 def _in_a_sentence(function: Callable) -> Callable:
-    """Show what a user can fix in the page, without a traceback."""
+    """Show what a user can fix, and leave the pictures as they are."""
 
     @wraps(function)
     def run(*args: Any) -> Any:
         try:
             return function(*args)
         except (ValueError, OSError) as error:
-            raise gr.Error(str(error), title='', print_exception=False
-                           ) from error
+            gr.Warning(str(error), title='Not shown')
+            return gr.skip()
 
     return run
 
@@ -100,8 +100,9 @@ class _Pictures:
         self.words = gr.Markdown(elem_id=f'words-{self.number}')
         self.nearest = gr.Gallery(
             label='Nearest images of the folder, and their best patch',
-            columns=3, elem_classes='pairs', format='png', object_fit='contain', height='auto',
-            preview=False, elem_id=f'nearest-{self.number}')
+            columns=3, elem_classes='pairs', format='png',
+            object_fit='contain', height='auto', preview=False,
+            elem_id=f'nearest-{self.number}')
 
     def components_tab(self) -> None:
         self.heading()
@@ -286,7 +287,7 @@ def build_page(explorer: Explorer, size: int, title: str) -> gr.Blocks:
 
 
 def _one_or_all(values: list) -> Any:
-    """What Gradio expects of a function with one output, or with several."""
+    """As Gradio expects it of a function with one output, or several."""
     return values[0] if len(values) == 1 else values
 
 

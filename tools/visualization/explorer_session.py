@@ -9,7 +9,11 @@ import cv2
 import numpy as np
 from explored_network import ExploredNetwork, Sight, magnified
 
-from ibot_mm.datasets.transforms import LoadImage, decode_image
+from ibot_mm.datasets.transforms import (
+    ImageDecodeError,
+    LoadImage,
+    decode_image,
+)
 from ibot_mm.visualization.attention import heat_map, overlay
 from ibot_mm.visualization.pattern_layouts import (
     members_in_words,
@@ -123,6 +127,8 @@ class Explorer:
         """
         try:
             image = decode_image(file.read_bytes())
+        except ImageDecodeError as error:
+            raise ImageDecodeError(f'"{file.name}" {error.reason}.') from error
         finally:
             file.unlink()
         return self._choose(session, slot, image, file.name, size)
@@ -212,10 +218,12 @@ class Explorer:
         """
         sights = session.sights[network]
         basis = fit_colors([sight.tokens for sight in sights], not background)
-        return [pair for sight, name in zip(sights, session.names) for pair in (
-            (sight.image, short(name)),
-            (color_patches(sight.tokens, basis, sight.image.shape[:2],
-                           background), 'components'))]
+        pictures = []
+        for sight, name in zip(sights, session.names):
+            colors = color_patches(sight.tokens, basis, sight.image.shape[:2],
+                                   background)
+            pictures += [(sight.image, short(name)), (colors, 'components')]
+        return pictures
 
     def pattern(self, network: int, tokens: str, rank: int, centered: bool,
                 count: int = 36) -> Captioned:
