@@ -39,7 +39,10 @@ def folder(tmp_path_factory, shapes):
                               num_heads=[1, 1, 1, 1]))
     torch.save(dict(state_dict=swin.state_dict()), path / 'swin.pth')
     photos = path / 'photos'
-    shutil.copytree(shapes / 'val', photos)
+    for source in sorted(shapes.glob('val/*/*'))[::3]:
+        target = photos / source.relative_to(shapes / 'val')
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(source, target)
     rng = np.random.default_rng(0)
     for name, shape, dtype in (('gray.png', (60, 40), np.uint8),
                                ('deep.png', (30, 31, 3), np.uint16),
@@ -83,12 +86,12 @@ def session(explorer):
 
 
 def test_folder(explorer):
-    """The one damaged file of 29 is left out."""
-    assert len(explorer.names) == 28
+    """The one damaged file of 13 is left out."""
+    assert len(explorer.names) == 12
     assert not any('damaged' in name for name in explorer.names)
     network = explorer.networks[0]
     shapes = [x.shape for x in network.folder[1:3]]
-    assert shapes == [(28, 24), (28, 4, 4, 24)]
+    assert shapes == [(12, 24), (12, 4, 4, 24)]
     # Each image has its own features, computed here alone.
     i = number(explorer, 'gray.png')
     image = cv2.imread(explorer.names[i])[10:50]  # the center square
@@ -314,15 +317,15 @@ def test_click_in_a_browser(page, explorer, session):
 @pytest.mark.slow
 def test_choose_and_upload_in_a_browser(page, folder):
     """A damaged upload is a sentence in the page, which lives on."""
-    page.locator('#search input, #search textarea').fill('zigzag')
-    page.locator('#thumbnails img').nth(2).wait_for(state='detached')
-    page.locator('#thumbnails img').first.click()
-    page.locator('#chosen', has_text='zigzag').wait_for()
+    page.locator('#search input, #search textarea').fill('GRAY')
+    page.locator('#thumbnails img').nth(1).wait_for(state='detached')
+    page.locator('#thumbnails img').click()
+    page.locator('#chosen', has_text='gray.png').wait_for()
     upload = page.locator('#upload').locator('xpath=..').locator(
         'input[type=file]')
     upload.set_input_files(folder / 'photos' / 'damaged.png')
     page.get_by_text('"damaged.png" cannot be decoded').wait_for()
-    assert 'zigzag' in page.locator('#chosen').inner_text()
+    assert 'gray.png' in page.locator('#chosen').inner_text()
     upload.set_input_files(folder / 'photos' / 'deep.png')
     page.locator('#chosen', has_text='deep.png').wait_for()
     assert not list(folder.glob('explorer_*/**/deep.png'))
