@@ -213,10 +213,17 @@ def test_patterns(explorer, folder, centered):
 def test_uploads_are_not_kept(explorer, session, folder, tmp_path):
     for name in ('deep.png', 'damaged.png'):
         shutil.copy(folder / 'photos' / name, tmp_path)
+    (tmp_path / 'text.png').write_text('no image')
+    # A file of 1 KB whose header says 30000 x 30000 pixels.
+    data = cv2.imencode('.jpg', np.zeros((8, 8, 3), np.uint8))[1].tobytes()
+    before, after = data.split(bytes([0, 8, 0, 8, 3]))
+    (tmp_path / 'huge.jpg').write_bytes(
+        before + (30000).to_bytes(2) * 2 + bytes([3]) + after)
     changed = explorer.upload(session, 0, tmp_path / 'deep.png', SIZE)
     assert changed.names == ('deep.png', )
-    with pytest.raises(ImageDecodeError, match='damaged.png'):
-        explorer.upload(session, 0, tmp_path / 'damaged.png', SIZE)
+    for name in ('damaged.png', 'text.png', 'huge.jpg'):
+        with pytest.raises(ImageDecodeError, match=name):
+            explorer.upload(session, 0, tmp_path / name, SIZE)
     assert not list(tmp_path.iterdir())
 
 

@@ -51,7 +51,7 @@ def serve(args: argparse.Namespace, explorer: Explorer, title: str) -> None:
         from explorer_page import CSS, SecurityPolicy, build_page
         from starlette.middleware import Middleware
 
-        page = build_page(explorer, args.size, title)
+        page = build_page(explorer, min(args.size, args.max_size), title)
         page.launch(
             server_name=args.host, server_port=args.port, share=False,
             ssr_mode=False, quiet=True, show_error=True, css=CSS,

@@ -1,6 +1,7 @@
 """What a visitor of the explorer has chosen, and the pictures of it."""
 
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import NamedTuple
@@ -8,6 +9,7 @@ from typing import NamedTuple
 import cv2
 import numpy as np
 from explored_network import ExploredNetwork, Sight, magnified
+from PIL import Image, UnidentifiedImageError
 
 from ibot_mm.datasets.transforms import (
     ImageDecodeError,
@@ -126,9 +128,11 @@ class Explorer:
             ImageDecodeError: It is no image that can be read.
         """
         try:
+            with suppress(UnidentifiedImageError), Image.open(file):
+                pass  # the header: refuses more than 179 million pixels
             image = decode_image(file.read_bytes())
-        except ImageDecodeError as error:
-            raise ImageDecodeError(f'"{file.name}" {error.reason}.') from error
+        except (ImageDecodeError, Image.DecompressionBombError) as error:
+            raise ImageDecodeError(f'"{file.name}" {error}.') from error
         finally:
             file.unlink()
         return self._choose(session, slot, image, file.name, size)
