@@ -19,7 +19,12 @@ from .hooks import (
                     TrainingHealthHook,
                     TrialHook,
 )
-from .loops import FeatureTestLoop, KNNValLoop, PretrainLoop
+from .loops import (
+                    FeatureTestLoop,
+                    KNNValLoop,
+                    PretrainLoop,
+                    VideoSegmentationTestLoop,
+)
 from .optimizers import (
                     LayerDecayOptimWrapperConstructor,
                     PretrainOptimWrapper,
@@ -37,5 +42,5 @@ __all__ = [
     'RunSummaryHook', 'SafeCheckpointHook', 'SkippedStepHook',
     'StrictLoadHook', 'TeacherEMAHook', 'TeacherTemperatureHook',
     'TrainingHealthError', 'TrainingHealthHook', 'TrialHook',
-    'WarmupCosineLR'
+    'VideoSegmentationTestLoop', 'WarmupCosineLR'
 ]
