@@ -10,7 +10,7 @@ _base_ = [
 
 test_dataloader = dict(
     dataset=dict(
-        data_root='data/shapes/video',
+        data_root='data/shapes/davis',
         pipeline=[
             dict(type='ibot_mm.LoadImage'),
             dict(type='ibot_mm.ResizeShortSide', short_side=160, divisor=64),

@@ -7,20 +7,21 @@ from .pretrain import PretrainDataset
 from .revisited import RevisitedBuildings
 from .samplers import PretrainSampler
 from .transforms import (
-                         BlockMaskGenerator,
-                         LoadImage,
-                         MaskGlobalCrops,
-                         MultiCrop,
-                         RandomMaskGenerator,
-                         ResizeShortSide,
-                         RGBToBGR,
-                         ShrinkImage,
+    BlockMaskGenerator,
+    LoadImage,
+    MaskGlobalCrops,
+    MultiCrop,
+    RandomMaskGenerator,
+    ResizeShortSide,
+    RGBToBGR,
+    ShrinkImage,
 )
+from .variants import VariantDataset
 
 __all__ = [
     'BlockMaskGenerator', 'Copydays', 'DAVIS', 'INaturalist',
     'LabeledDataset', 'LoadImage', 'MaskGlobalCrops', 'MultiCrop',
-    'PretrainDataset', 'PretrainSampler', 'RGBToBGR', 'RandomMaskGenerator',
-    'ResizeShortSide', 'RevisitedBuildings', 'ShrinkImage',
-    'multi_crop_collate'
+    'PretrainDataset', 'PretrainSampler', 'RGBToBGR',
+    'RandomMaskGenerator', 'ResizeShortSide', 'RevisitedBuildings',
+    'ShrinkImage', 'VariantDataset', 'multi_crop_collate'
 ]

@@ -22,6 +22,7 @@ from .hooks import (
 from .loops import (
                     FeatureTestLoop,
                     KNNValLoop,
+                    PerturbationTestLoop,
                     PretrainLoop,
                     VideoSegmentationTestLoop,
 )
@@ -36,11 +37,12 @@ __all__ = [
     'BackboneFileHook', 'BadFileHook', 'CosineWeightDecay',
     'DataCheckHook', 'DataWaitHook', 'EpochCosineLR', 'FeatureTestLoop',
     'FreezeBackboneHook', 'FreezeLastLayerHook', 'InterruptionHook',
-    'KNNValLoop', 'LayerDecayOptimWrapperConstructor', 'PretrainLoop',
+    'KNNValLoop', 'LayerDecayOptimWrapperConstructor',
+    'PerturbationTestLoop', 'PictureHook', 'PretrainLoop',
     'PretrainOptimWrapper', 'PretrainOptimWrapperConstructor',
-    'PictureHook', 'PretrainRuntimeInfoHook', 'ProgressBarHook',
-    'RunSummaryHook', 'SafeCheckpointHook', 'SkippedStepHook',
-    'StrictLoadHook', 'TeacherEMAHook', 'TeacherTemperatureHook',
-    'TrainingHealthError', 'TrainingHealthHook', 'TrialHook',
-    'VideoSegmentationTestLoop', 'WarmupCosineLR'
+    'PretrainRuntimeInfoHook', 'ProgressBarHook', 'RunSummaryHook',
+    'SafeCheckpointHook', 'SkippedStepHook', 'StrictLoadHook',
+    'TeacherEMAHook', 'TeacherTemperatureHook', 'TrainingHealthError',
+    'TrainingHealthHook', 'TrialHook', 'VideoSegmentationTestLoop',
+    'WarmupCosineLR'
 ]

@@ -5,11 +5,18 @@ from .knn import KNNClassification, knn_predict
 from .linear_probe_metric import LinearProbeMetric
 from .logistic import LogisticRegression
 from .retrieval import CopyDetection, RevisitedRetrieval
+from .robustness import (
+    BackgroundAccuracy,
+    CorruptionError,
+    RestrictedAccuracy,
+    VariantAccuracy,
+)
 from .video import LabelPropagation
 
 __all__ = [
-    'CopyDetection', 'FeatureCache', 'Features', 'KNNClassification',
-    'LabelPropagation', 'LinearProbeMetric', 'LogisticRegression',
-    'PrototypeClustering', 'RevisitedRetrieval', 'clustering_scores',
-    'extract_features', 'knn_predict'
+    'BackgroundAccuracy', 'CopyDetection', 'CorruptionError',
+    'FeatureCache', 'Features', 'KNNClassification', 'LabelPropagation',
+    'LinearProbeMetric', 'LogisticRegression', 'PrototypeClustering',
+    'RestrictedAccuracy', 'RevisitedRetrieval', 'VariantAccuracy',
+    'clustering_scores', 'extract_features', 'knn_predict'
 ]

@@ -24,7 +24,7 @@ from ibot_mm.models import IBOT
 from tests.helpers.builders import TINY_MODEL
 from tests.helpers.in_process import import_tool, run_tool
 
-protocol_config = import_tool('protocol_configs.py').protocol_config
+protocol_config = import_tool('evaluate.py').protocol_config
 split_data = import_tool('evaluate.py').split_data
 EXAMPLE = 'examples/ibot_vit-micro-p8_1xb64-20e_shapes.py'
 

@@ -243,6 +243,35 @@ def _plan(rng: np.random.Generator, label: int, num_classes: int,
     return plan
 
 
+def draw_single(seed: int, split: int, index: int, num_classes: int,
+                side: int, radius: tuple[float, float]
+                ) -> tuple[ndarray, ndarray, ndarray]:
+    """A square scene of one object near the middle, with and without it.
+
+    Args:
+        seed: As in :func:`draw_scene`.
+        split: As in :func:`draw_scene`.
+        index: As in :func:`draw_scene`.
+        num_classes: As in :func:`draw_scene`.
+        side: Side in pixels.
+        radius: Least and largest radius as a share of the side.
+
+    Returns:
+        The scene and its background alone, uint8 (side, side, 3) BGR, and the
+        mask of the object, bool (side, side).
+    """
+    rng = np.random.default_rng([seed, split, index])
+    canvas = _background(rng, side, side)
+    background = canvas.copy()
+    mask = _draw_object(
+        rng, canvas, index % num_classes, rng.uniform(0.4, 0.6, 2) * side,
+        rng.uniform(*radius) * side)
+    image, background = (
+        _light(np.random.default_rng([seed, split, index, 1]), picture)
+        for picture in (canvas, background))
+    return image, background, mask
+
+
 def draw_scene(seed: int, split: int, index: int, num_classes: int) -> Scene:
     """Scene ``index`` of a split; depends on nothing but its arguments.
 
