@@ -96,6 +96,7 @@ def checkpoint(tmp_path_factory):
     return path
 
 
+SAMPLES = dict(video='1 videos', retrieval='2 images', copydays='40 images')
 DATASET = 'test_dataloader.dataset.'
 BANK = 'test_cfg.bank_dataloader.dataset.'
 PROTOCOL = 'test_cfg.protocol.'
@@ -116,8 +117,10 @@ PROTOCOL = 'test_cfg.protocol.'
 def test_examples(data, checkpoint, tmp_path, example, name, settings,
                   metric):
     options = [f'{key}={data / name}{path}' for key, path in settings.items()]
-    run_tool('test.py', EXAMPLES.format(example), checkpoint, '--work-dir',
-             tmp_path, '--out', tmp_path / 'metrics.json', '--cfg-options',
-             *options)
+    printed = run_tool(
+        'test.py', EXAMPLES.format(example), checkpoint, '--work-dir',
+        tmp_path, '--out', tmp_path / 'metrics.json', '--cfg-options',
+        *options).out
+    assert f'{SAMPLES[name]} in {data / name}' in printed
     metrics = json.loads((tmp_path / 'metrics.json').read_text())
     assert 0 < metrics[metric] <= 100
