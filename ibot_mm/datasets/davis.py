@@ -58,7 +58,12 @@ class DAVIS(BaseDataset):
             (``mask``), relative to ``data_root``.
         **kwargs: Passed to MMEngine's BaseDataset; ``pipeline`` is that of a
             frame.
+
+    Attributes:
+        unit: What a sample is, for the summary of a run.
     """
+
+    unit = 'videos'
 
     def __init__(self,
                  data_root: str,

@@ -24,6 +24,7 @@ from .loops import (
                     KNNValLoop,
                     PerturbationTestLoop,
                     PretrainLoop,
+                    VideoSegmentationTestLoop,
 )
 from .optimizers import (
                     LayerDecayOptimWrapperConstructor,
@@ -42,5 +43,6 @@ __all__ = [
     'PretrainRuntimeInfoHook', 'ProgressBarHook', 'RunSummaryHook',
     'SafeCheckpointHook', 'SkippedStepHook', 'StrictLoadHook',
     'TeacherEMAHook', 'TeacherTemperatureHook', 'TrainingHealthError',
-    'TrainingHealthHook', 'TrialHook', 'WarmupCosineLR'
+    'TrainingHealthHook', 'TrialHook', 'VideoSegmentationTestLoop',
+    'WarmupCosineLR'
 ]

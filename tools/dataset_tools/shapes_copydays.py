@@ -26,8 +26,8 @@ def strong(rng: np.random.Generator, image: np.ndarray) -> np.ndarray:
     """A turned, blurred, dim part of an image on gray paper, with a bar."""
     height, width = image.shape[:2]
     turn = cv2.getRotationMatrix2D((width / 2, height / 2),
-                                   rng.uniform(-40, 40),
-                                   rng.uniform(0.6, 1.6))
+                                   rng.uniform(-15, 15),
+                                   rng.uniform(0.8, 1.3))
     copy = cv2.warpAffine(image, turn, (width, height),
                           borderValue=(160, 160, 160))
     copy = cv2.GaussianBlur(copy, (0, 0), rng.uniform(0.8, 2))

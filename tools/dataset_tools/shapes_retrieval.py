@@ -11,7 +11,7 @@ from shapes_scene import MAX_CLASSES, draw_scene
 SCENES = 8
 # Number of views of each kind, and their shares of the scene's area.
 VIEWS = dict(
-    easy=(3, (0.5, 0.8)), hard=(3, (0.15, 0.35)), junk=(2, (0.03, 0.08)))
+    easy=(3, (0.6, 0.9)), hard=(3, (0.3, 0.5)), junk=(2, (0.03, 0.08)))
 
 
 def view(rng: np.random.Generator, image: np.ndarray,

@@ -21,10 +21,10 @@ CLASSIFIER = {
 }
 # Of the frozen backbone.
 BACKBONE = {
-    'roxford5k': 'retrieval/ibot_vit-small-p16_retrieval_roxford5k.py',
-    'rparis6k': 'retrieval/ibot_vit-small-p16_retrieval_rparis6k.py',
-    'copydays': 'retrieval/ibot_vit-small-p16_copy-detection_copydays.py',
-    'davis2017': 'video/ibot_vit-small-p16_video-segmentation_davis2017.py',
+    'roxford5k': 'retrieval/ibot_vit-small-p16_roxford5k.py',
+    'rparis6k': 'retrieval/ibot_vit-small-p16_rparis6k.py',
+    'copydays': 'retrieval/ibot_vit-small-p16_copydays.py',
+    'davis2017': 'video/ibot_vit-small-p16_davis2017.py',
 }
 TEST_SETS = {**CLASSIFIER, **BACKBONE}
 

@@ -1,4 +1,4 @@
-# python tools/test.py configs/benchmarks/retrieval/ibot_vit-small-p16_copy-detection_copydays.py CHECKPOINT
+# python tools/test.py configs/benchmarks/retrieval/ibot_vit-small-p16_copydays.py CHECKPOINT
 #
 # All copies are looked up among 157 originals. With 10,000 distractors and a
 # whitening learned on 20,000 other photographs, as in DINO's paper:

@@ -1,4 +1,4 @@
-# python tools/test.py configs/benchmarks/video/ibot_vit-small-p16_video-segmentation_davis2017.py CHECKPOINT
+# python tools/test.py configs/benchmarks/video/ibot_vit-small-p16_davis2017.py CHECKPOINT
 #
 # 30 videos; masks follow the first frame's by the similarity of patches.
 # Masks for the official scorer: --cfg-options test_cfg.out_dir=FOLDER

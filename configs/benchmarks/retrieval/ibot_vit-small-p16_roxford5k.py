@@ -1,4 +1,4 @@
-# python tools/test.py configs/benchmarks/retrieval/ibot_vit-small-p16_retrieval_roxford5k.py CHECKPOINT
+# python tools/test.py configs/benchmarks/retrieval/ibot_vit-small-p16_roxford5k.py CHECKPOINT
 #
 # 70 queries in 4,993 images, longer side at most 512 pixels, three scales.
 # Published mAP, medium / hard: iBOT 36.6 / 13.0, DINO 37.2 / 13.9 (iBOT's
