@@ -3,6 +3,7 @@
 import pytest
 import torch
 
+from ibot_mm.checkpoints.load import CheckpointError
 from ibot_mm.models import IBOTViT, LinearClassifier, LinearProbe
 from ibot_mm.models.classifiers.feature_extractor import mean_of_parts
 from tests.helpers.builders import ARCH
@@ -61,3 +62,13 @@ def test_logits_are_those_of_the_head_in_the_probe(pooling, width):
         classifier.head.fc.bias.copy_(probe.bias[1])
         images = torch.randn(2, 3, 32, 32)
         torch.testing.assert_close(classifier(images), probe(images)[:, 1])
+
+
+def test_a_checkpoint_of_the_probe_is_said_to_be_one():
+    probe = LinearProbe(BACKBONE, 5, [.1, .2])
+    classifier = LinearClassifier(BACKBONE, head=dict(
+        type='mmpretrain.LinearClsHead', num_classes=5, in_channels=24))
+    with pytest.raises(CheckpointError, match=r'merge_linear_head\.py'):
+        classifier.adapt_checkpoint(dict(state_dict=probe.state_dict()))
+    state = classifier.state_dict()
+    assert classifier.adapt_checkpoint(dict(state_dict=state)) == state

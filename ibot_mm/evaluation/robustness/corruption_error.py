@@ -40,17 +40,18 @@ class CorruptionError(VariantAccuracy):
         """The errors."""
         accuracy = super().compute_metrics(results)
         wanted = [*ALEXNET, *EXTRA]
-        missing = [f'{name}/{severity}' for name in wanted
-                   for severity in SEVERITIES
-                   if f'{name}/{severity}' not in accuracy]
-        if missing:
-            print_log('missing corruptions and severities: '
-                      + ', '.join(missing), 'current')
+        missing = {name: [severity for severity in SEVERITIES
+                          if f'{name}/{severity}' not in accuracy]
+                   for name in wanted}
+        incomplete = [f'{name} ({", ".join(map(str, severities))})'
+                      for name, severities in missing.items() if severities]
+        if incomplete:
+            print_log('missing corruptions (severities): '
+                      + ', '.join(incomplete), 'current')
         errors = {
             name: sum(100 - accuracy[f'{name}/{severity}']
                       for severity in SEVERITIES) / len(SEVERITIES)
-            for name in wanted
-            if not any(item.startswith(f'{name}/') for item in missing)}
+            for name in wanted if not missing[name]}
         metrics = dict(errors)
         if set(ALEXNET) <= set(errors):
             metrics['mean_15'] = sum(

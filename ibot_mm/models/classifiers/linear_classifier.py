@@ -1,8 +1,13 @@
 """A backbone and one linear classifier on its pooled tokens."""
 
+from typing import Any
+
 from mmpretrain.models.classifiers import ImageClassifier
 from torch import Tensor
 
+from ibot_mm.checkpoints.load import CheckpointError
+from ibot_mm.checkpoints.official.state_dict import State
+from ibot_mm.checkpoints.pretrained import weights_of
 from ibot_mm.registry import MODELS
 
 from .feature_extractor import pooled_tokens
@@ -44,3 +49,16 @@ class LinearClassifier(ImageClassifier):
         """
         return (pooled_tokens(self.backbone, inputs, self.n_last_blocks,
                               self.pooling, self.num_parts), )
+
+    def adapt_checkpoint(self, checkpoint: dict[str, Any]) -> State:
+        """State dict of a checkpoint of this model.
+
+        Raises:
+            CheckpointError: It is one of a linear probe.
+        """
+        state = weights_of(checkpoint)
+        if 'weight' in state and 'head.fc.weight' not in state:
+            raise CheckpointError(
+                'the checkpoint is one of a linear probe: make a classifier '
+                'of it with tools/model_converters/merge_linear_head.py.')
+        return state
