@@ -117,12 +117,14 @@ def test_ground_truth_runs_no_code(tmp_path):
 
 @pytest.mark.parametrize('protocol', [2, 4])
 def test_ground_truth_may_hold_arrays_and_scalars(tmp_path, protocol):
-    content = dict(gnd=[np.arange(3), np.float64(0.5), b'text', 'x', [1]])
+    content = dict(gnd=[np.arange(3), np.float64(0.5), b'text', 'x', [1],
+                        np.empty(0)])
     path = tmp_path / 'gnd.pkl'
     path.write_bytes(pickle.dumps(content, protocol=protocol))
-    array, scalar, data, *rest = read_ground_truth(str(path),
+    array, scalar, data, *rest, empty = read_ground_truth(str(path),
                                                    ('gnd', ))['gnd']
     assert array.tolist() == [0, 1, 2] and array.dtype == np.int64
+    assert empty.size == 0
     assert (scalar, data, rest) == (0.5, b'text', ['x', [1]])
 
 
