@@ -63,7 +63,9 @@ class VariantDataset(LabeledDataset):
             numbers, as in ImageNet-V2.
         skip_missing: Whether to leave out variants without a folder; the log
             names them. False makes them an error.
-        **kwargs: Passed to :class:`LabeledDataset`.
+        **kwargs: Passed to :class:`LabeledDataset`, which has no use for
+            ``data_prefix``, ``ann_file``, ``classes_prefix`` and ``subset``
+            here.
     """
 
     def __init__(self,

@@ -26,6 +26,8 @@ def draw_curves(path: Path, panels: Mapping[str, Curves]) -> None:
     for axis, (label, curves) in zip(axes[0], panels.items()):
         for name, points in curves.items():
             x, mean, std = zip(*sorted(points))
+            if x[-1] > 1:  # numbers of cells
+                axis.set_xscale('log', base=2)
             axis.plot(x, mean, marker='.', label=name)
             axis.fill_between(x, [m - s for m, s in zip(mean, std)],
                               [m + s for m, s in zip(mean, std)], alpha=0.2)

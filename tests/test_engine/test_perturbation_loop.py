@@ -134,6 +134,21 @@ def test_batches_and_the_network_of_the_attention(model, shapes, tmp_path,
         metrics['perturbation/salient_0.4_loss'])
 
 
+def test_a_network_without_a_cls_token(shapes, tmp_path):
+    swin = dict(type='ibot_mm.IBOTSwin', img_size=32, patch_size=2,
+                window_size=4, arch=dict(embed_dims=8, depths=[1, 1],
+                                         num_heads=[1, 1]), out_indices=(1, ))
+    model = LinearClassifier(swin, head=dict(
+        type='mmpretrain.LinearClsHead', num_classes=12, in_channels=16),
+        data_preprocessor=dict(type='mmpretrain.ClsDataPreprocessor'))
+    settings = dict(ratios=[.5], grids=[(2, 2)])
+    with pytest.raises(ValueError, match='IBOTSwin.*saliency.*masses'):
+        runner(model, shapes, tmp_path / 'one', **settings).test()
+    metrics = runner(model, shapes, tmp_path / 'two', masses=[],
+                     **settings).test()
+    assert 'perturbation/random_0.5' in metrics
+
+
 def test_a_grid_that_does_not_divide_the_image(model, shapes, tmp_path):
     with pytest.raises(ValueError, match='drop_grid.*14x14.*32x32'):
         runner(model, shapes, tmp_path / 'run', drop_grid=(14, 14)).test()

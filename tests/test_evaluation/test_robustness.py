@@ -55,6 +55,9 @@ def test_scores_are_restricted_to_the_classes_of_the_set():
 def test_classes_of_another_number_raise():
     with pytest.raises(ValueError, match='3 classes.*classes_from'):
         evaluate(VariantAccuracy(), dict(classes='ab'), ('', [1., 0, 0], 0))
+    with pytest.raises(ValueError, match='class 7.*0 to 2'):
+        evaluate(RestrictedAccuracy(), dict(present_classes=[0, 7]),
+                 ('', [1., 0, 0], 0))
 
 
 @pytest.fixture

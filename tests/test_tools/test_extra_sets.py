@@ -58,17 +58,19 @@ def test_backgrounds(tmp_path):
     for variant in ('no_fg', 'only_bg_b'):
         assert difference(variant, inside, 0) < 2
     assert difference('only_fg', outside, 0) < 2
-    for variant in ('mixed_same', 'mixed_next', 'only_bg_t'):
-        assert difference(variant, outside | inside, image) > 20
+    assert difference('only_bg_t', inside, image) > 20
+    for variant in ('mixed_same', 'mixed_next', 'mixed_rand'):
+        assert difference(variant, outside, image) > 20, variant
 
 
+@pytest.mark.slow
 def test_corruptions(tmp_path):
     pytest.importorskip('imagecorruptions')
     for name in ('one', 'two'):
-        corruptions.write_corruptions(tmp_path / name, 0, per_class=1)
+        corruptions.write_corruptions(tmp_path / name, 0, count=5)
     files = contents(tmp_path / 'one')
     assert files == contents(tmp_path / 'two')
-    assert len(files) == 19 * 5 * 12
+    assert len(files) == 19 * 5 * 5
     # More severe is further from the image; class folders are those of it.
     wanted = corruptions.square(scene.draw_scene(0, 3, 4, 12).image, 64)
     for name in ('gaussian_noise', 'brightness', 'defocus_blur'):
@@ -90,7 +92,7 @@ def test_other_scenes(tmp_path):
     index = 4
     folder = tmp_path / 'v2' / str(CLASSES.index(scene.class_name(index)))
     wanted = scene.draw_scene(0, shifts.NEW, index, 12).image
-    assert np.abs(read(folder / '000004.jpg') - wanted).mean() < 6
+    assert np.abs(read(folder / '000004.jpg') - wanted).mean() < 10
 
 
 def test_option_of_the_data_set(tmp_path, monkeypatch):
@@ -98,6 +100,10 @@ def test_option_of_the_data_set(tmp_path, monkeypatch):
     arguments = [tmp_path / 'data', '--train', 2, '--val', 2, '--layouts',
                  'imagenet', '--workers', 1, '--extra', 'tiny']
     calls = []
+    (tmp_path / 'data').mkdir()
+    (tmp_path / 'data' / 'shapes.json').write_text(json.dumps(dict(
+        version=1, counts=[2, 2], num_classes=12, seed=0,
+        layouts=['imagenet'])))  # the data set is there already
 
     def write(folder, seed):
         folder.mkdir()

@@ -4,6 +4,7 @@ import json
 
 import pytest
 import torch
+from mmpretrain import ImageClassificationInferencer
 
 from ibot_mm.checkpoints.load import CheckpointError
 from ibot_mm.models import IBOTViT
@@ -74,8 +75,12 @@ def test_a_chosen_head(probe, shapes, tmp_path):
                        old['state_dict']['weight'][2])
     assert torch.equal(merged['state_dict']['head.fc.bias'],
                        old['state_dict']['bias'][2])
-    assert merged['meta']['dataset_meta']['classes'] == tuple(
-        sorted(path.name for path in (shapes / 'train').iterdir()))
+    names = sorted(path.name for path in (shapes / 'train').iterdir())
+    assert merged['meta']['dataset_meta']['classes'] == tuple(names)
+    infer = ImageClassificationInferencer(
+        str(out.with_suffix('.py')), str(out), device='cpu')
+    result, = infer(str(next((shapes / 'val').rglob('*.jpg'))))
+    assert result['pred_class'] == names[result['pred_label']]
 
 
 def test_what_cannot_be_merged(probe, tmp_path):

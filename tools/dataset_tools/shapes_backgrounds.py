@@ -10,7 +10,7 @@ from shapes_scene import MAX_CLASSES, class_name, draw_single
 
 # Number of the split in the seeds of the scenes; 0 and 1 are the data set's.
 SPLIT = 2
-NUM_GROUPS, SIDE, RADIUS = 9, 224, (0.25, 0.33)
+NUM_GROUPS, SIDE, RADIUS = 9, 224, (0.3, 0.38)
 
 
 def tiled(background: ndarray, mask: ndarray) -> ndarray:
@@ -31,7 +31,7 @@ def without_box(background: ndarray, mask: ndarray) -> ndarray:
     return picture
 
 
-def write_backgrounds(folder: Path, seed: int, per_class: int = 20) -> None:
+def write_backgrounds(folder: Path, seed: int, per_class: int = 40) -> None:
     """Write the eight variants and the mapping of the classes.
 
     The groups are the first nine classes by name, which is how a classifier

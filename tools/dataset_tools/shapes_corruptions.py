@@ -23,7 +23,7 @@ def square(image: np.ndarray, side: int) -> np.ndarray:
                       interpolation=cv2.INTER_AREA)
 
 
-def write_corruptions(folder: Path, seed: int, per_class: int = 10) -> None:
+def write_corruptions(folder: Path, seed: int, count: int = 120) -> None:
     """Write all 19 corruptions at all five severities.
 
     The images have 64 pixels, close to the sizes that small networks see:
@@ -32,7 +32,7 @@ def write_corruptions(folder: Path, seed: int, per_class: int = 10) -> None:
     Args:
         folder: Folder to write to.
         seed: Seed.
-        per_class: Images per class of each corruption and severity.
+        count: Images of each corruption and severity.
 
     Raises:
         ImportError: The package imagecorruptions-imaug is not installed.
@@ -45,14 +45,15 @@ def write_corruptions(folder: Path, seed: int, per_class: int = 10) -> None:
                           'imagecorruptions-imaug.') from error
     state = np.random.get_state()
     names = get_corruption_names('all')
-    for index in range(per_class * MAX_CLASSES):
+    for index in range(count):
         scene = draw_scene(seed, SPLIT, index, MAX_CLASSES)
         image = square(scene.image, SIDE)[..., ::-1]  # to RGB
         for number, name in enumerate(names):
             for severity in range(1, 6):
                 np.random.seed([seed, index, number, severity])
-                # Its pixels are shuffled by a generator of their own.
-                options = dict(seed=index) if name == 'glass_blur' else {}
+                # Two have a generator of their own.
+                options = dict(seed=index) if name in (
+                    'glass_blur', 'impulse_noise') else {}
                 corrupted = corrupt(image, severity, name, **options)
                 path = folder / name / str(severity) / class_name(
                     scene.label) / f'{index:06d}.jpg'

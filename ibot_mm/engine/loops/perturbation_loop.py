@@ -185,6 +185,11 @@ class PerturbationTestLoop(BaseLoop):
     def _attention(self, images: Tensor) -> Tensor:
         """Attention of the CLS token to the patches, (B, h, w)."""
         backbone = self.saliency or unwrapped_model(self.runner).backbone
+        if getattr(backbone, 'cls_token', None) is None:
+            raise ValueError(
+                f'{type(backbone).__name__} has no CLS token whose attention '
+                'could tell what is salient: set test_cfg.saliency to an '
+                'IBOTViT, or test_cfg.masses=[].')
         heads = cls_attention(backbone.to(images.device), images).to(
             images.device)
         return heads.mean(1) if self.saliency_head is None else (

@@ -25,6 +25,11 @@ class RestrictedAccuracy(VariantAccuracy):
     def is_correct(self, scores: Tensor, label: int) -> bool:
         """Whether the largest score of the present classes is the label's."""
         present = self.dataset_meta['present_classes']
+        if present[-1] >= len(scores):
+            raise ValueError(
+                f'the data set has class {present[-1]}, but the classifier '
+                f'has classes 0 to {len(scores) - 1}: it was trained on '
+                'other classes.')
         return present[int(scores[present].argmax())] == label
 
     def compute_metrics(self, results: list[tuple[str, bool]]
