@@ -12,8 +12,9 @@ _scalar = np.float64(0).__reduce__()[0]
 _ALLOWED = {
     'numpy.ndarray': np.ndarray,
     'numpy.dtype': np.dtype,
-    # Bytes, as Python 3 writes them for Python 2.
+    # Bytes, as Python 3 writes them for Python 2: if there are any, or none.
     '_codecs.encode': lambda text, encoding: text.encode('latin1'),
+    '__builtin__.bytes': bytes,
     **{f'numpy.{core}.multiarray.{name}': function
        for core in ('core', '_core')
        for name, function in (('_reconstruct', _reconstruct),

@@ -4,10 +4,12 @@ import cv2
 import numpy as np
 import pytest
 import torch
+import torch.nn.functional as F
 
 from ibot_mm.datasets import Copydays
 from ibot_mm.evaluation import CopyDetection, Features
 from ibot_mm.evaluation.retrieval import fit_whitening
+from tests.helpers import golden
 
 NAMES = ['original/200000.jpg', 'original/200100.jpg', 'strong/200101.jpg',
          'strong/200003.jpg', 'strong/200102.jpg', 'jpegqual/75/200000.jpg',
@@ -63,6 +65,15 @@ def test_whitening_against_numpy():
     # Eigenvectors have no sign and come in the opposite order.
     np.testing.assert_allclose(abs(found.numpy()[:, ::-1]), abs(expected),
                                rtol=1e-6)
+
+
+def test_whitening_equals_that_of_dino():
+    mean, matrix = fit_whitening(golden.tensor('retrieval', 'learned'))
+    found = F.normalize(
+        (golden.tensor('retrieval', 'queries') - mean) @ matrix)
+    np.testing.assert_allclose(
+        found @ found.T, golden.load('retrieval')['whitened_similarity'],
+        atol=1e-4)
 
 
 def features(rows, labels):

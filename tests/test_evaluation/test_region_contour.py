@@ -12,6 +12,7 @@ from ibot_mm.evaluation.video.region_contour import (
     contour_accuracy,
     region_similarity,
 )
+from tests.helpers import golden
 
 
 def square(top, left, side=10, size=(24, 36)):
@@ -84,6 +85,14 @@ def test_the_tolerance_is_a_disc():
 ])
 def test_region_similarity_by_hand(predicted, truth, j):
     assert region_similarity(predicted, truth) == pytest.approx(j)
+
+
+def test_equals_the_code_of_the_authors():
+    """Three objects, of which there are two, and void."""
+    arrays = golden.load('davis')
+    for mask, truth, scores in zip(*(
+            arrays[key] for key in ('masks', 'truth', 'scores'))):
+        np.testing.assert_array_equal(score_frame(mask, truth, 3), scores)
 
 
 def test_two_objects_and_void():

@@ -12,6 +12,7 @@ from ibot_mm.datasets import RevisitedBuildings, ShrinkImage
 from ibot_mm.datasets.ground_truth import read_ground_truth
 from ibot_mm.evaluation import Features, RevisitedRetrieval
 from ibot_mm.evaluation.retrieval import average_precision
+from tests.helpers import golden
 
 KEYS = ('gnd', 'imlist', 'qimlist')
 
@@ -79,6 +80,25 @@ def test_a_worse_ranking_by_hand(tmp_path):
     assert metrics['revisited/hard_mP@10'] == pytest.approx(100 / 3)
 
 
+def test_equals_the_code_of_the_authors(tmp_path):
+    kind = golden.load('retrieval')['kind']
+    path = write(tmp_path, [
+        {name: np.flatnonzero(row == i)
+         for i, name in enumerate(['easy', 'hard', 'junk'], 1)}
+        for row in kind], kind.shape[1])
+    queries, bank = (
+        Features(golden.tensor('retrieval', key), torch.arange(count))
+        for key, count in zip(('queries', 'database'), kind.shape))
+    k = golden.meta('retrieval')['k']
+    metrics = RevisitedRetrieval(str(path), k)(queries, bank,
+                                               torch.device('cpu'))
+    for setup in ('medium', 'hard'):
+        found = [metrics[f'revisited/{setup}_{name}']
+                 for name in ('mAP', *(f'mP@{i}' for i in k))]
+        np.testing.assert_allclose(
+            found, 100 * golden.load('retrieval')[setup], rtol=1e-12)
+
+
 def test_a_query_without_positives_is_left_out(tmp_path):
     queries = [dict(easy=[0], hard=[], junk=[]),
                dict(easy=[], hard=[1], junk=[])]
@@ -117,12 +137,14 @@ def test_ground_truth_runs_no_code(tmp_path):
 
 @pytest.mark.parametrize('protocol', [2, 4])
 def test_ground_truth_may_hold_arrays_and_scalars(tmp_path, protocol):
-    content = dict(gnd=[np.arange(3), np.float64(0.5), b'text', 'x', [1]])
+    content = dict(gnd=[np.arange(3), np.float64(0.5), b'text', 'x', [1],
+                        np.empty(0)])
     path = tmp_path / 'gnd.pkl'
     path.write_bytes(pickle.dumps(content, protocol=protocol))
-    array, scalar, data, *rest = read_ground_truth(str(path),
+    array, scalar, data, *rest, empty = read_ground_truth(str(path),
                                                    ('gnd', ))['gnd']
     assert array.tolist() == [0, 1, 2] and array.dtype == np.int64
+    assert empty.size == 0
     assert (scalar, data, rest) == (0.5, b'text', ['x', [1]])
 
 

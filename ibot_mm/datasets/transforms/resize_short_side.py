@@ -14,8 +14,8 @@ class ResizeShortSide(BaseTransform):
 
     Args:
         short_side: Length of the shorter side in pixels.
-        divisor: The longer side is scaled like the shorter one, then rounded
-            down to a multiple of it.
+        divisor: The longer side (of square images, the width) is scaled like
+            the shorter one, then rounded down to a multiple of it.
     """
 
     def __init__(self, short_side: int = 480, divisor: int = 64) -> None:
@@ -24,12 +24,11 @@ class ResizeShortSide(BaseTransform):
 
     def transform(self, results: dict) -> dict:
         """Resize the image."""
-        sides = results['img'].shape[:2]
-        short = min(sides)
-        height, width = (
-            self.short_side if side == short else
-            side * self.short_side // short // self.divisor * self.divisor
-            for side in sides)
-        results['img'] = cv2.resize(results['img'], (width, height))
+        height, width = results['img'].shape[:2]
+        short, long = sorted((height, width))
+        long = long * self.short_side // short // self.divisor * self.divisor
+        results['img'] = cv2.resize(
+            results['img'], (self.short_side, long) if height > width else
+            (long, self.short_side))
         results['img_shape'] = results['img'].shape[:2]
         return results

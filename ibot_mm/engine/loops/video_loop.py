@@ -96,15 +96,14 @@ class VideoSegmentationTestLoop(BaseLoop):
             raise ValueError(f'"{paths[0]}" has no object; remove the video '
                              f'"{video["name"]}" from the list.')
         self._write(video['name'], paths[0], first, palette)
-        labels = torch.from_numpy(first).long()
         masks = self.protocol(self._grids(model, video['frames']),
-                              labels.masked_fill(labels == VOID, 0))
+                              np.where(first == VOID, 0, first))
         size = self.dataloader.dataset.read_frame(video['frames'][0]).shape[1:]
         scores = []
         for path, soft in zip(paths[1:], masks):
             truth, _ = read_mask(path)
             predicted = resize_labels(
-                labels_from_soft(soft, size), truth.shape).cpu().numpy()
+                labels_from_soft(soft, size), truth.shape)
             self._write(video['name'], path, predicted, palette)
             if path != paths[-1]:
                 scores.append(score_frame(predicted, truth, num_objects))
@@ -135,7 +134,7 @@ class VideoSegmentationTestLoop(BaseLoop):
             return
         folder = os.path.join(self.out_dir, video)
         os.makedirs(folder, exist_ok=True)
-        image = Image.fromarray(labels.astype(np.uint8))
+        image = Image.fromarray(labels)
         if palette:
             image.putpalette(palette)
         image.save(os.path.join(folder, Path(path).name))

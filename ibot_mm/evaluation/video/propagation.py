@@ -3,26 +3,30 @@
 from collections import deque
 from collections.abc import Iterable, Iterator
 
+import numpy as np
 import torch
 import torch.nn.functional as F
+from PIL import Image
 from torch import Tensor
 
 from ibot_mm.registry import EVALUATORS
 
 
-def resize_labels(labels: Tensor, size: tuple[int, int]) -> Tensor:
-    """Resize a map of labels to the nearest pixel, as Pillow does.
+def resize_labels(labels: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """Resize a map of labels to the nearest pixel.
+
+    PyTorch rounds differently where two pixels are equally near.
 
     Args:
-        labels: Integers, (H, W).
+        labels: uint8 (H, W).
         size: (H', W').
     """
-    resized = F.interpolate(labels[None, None].float(), size=size,
-                            mode='nearest-exact')
-    return resized[0, 0].to(labels.dtype)
+    height, width = size
+    return np.array(Image.fromarray(labels).resize(
+        (width, height), Image.Resampling.NEAREST))
 
 
-def labels_from_soft(soft: Tensor, size: tuple[int, int]) -> Tensor:
+def labels_from_soft(soft: Tensor, size: tuple[int, int]) -> np.ndarray:
     """Labels of pixels from soft masks of patches.
 
     Each mask is enlarged (bilinear) and scaled to the range from 0 to 1,
@@ -33,13 +37,13 @@ def labels_from_soft(soft: Tensor, size: tuple[int, int]) -> Tensor:
         size: (H, W) of the frame that the network got.
 
     Returns:
-        int64 (H, W).
+        uint8 (H, W).
     """
     large = F.interpolate(soft[None], size=size, mode='bilinear',
                           align_corners=False)[0]
     low, high = large.amin((1, 2), True), large.amax((1, 2), True)
     return torch.where(high > low, (large - low) / (high - low),
-                       large).argmax(0)
+                       large).argmax(0).byte().cpu().numpy()
 
 
 @EVALUATORS.register_module()
@@ -68,14 +72,14 @@ class LabelPropagation:
         self.temperature = temperature
 
     def __call__(self, grids: Iterable[Tensor],
-                 labels: Tensor) -> Iterator[Tensor]:
+                 labels: np.ndarray) -> Iterator[Tensor]:
         """Propagate the labels of the first frame.
 
         Only the features of the last frames are kept.
 
         Args:
             grids: Features of the patches of each frame, (h, w, C).
-            labels: Objects of the first frame, int64 (H, W), from 1; 0 is
+            labels: Objects of the first frame, uint8 (H, W), from 1; 0 is
                 background.
 
         Yields:
@@ -85,9 +89,9 @@ class LabelPropagation:
         grids = iter(grids)
         grid = next(grids)
         height, width = grid.shape[:2]
-        labels = resize_labels(labels, (height, width)).to(grid.device)
+        small = torch.from_numpy(resize_labels(labels, (height, width)))
         first = F.normalize(grid.flatten(0, 1)), F.one_hot(
-            labels.flatten()).to(grid.dtype)
+            small.flatten().long()).to(grid)
         near = self._near(height, width, grid.device)
         last: deque = deque(maxlen=self.num_frames)
         for grid in grids:
