@@ -1,19 +1,27 @@
 from .collate import multi_crop_collate
+from .copydays import Copydays
+from .davis import DAVIS
 from .inaturalist import INaturalist
 from .labeled import LabeledDataset
 from .pretrain import PretrainDataset
+from .revisited import RevisitedBuildings
 from .samplers import PretrainSampler
 from .transforms import (
-                         BlockMaskGenerator,
-                         LoadImage,
-                         MaskGlobalCrops,
-                         MultiCrop,
-                         RandomMaskGenerator,
-                         RGBToBGR,
+    BlockMaskGenerator,
+    LoadImage,
+    MaskGlobalCrops,
+    MultiCrop,
+    RandomMaskGenerator,
+    ResizeShortSide,
+    RGBToBGR,
+    ShrinkImage,
 )
+from .variants import VariantDataset
 
 __all__ = [
-    'BlockMaskGenerator', 'INaturalist', 'LabeledDataset', 'LoadImage',
-    'MaskGlobalCrops', 'MultiCrop', 'PretrainDataset', 'PretrainSampler',
-    'RGBToBGR', 'RandomMaskGenerator', 'multi_crop_collate'
+    'BlockMaskGenerator', 'Copydays', 'DAVIS', 'INaturalist',
+    'LabeledDataset', 'LoadImage', 'MaskGlobalCrops', 'MultiCrop',
+    'PretrainDataset', 'PretrainSampler', 'RGBToBGR',
+    'RandomMaskGenerator', 'ResizeShortSide', 'RevisitedBuildings',
+    'ShrinkImage', 'VariantDataset', 'multi_crop_collate'
 ]

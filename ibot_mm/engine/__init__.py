@@ -19,7 +19,13 @@ from .hooks import (
                     TrainingHealthHook,
                     TrialHook,
 )
-from .loops import FeatureTestLoop, KNNValLoop, PretrainLoop
+from .loops import (
+                    FeatureTestLoop,
+                    KNNValLoop,
+                    PerturbationTestLoop,
+                    PretrainLoop,
+                    VideoSegmentationTestLoop,
+)
 from .optimizers import (
                     LayerDecayOptimWrapperConstructor,
                     PretrainOptimWrapper,
@@ -31,11 +37,12 @@ __all__ = [
     'BackboneFileHook', 'BadFileHook', 'CosineWeightDecay',
     'DataCheckHook', 'DataWaitHook', 'EpochCosineLR', 'FeatureTestLoop',
     'FreezeBackboneHook', 'FreezeLastLayerHook', 'InterruptionHook',
-    'KNNValLoop', 'LayerDecayOptimWrapperConstructor', 'PretrainLoop',
+    'KNNValLoop', 'LayerDecayOptimWrapperConstructor',
+    'PerturbationTestLoop', 'PictureHook', 'PretrainLoop',
     'PretrainOptimWrapper', 'PretrainOptimWrapperConstructor',
-    'PictureHook', 'PretrainRuntimeInfoHook', 'ProgressBarHook',
-    'RunSummaryHook', 'SafeCheckpointHook', 'SkippedStepHook',
-    'StrictLoadHook', 'TeacherEMAHook', 'TeacherTemperatureHook',
-    'TrainingHealthError', 'TrainingHealthHook', 'TrialHook',
+    'PretrainRuntimeInfoHook', 'ProgressBarHook', 'RunSummaryHook',
+    'SafeCheckpointHook', 'SkippedStepHook', 'StrictLoadHook',
+    'TeacherEMAHook', 'TeacherTemperatureHook', 'TrainingHealthError',
+    'TrainingHealthHook', 'TrialHook', 'VideoSegmentationTestLoop',
     'WarmupCosineLR'
 ]

@@ -1,5 +1,10 @@
 from .feature_loop import FeatureTestLoop
 from .knn_val_loop import KNNValLoop
+from .perturbation_loop import PerturbationTestLoop
 from .pretrain_loop import PretrainLoop
+from .video_loop import VideoSegmentationTestLoop
 
-__all__ = ['FeatureTestLoop', 'KNNValLoop', 'PretrainLoop']
+__all__ = [
+    'FeatureTestLoop', 'KNNValLoop', 'PerturbationTestLoop',
+    'PretrainLoop', 'VideoSegmentationTestLoop'
+]
