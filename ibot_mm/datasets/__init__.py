@@ -11,9 +11,11 @@ from .transforms import (
                          RandomMaskGenerator,
                          RGBToBGR,
 )
+from .unlabeled import UnlabeledDataset
 
 __all__ = [
     'BlockMaskGenerator', 'INaturalist', 'LabeledDataset', 'LoadImage',
     'MaskGlobalCrops', 'MultiCrop', 'PretrainDataset', 'PretrainSampler',
-    'RGBToBGR', 'RandomMaskGenerator', 'multi_crop_collate'
+    'RGBToBGR', 'RandomMaskGenerator', 'UnlabeledDataset',
+    'multi_crop_collate'
 ]

@@ -19,7 +19,12 @@ from .hooks import (
                     TrainingHealthHook,
                     TrialHook,
 )
-from .loops import FeatureTestLoop, KNNValLoop, PretrainLoop
+from .loops import (
+                    FeatureTestLoop,
+                    KNNValLoop,
+                    PretrainLoop,
+                    TeacherValLoop,
+)
 from .optimizers import (
                     LayerDecayOptimWrapperConstructor,
                     PretrainOptimWrapper,
@@ -36,6 +41,6 @@ __all__ = [
     'PictureHook', 'PretrainRuntimeInfoHook', 'ProgressBarHook',
     'RunSummaryHook', 'SafeCheckpointHook', 'SkippedStepHook',
     'StrictLoadHook', 'TeacherEMAHook', 'TeacherTemperatureHook',
-    'TrainingHealthError', 'TrainingHealthHook', 'TrialHook',
+    'TeacherValLoop', 'TrainingHealthError', 'TrainingHealthHook', 'TrialHook',
     'WarmupCosineLR'
 ]

@@ -1,12 +1,21 @@
-from .clustering import PrototypeClustering, clustering_scores
+from .clustering import (
+    PrototypeClustering,
+    TeacherClustering,
+    clustering_scores,
+)
 from .feature_cache import FeatureCache
 from .features import Features, extract_features
+from .frozen_teacher import FrozenTeacher
 from .knn import KNNClassification, knn_predict
+from .label_free import Alignment, LiDAR, PartMatches, RankMe, Uniformity
 from .linear_probe_metric import LinearProbeMetric
 from .logistic import LogisticRegression
+from .views import ViewDataset
 
 __all__ = [
-    'FeatureCache', 'Features', 'KNNClassification', 'LinearProbeMetric',
-    'LogisticRegression', 'PrototypeClustering', 'clustering_scores',
-    'extract_features', 'knn_predict'
+    'Alignment', 'FeatureCache', 'Features', 'FrozenTeacher',
+    'KNNClassification', 'LiDAR', 'LinearProbeMetric', 'LogisticRegression',
+    'PartMatches', 'PrototypeClustering', 'RankMe', 'TeacherClustering',
+    'Uniformity', 'ViewDataset', 'clustering_scores', 'extract_features',
+    'knn_predict'
 ]
