@@ -129,11 +129,10 @@ def extract_views(backbone: nn.Module, preprocessor: nn.Module,
             continue
         inputs = preprocessor(dict(inputs=torch.stack(images)), False)
         cls, patches = backbone.extract_tokens(inputs['inputs'])
-        vectors.append(
-            cls.float().cpu().view(len(batch), -1))  # views one after another
+        vectors.append(cls.float().cpu().reshape(len(batch), -1))
         places.extend(place for place, _ in batch)
         side = math.isqrt(patches.shape[1])
-        grids = patches.float().view(
+        grids = patches.float().reshape(
             len(batch), dataset.num_views, side, side, -1)
         for (_, (first, second, *_)), grid in zip(batch, grids):
             counts += torch.tensor(count_correct(
