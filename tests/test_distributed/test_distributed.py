@@ -1,16 +1,26 @@
 """Results that processes share: centers, statistics, features, k-NN."""
 
 import math
+from types import SimpleNamespace
 
+import numpy as np
 import pytest
 import torch
+import torch.nn.functional as F
 from torch.utils.data import DataLoader
 
+from ibot_mm.datasets.transforms import ImageDecodeError
 from ibot_mm.engine import TrainingHealthError, TrainingHealthHook
 from ibot_mm.engine.optimizers.nonfinite_check import NonfiniteCheck
 from ibot_mm.engine.token_statistics import PrototypeUsage
-from ibot_mm.evaluation import Features, KNNClassification, extract_features
+from ibot_mm.evaluation import (
+    Features,
+    KNNClassification,
+    ViewDataset,
+    extract_features,
+)
 from ibot_mm.evaluation.features import gather_rows
+from ibot_mm.evaluation.views import extract_views
 from ibot_mm.models import IBOTHead
 from ibot_mm.models.losses.sinkhorn_knopp import sinkhorn_knopp
 from tests.helpers.features import AsIs, Numbers, collate
@@ -98,12 +108,40 @@ def knn(rank, folder):
     return KNNClassification([1, 3])(*_knn_data(), 'cpu')
 
 
+class Tokens(torch.nn.Module):
+    """Tokens are patches of 4 x 4 pixels, the CLS token is their mean."""
+
+    def extract_tokens(self, images):
+        tokens = F.unfold(images, 4, stride=4).transpose(1, 2)
+        return tokens.mean(1), tokens
+
+
+class Noise:
+    """Images of random colors; the fourth of seven cannot be read."""
+
+    pipeline = SimpleNamespace(transforms=[dict])
+
+    def __len__(self):
+        return 7
+
+    def get_data_info(self, index):
+        if index == 3:
+            raise ImageDecodeError('is empty')
+        return dict(img=np.random.default_rng(index).integers(
+            0, 256, (30, 40, 3)).astype(np.uint8))
+
+
+def views(rank, folder):
+    return tuple(extract_views(
+        Tokens(), AsIs(), ViewDataset(Noise(), num_views=3, size=16), 2, 0))
+
+
 def rows(rank, folder):
     return gather_rows(torch.arange(rank + 1.).unsqueeze(1) + 10 * rank)
 
 
 FUNCTIONS = (centers, sinkhorn, prototype_usage, collapse, divergence,
-             finite_losses, features, knn, rows)
+             finite_losses, features, knn, views, rows)
 
 
 @pytest.fixture(scope='module')
@@ -158,3 +196,12 @@ def test_all_ranks_stop_with_the_worst_of_them(results):
 
 def test_all_ranks_skip_the_step_of_a_non_finite_loss(results):
     assert results['finite_losses'] == [[True, False, True]] * 2
+
+
+def test_each_image_has_its_views_once(results):
+    """The same on two ranks as in this process, of six images."""
+    vectors, *counts = views(0, None)
+    assert vectors.shape == (6, 3, 48)
+    for found in results['views']:
+        torch.testing.assert_close(found[0], vectors)
+        assert found[1:] == pytest.approx(counts)
