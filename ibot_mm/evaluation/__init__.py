@@ -7,6 +7,7 @@ from .feature_cache import FeatureCache
 from .features import Features, extract_features
 from .frozen_teacher import FrozenTeacher
 from .knn import KNNClassification, knn_predict
+from .knn_segmentation import KNNSegmentation
 from .label_free import Alignment, LiDAR, PartMatches, RankMe, Uniformity
 from .linear_probe_metric import LinearProbeMetric
 from .logistic import LogisticRegression
@@ -14,8 +15,8 @@ from .views import ViewDataset
 
 __all__ = [
     'Alignment', 'FeatureCache', 'Features', 'FrozenTeacher',
-    'KNNClassification', 'LiDAR', 'LinearProbeMetric', 'LogisticRegression',
-    'PartMatches', 'PrototypeClustering', 'RankMe', 'TeacherClustering',
-    'Uniformity', 'ViewDataset', 'clustering_scores', 'extract_features',
-    'knn_predict'
+    'KNNClassification', 'KNNSegmentation', 'LiDAR', 'LinearProbeMetric',
+    'LogisticRegression', 'PartMatches', 'PrototypeClustering', 'RankMe',
+    'TeacherClustering', 'Uniformity', 'ViewDataset', 'clustering_scores',
+    'extract_features', 'knn_predict'
 ]
