@@ -3,6 +3,7 @@
 import math
 from types import SimpleNamespace
 
+import cv2
 import numpy as np
 import pytest
 import torch
@@ -15,7 +16,9 @@ from ibot_mm.engine.optimizers.nonfinite_check import NonfiniteCheck
 from ibot_mm.engine.token_statistics import PrototypeUsage
 from ibot_mm.evaluation import (
     Features,
+    FrozenTeacher,
     KNNClassification,
+    KNNSegmentation,
     ViewDataset,
     extract_features,
 )
@@ -27,6 +30,7 @@ from tests.helpers.features import AsIs, Numbers, collate
 from tests.helpers.health import GivenEntropies, HealthRunner
 from tests.helpers.processes import run_processes
 
+SPLITS = ('training', 'validation')
 TOKENS = torch.randn(7, 4, generator=torch.Generator().manual_seed(0))
 
 
@@ -111,6 +115,10 @@ def knn(rank, folder):
 class Tokens(torch.nn.Module):
     """Tokens are patches of 4 x 4 pixels, the CLS token is their mean."""
 
+    def __init__(self):
+        super().__init__()
+        self.weight = torch.nn.Parameter(torch.ones(1))
+
     def extract_tokens(self, images):
         tokens = F.unfold(images, 4, stride=4).transpose(1, 2)
         return tokens.mean(1), tokens
@@ -136,18 +144,42 @@ def views(rank, folder):
         Tokens(), AsIs(), ViewDataset(Noise(), num_views=3, size=16), 2, 0))
 
 
+def write_label_maps(folder):
+    """Three images to train and five to validate, of noise."""
+    for i in range(8):
+        rng, split = np.random.default_rng(i), SPLITS[i > 2]
+        for kind, suffix, levels, shape in (
+                ('images', 'jpg', 256, (16, 16, 3)),
+                ('annotations', 'png', 4, (16, 16))):
+            path = folder / kind / split / f'{i}.{suffix}'
+            path.parent.mkdir(parents=True, exist_ok=True)
+            cv2.imwrite(str(path), rng.integers(
+                0, levels, shape).astype(np.uint8))
+
+
+def segmentation(rank, folder):
+    model = torch.nn.Module()
+    model.data_preprocessor = AsIs()
+    model.teacher = torch.nn.ModuleDict(dict(backbone=Tokens()))
+    return KNNSegmentation(str(folder), 3, 16, bank_size=24, k=3)(
+        FrozenTeacher(model, None, None, 2, 0))
+
+
 def rows(rank, folder):
     return gather_rows(torch.arange(rank + 1.).unsqueeze(1) + 10 * rank)
 
 
 FUNCTIONS = (centers, sinkhorn, prototype_usage, collapse, divergence,
-             finite_losses, features, knn, views, rows)
+             finite_losses, features, knn, views,
+             segmentation, rows)
 
 
 @pytest.fixture(scope='module')
 def results(tmp_path_factory):
     """What each function returns on two ranks."""
-    return run_processes(FUNCTIONS, tmp_path_factory.mktemp('ranks'))
+    folder = tmp_path_factory.mktemp('ranks')
+    write_label_maps(folder)
+    return dict(run_processes(FUNCTIONS, folder), folder=folder)
 
 
 def test_centers_are_means_over_all_ranks(results):
@@ -205,3 +237,10 @@ def test_each_image_has_its_views_once(results):
     for found in results['views']:
         torch.testing.assert_close(found[0], vectors)
         assert found[1:] == pytest.approx(counts)
+
+
+def test_segmentation_shared_by_ranks_equals_that_of_one(results):
+    expected = segmentation(0, results['folder'])
+    assert 0 < expected['quality/knn_mIoU'] < 60
+    for found in results['segmentation']:
+        assert found == pytest.approx(expected)
