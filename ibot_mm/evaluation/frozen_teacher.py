@@ -17,16 +17,18 @@ class FrozenTeacher:
 
     Args:
         model: The ``IBOT``, neither wrapped nor sharded.
+        preprocessor: The data preprocessor.
         features: CLS tokens of the teacher for the validation images.
         views: Augmented views of some of them.
         batch_size: Number of images in a batch.
         num_workers: Number of workers that load images.
     """
 
-    def __init__(self, model: nn.Module, features: Features,
-                 views: ViewDataset, batch_size: int,
+    def __init__(self, model: nn.Module, preprocessor: nn.Module,
+                 features: Features, views: ViewDataset, batch_size: int,
                  num_workers: int) -> None:
         self.model = model
+        self.preprocessor = preprocessor
         self.features = features
         self.batch_size = batch_size
         self.num_workers = num_workers
@@ -54,5 +56,5 @@ class FrozenTeacher:
     def views(self) -> ViewFeatures:
         """Features of the views."""
         num_images = max(self.batch_size // self._views.num_views, 1)
-        return extract_views(self.backbone, self.model.data_preprocessor,
+        return extract_views(self.backbone, self.preprocessor,
                              self._views, num_images, self.num_workers)

@@ -187,7 +187,7 @@ class KNNSegmentation:
             generator=torch.Generator())  # no number of the global one
         for batch in loader:
             index, images, labels = zip(*batch)
-            inputs = teacher.model.data_preprocessor(
+            inputs = teacher.preprocessor(
                 dict(inputs=torch.stack(images)), False)['inputs']
             _, tokens = teacher.backbone.extract_tokens(inputs)
             yield from zip(index, F.normalize(tokens.float(), dim=-1), labels)

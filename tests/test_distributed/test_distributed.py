@@ -159,10 +159,9 @@ def write_label_maps(folder):
 
 def segmentation(rank, folder):
     model = torch.nn.Module()
-    model.data_preprocessor = AsIs()
     model.teacher = torch.nn.ModuleDict(dict(backbone=Tokens()))
     return KNNSegmentation(str(folder), 3, 16, bank_size=24, k=3)(
-        FrozenTeacher(model, None, None, 2, 0))
+        FrozenTeacher(model, AsIs(), None, None, 2, 0))
 
 
 def rows(rank, folder):

@@ -33,11 +33,10 @@ class Corners(nn.Module):
 class Network(nn.Module):
     def __init__(self):
         super().__init__()
-        self.data_preprocessor = AsIs()
         self.teacher = nn.ModuleDict(dict(backbone=Corners()))
 
 
-TEACHER = FrozenTeacher(Network(), Features(None, None), None, 2, 0)
+TEACHER = FrozenTeacher(Network(), AsIs(), Features(None, None), None, 2, 0)
 
 
 def write(folder, split, name, classes, labels):

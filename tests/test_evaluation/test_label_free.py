@@ -158,14 +158,13 @@ class Network(nn.Module):
 
     def __init__(self, neck=None):
         super().__init__()
-        self.data_preprocessor = AsIs()
         self.teacher = nn.ModuleDict(dict(
             backbone=Pixels(), neck=neck or nn.Identity()))
 
 
 def frozen(images, vectors=None, neck=None, batch_size=6, **settings):
     features = Features(vectors, None)
-    return FrozenTeacher(Network(neck), features,
+    return FrozenTeacher(Network(neck), AsIs(), features,
                          ViewDataset(images, **settings), batch_size, 0)
 
 

@@ -11,7 +11,7 @@ from ibot_mm.datasets.evaluation_dataset import (
     EvaluationDataset,
     collate_readable,
 )
-from ibot_mm.distributed.unwrap import unsharded_model
+from ibot_mm.distributed.unwrap import unsharded_model, unwrapped_model
 from ibot_mm.engine.hooks import BadFileHook
 from ibot_mm.evaluation import Features, FrozenTeacher, ViewDataset
 from ibot_mm.registry import EVALUATORS, LOOPS
@@ -69,7 +69,8 @@ class TeacherValLoop(FeatureTestLoop):
         if self.evaluators:
             with unsharded_model(self.runner) as model:
                 teacher = FrozenTeacher(
-                    model, features, self.views, self.dataloader.batch_size,
+                    model, unwrapped_model(self.runner).data_preprocessor,
+                    features, self.views, self.dataloader.batch_size,
                     self.dataloader.num_workers)
                 for evaluator in self.evaluators:
                     metrics.update(evaluator(teacher))
