@@ -114,6 +114,12 @@ make_environment() {
     # Beside the environment, where MMPretrain does not see it.
     install "transformers" --no-deps --target "$venv/transformers" -r requirements/transformers.txt
   fi
+  if [ "$1" = full ] && [ ! -d "$venv/explorer" ]; then
+    # Beside it, too: Gradio wants an older Pillow. In a subshell, because the
+    # rest does without.
+    ( install "Gradio and Playwright" --no-deps --target "$venv/explorer" -r requirements/explorer.txt ) ||
+      rm -rf "$venv/explorer"
+  fi
   # OpenCV's two distributions share a folder; the one without a display needs
   # no system libraries and must have the last word.
   "$python" -c 'import cv2' 2>/dev/null ||

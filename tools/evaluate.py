@@ -1,4 +1,4 @@
-"""Evaluate a checkpoint with several classification protocols.
+"""Evaluate a checkpoint with several protocols.
 
     python tools/evaluate.py epoch_800.pth \
         --data-root data/imagenet --protocols knn,logistic,linear
@@ -12,50 +12,62 @@ OUT/PROTOCOL/log.txt; a failed protocol does not stop the others, and finished
 ones are not rerun. The results table is printed and written to OUT/results.md
 and OUT/results.json.
 
-Protocols: knn, logistic, unsupervised (frozen features); linear (frozen
+Protocols: knn, logistic, unsupervised (frozen features); linear, parts (frozen
 backbone); finetune (layer decay), transfer, semi (from the first projection
 layer; needs --subset). --subset restricts the training images of every
 protocol. Keys of --cfg-options start with a protocol:
 finetune.optim_wrapper.optimizer.lr=5e-4.
+
+Of the classifier that linear trains: occlusion, imagenet-9, imagenet-a,
+imagenet-r, imagenet-v2, imagenet-c. Of the frozen backbone: roxford5k,
+rparis6k, copydays, davis2017. All of these but occlusion need the folder of
+their test set:
+
+    python tools/evaluate.py CKPT --data-root data/imagenet \
+        --protocols linear,occlusion,imagenet-c,davis2017 \
+        --test-sets imagenet-c=data/imagenet-c davis2017=data/davis2017
 """
 
 import argparse
 import hashlib
 import json
 import logging
-import os
-import re
 import subprocess
 import sys
 import time
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
+from evaluation.labeled_data import (
+    Data,
+    classes_from,
+    inspect_data,
+    split_data,
+)
+from evaluation.process import failure, run
+from evaluation.protocol_configs import (
+    FROZEN,
+    PROTOCOLS,
+    data_sets,
+    protocol_config,
+)
+from evaluation.results import METRICS, settings_of, table
+from evaluation.test_set_configs import (
+    BACKBONE,
+    CLASSIFIER,
+    TEST_SETS,
+    test_set_config,
+)
 from mmengine.config import Config
 from mmengine.registry import MODELS, init_default_scope
 from mmengine.runner import set_random_seed
-from protocol_configs import FROZEN, data_sets, protocol_config
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 from ibot_mm.checkpoints.load import CheckpointError
 from ibot_mm.command_line import CommandParser, ConfigOptions, report_errors
-from ibot_mm.datasets import LabeledDataset
-from ibot_mm.datasets.image_lists import split_samples
-from ibot_mm.evaluation.feature_cache import add_samples
-from ibot_mm.registry import DATASETS
 
 TOOLS = Path(__file__).resolve().parents[0]
-# The metric of each protocol in the table.
-METRICS = dict(
-    knn='knn/top1', logistic='logistic/top1', unsupervised='unsupervised/acc',
-    linear='linear/top1', finetune='accuracy/top1', transfer='accuracy/top1',
-    semi='accuracy/top1')
-STEP = re.compile(r'Epoch\(train\) +\[(\d+)\]\[ *(\d+)/(\d+)\]')
-# Optionally after torchrun's rank prefix.
-ERROR = re.compile(
-    r'(\[\w+\]:)? *((?:\w+\.)*\w*(?:Error|Exception|Interrupt): \S.*)')
-BATCH = re.compile(r'features \[(\d+)/(\d+)\]')
 
 
 def parse_args() -> argparse.Namespace:
@@ -66,14 +78,19 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('checkpoint', help='checkpoint to evaluate')
     parser.add_argument('--config', help='config of the pre-training '
                         '(default: the one in the folder of the checkpoint)')
-    parser.add_argument('--data-root', required=True,
-                        help='folder with train/ and val/')
+    parser.add_argument('--data-root',
+                        help='folder with train/ and val/; needed by all '
+                        'protocols but those of the frozen backbone that '
+                        'have a test set of their own')
     parser.add_argument('--split', type=float, metavar='SHARE',
                         help='for a data root without train/ and val/: part '
                         'of each class to validate on, drawn with --seed and '
                         'listed in OUT/val.txt; OUT/train.txt has the rest')
     parser.add_argument('--protocols', default='knn',
                         help='comma-separated (default: knn)')
+    parser.add_argument('--test-sets', nargs='+', action=ConfigOptions,
+                        default={}, metavar='PROTOCOL=FOLDER',
+                        help='folders of test sets')
     parser.add_argument('--out', type=Path,
                         help='output folder (default: work_dirs/'
                         'evaluation/CHECKPOINT)')
@@ -138,73 +155,49 @@ def save_untrained(cfg: Config, path: Path, seed: int) -> None:
     torch.save(dict(state_dict=model.state_dict(), meta={}), path)
 
 
-class Data(NamedTuple):
-    """Properties of the data set."""
+def require_known(protocols: list[str], args: argparse.Namespace) -> None:
+    """Raise unless all protocols are known and have what they need."""
+    for name in protocols:
+        if name not in (*PROTOCOLS, *TEST_SETS):
+            raise ValueError(f'unknown protocol "{name}": choose from '
+                             f'{", ".join((*PROTOCOLS, *TEST_SETS))}.')
+        if name in CLASSIFIER and (
+                'linear' not in protocols[:protocols.index(name)]):
+            raise ValueError(f'the protocol "{name}" tests the classifier of '
+                             'the protocol linear: name that before it.')
+        if name in TEST_SETS and name != 'occlusion' and (
+                name not in args.test_sets):
+            raise ValueError(f'the protocol "{name}" needs the folder of its '
+                             f'test set: --test-sets {name}=FOLDER.')
+        if name not in BACKBONE and not args.data_root:
+            raise ValueError(f'the protocol "{name}" needs --data-root.')
 
-    num_classes: int
-    num_train: int
-    digest: str
 
-
-def split_data(data_root: str, share: float | None, seed: int,
-               out: Path) -> list[str] | None:
-    """Write the lists of a random split.
+def classifier_of(folder: Path) -> tuple[str, Config]:
+    """Checkpoint and config of the classifier of a finished linear probe.
 
     Args:
-        data_root: Folder of the class folders.
-        share: Part of each class to validate on; None for no split.
-        seed: Seed of the split.
-        out: Folder of the lists.
-
-    Returns:
-        Absolute paths of the lists for training and validation; None without
-        a split.
+        folder: Of the linear probe.
 
     Raises:
-        ValueError: The share is not between 0 and 1, or there are train/ and
-            val/ already.
-        FileNotFoundError: They are missing, and no split is wanted.
+        ChildProcessError: It cannot be made.
     """
-    folders = [Path(data_root, name).is_dir() for name in ('train', 'val')]
-    if share is None:
-        if Path(data_root).is_dir() and not all(folders):
-            raise FileNotFoundError(
-                f'"{data_root}" has no train/ and val/; give the folder that '
-                'holds the class folders, and --split 0.2 to validate on a '
-                'fifth of each.')
-        return None
-    if not 0 < share < 1:
-        raise ValueError(
-            f'--split {share:g} must be between 0 and 1, such as 0.2.')
-    if all(folders):
-        raise ValueError(f'--split {share:g}: "{data_root}" has train/ and '
-                         'val/ already; leave out --split.')
-    data = LabeledDataset(data_root=data_root)
-    samples = [(os.path.relpath(info['img_path'], data_root),
-                info['gt_label'])
-               for info in map(data.get_data_info, range(len(data)))]
-    out.mkdir(parents=True, exist_ok=True)
-    lists = [out / 'train.txt', out / 'val.txt']
-    for path, part in zip(lists, split_samples(samples, share, seed)):
-        path.write_text(''.join(f'{name} {label}\n' for name, label in part))
-    return [str(path.resolve()) for path in lists]
-
-
-def inspect_data(data_root: str, subset: str,
-                 lists: list[str] | None) -> Data:
-    """List the images, which raises on invalid data."""
-    train, val = map(DATASETS.build, data_sets(data_root, subset, lists))
-    digest = hashlib.sha256()
-    for dataset in (train, val):
-        add_samples(digest, dataset)
-    return Data(len(train.metainfo['classes']), len(train),
-                digest.hexdigest())
+    source = Path((folder / 'last_checkpoint').read_text().strip())
+    target = folder / 'classifier' / f'{source.stem}.pth'
+    done = subprocess.run(
+        [sys.executable,
+         str(TOOLS / 'model_converters' / 'merge_linear_head.py'),
+         str(source), str(target)], capture_output=True, text=True,
+        check=False)
+    if done.returncode:
+        raise ChildProcessError(done.stderr.strip())
+    return str(target), Config.fromfile(target.with_suffix('.py'))
 
 
 def command(protocol: str, config: Path, checkpoint: str, folder: Path,
             processes: int) -> list[str]:
     """Command line of one protocol."""
-    stage = 'test' if protocol in FROZEN else 'train'
+    stage = 'test' if protocol in (*FROZEN, *TEST_SETS) else 'train'
     head = [sys.executable, str(TOOLS / f'{stage}.py'), str(config)]
     if processes > 1:
         head = ['bash', str(TOOLS / f'dist_{stage}.sh'), str(config)]
@@ -220,36 +213,6 @@ def command(protocol: str, config: Path, checkpoint: str, folder: Path,
     ]
 
 
-def progress_of(line: str, epochs: int) -> float | None:
-    """Progress of a protocol from a line of its log, 0 to 1, or None."""
-    match = STEP.search(line)
-    if match:
-        epoch, step, length = map(int, match.groups())
-        return (epoch - 1 + step / length) / epochs
-    match = BATCH.search(line)
-    return int(match[1]) / int(match[2]) if match else None
-
-
-def run(line: list[str], log: Path, epochs: int, update) -> tuple[int, int]:
-    """Run a protocol and return its exit status and peak memory in MiB."""
-    environment = dict(os.environ)
-    environment['PYTHON'] = sys.executable  # for dist_train.sh, dist_test.sh
-    environment['PYTHONPATH'] = os.pathsep.join(
-        filter(None, [str(TOOLS.parent), environment.get('PYTHONPATH')]))
-    with log.open('w', buffering=1) as file:
-        process = subprocess.Popen(
-            line, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
-            env=environment)
-        for text in process.stdout:
-            file.write(text)
-            done = progress_of(text, epochs)
-            if done is not None:
-                update(done)
-    _, status, usage = os.wait4(process.pid, 0)
-    process.returncode = os.waitstatus_to_exitcode(status)
-    return process.returncode, usage.ru_maxrss // 1024
-
-
 def read_metrics(folder: Path) -> dict[str, Any]:
     """Metrics of the last evaluation of a finished protocol."""
     if (folder / 'metrics.json').is_file():
@@ -261,52 +224,8 @@ def read_metrics(folder: Path) -> dict[str, Any]:
     return dict(metrics, **({'cuda_memory': max(used)} if used else {}))
 
 
-def settings_of(protocol: str, cfg: Config, processes: int) -> str:
-    """Summary of the settings of a protocol for the table."""
-    if protocol == 'knn':
-        return f'k = {", ".join(map(str, cfg.test_cfg.protocol.k))}'
-    if protocol == 'logistic':
-        return 'lambda = ' + ', '.join(
-            f'{x:g}' for x in cfg.test_cfg.protocol.lambdas)
-    if protocol == 'unsupervised':
-        return f'{cfg.model.neck.num_prototypes} prototypes'
-    batch = (cfg.train_dataloader.batch_size * processes
-             * cfg.optim_wrapper.get('accumulative_counts', 1))
-    epochs = f'{cfg.train_cfg.max_epochs} epochs, batch {batch}'
-    if protocol == 'linear':
-        return f'{epochs}, 45 rates'
-    rate = cfg.optim_wrapper.optimizer.lr * batch / (
-        cfg.auto_scale_lr.base_batch_size)
-    return f'{epochs}, lr {rate:.3g}'
-
-
-def detail_of(protocol: str, metrics: dict[str, Any]) -> str:
-    """Details of the result, such as the best learning rate or other k."""
-    if protocol == 'knn':
-        return ', '.join(f'k{key[5:-5]} {value:.1f}' for key, value in
-                         metrics.items() if key.endswith('_top1'))
-    if protocol == 'logistic':
-        return f'lambda {metrics["logistic/lambda"]:g}'
-    if protocol == 'linear':
-        return f'lr {metrics["linear/lr"]:g}'
-    if protocol == 'unsupervised':
-        return ', '.join(f'{key.upper()} {metrics[f"unsupervised/{key}"]:.1f}'
-                         for key in ('ari', 'nmi', 'fmi'))
-    return f'top-5 {metrics["accuracy/top5"]:.1f}' if (
-        'accuracy/top5' in metrics) else ''
-
-
-def failure(log: Path) -> str:
-    """Error message of the first process that failed."""
-    lines = log.read_text().splitlines() or ['no output']
-    errors = [match for match in map(ERROR.match, lines) if match]
-    # Causes of an error are printed before it.
-    own = [match for match in errors if match[1] == errors[0][1]]
-    return own[-1][2] if own else lines[-1]
-
-
 def evaluate(args: argparse.Namespace, protocol: str, cfg: Config,
-             checkpoint: str, data: Data, folder: Path,
+             checkpoint: str, data: Data | None, folder: Path,
              update) -> dict[str, Any]:
     """Run a protocol, or reuse the result of an identical earlier run."""
     digest = hashlib.sha256(Path(checkpoint).read_bytes() + (
@@ -341,29 +260,6 @@ def evaluate(args: argparse.Namespace, protocol: str, cfg: Config,
     return result
 
 
-def table(results: dict[str, dict[str, dict]], protocols: list[str]) -> str:
-    """Markdown table with a row per protocol and a column per checkpoint."""
-    names = list(results)
-    lines = [
-        '| protocol | metric | settings | ' + ' | '.join(names)
-        + ' | details | time | memory |',
-        '|---' * (6 + len(names)) + '|'
-    ]
-    for protocol in protocols:
-        row = [results[name][protocol] for name in names]
-        values = [f'{r["value"]:.1f}' if 'value' in r else 'failed'
-                  for r in row]
-        last = row[-1]
-        detail = detail_of(protocol, last['metrics']) if (
-            'metrics' in last) else last['error']
-        lines.append(
-            f'| {protocol} | {METRICS[protocol]} | {last["settings"]} | '
-            + ' | '.join(values)
-            + f' | {detail} | {sum(r["seconds"] for r in row):.0f} s | '
-            f'{max(r["memory_mib"] for r in row):,} MiB |')
-    return '\n'.join(lines)
-
-
 @report_errors
 def main() -> int:
     """Run the protocols and write the table."""
@@ -371,16 +267,27 @@ def main() -> int:
     protocols = [p for p in args.protocols.split(',') if p]
     out = args.out or (
         Path('work_dirs') / 'evaluation' / Path(args.checkpoint).stem)
+    require_known(protocols, args)
     pretraining = pretraining_config(args.config, args.checkpoint)
     options = options_of(args.cfg_options, protocols)
-    lists = split_data(args.data_root, args.split, args.seed, out)
-    data = inspect_data(args.data_root, args.subset, lists)
+    data, lists, val = None, None, {}
+    if args.data_root:
+        lists = split_data(args.data_root, args.split, args.seed, out)
+        data = inspect_data(args.data_root, args.subset, lists)
+        val = data_sets(args.data_root, args.subset, lists)[1]
     configs = {}
     for protocol in protocols:
-        cfg = protocol_config(
-            protocol, pretraining, args.data_root, data.num_classes,
-            data.num_train, args.subset, args.processes, args.batch_size,
-            args.epochs, args.workers, str(out / 'features'), lists)
+        cache_dir = str(out / 'features')
+        if protocol in TEST_SETS:
+            cfg = test_set_config(
+                protocol, pretraining, args.test_sets.get(protocol), val,
+                classes_from(args.data_root, lists), args.batch_size,
+                args.workers, cache_dir)
+        else:
+            cfg = protocol_config(
+                protocol, pretraining, args.data_root, data.num_classes,
+                data.num_train, args.subset, args.processes, args.batch_size,
+                args.epochs, args.workers, cache_dir, lists)
         cfg.merge_from_dict(options[protocol])
         cfg.randomness.seed = args.seed
         configs[protocol] = cfg
@@ -396,8 +303,16 @@ def main() -> int:
         for name, path in checkpoints.items():
             for protocol, cfg in configs.items():
                 task = bar.add_task(f'{protocol} of {name}', total=1.)
+                tested = path
+                if protocol in CLASSIFIER:
+                    if 'error' in results[name]['linear']:
+                        results[name][protocol] = dict(
+                            results[name]['linear'], protocol=protocol)
+                        continue
+                    tested, merged = classifier_of(out / name / 'linear')
+                    cfg.model = merged.model
                 results[name][protocol] = evaluate(
-                    args, protocol, cfg, path, data, out / name / protocol,
+                    args, protocol, cfg, tested, data, out / name / protocol,
                     lambda done: bar.update(task, completed=done))
                 bar.update(task, completed=1.)
     text = table(results, protocols)

@@ -15,10 +15,12 @@ from ibot_mm.checkpoints.stored_config import hidden_settings, stored_config
 from ibot_mm.engine.console_log import build_runner
 from ibot_mm.engine.work_dir import require_unused
 
+from .batch_split import Batch, image_seconds
 from .commented_config import choices, commented
 from .image_survey import ImageSurvey, survey_images
 from .machine import Machine
-from .recipe import Batch, Options, image_seconds, recipe, warnings
+from .recipe import Options, recipe
+from .recipe_warnings import warnings
 from .step_probe import StepProbe, probe_step
 
 # Without and with weights to start from.

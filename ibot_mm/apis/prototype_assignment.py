@@ -20,7 +20,7 @@ from ibot_mm.checkpoints.stored_config import stored_config
 from ibot_mm.checkpoints.strict import load_strict
 from ibot_mm.registry import MODELS
 
-from .embedder import Embedder
+from .embedder import Embedder, ImageFeatures
 from .shards import check_shards, compute_shards, read_shards, weights_hash
 
 # Patches whose logits are in memory at a time: 256 MiB with 8192 prototypes.
@@ -87,19 +87,29 @@ def load_centers(checkpoint: str) -> tuple[Tensor, Tensor]:
 
 
 @torch.no_grad()
-def _assign(embedder: Embedder, neck: nn.Module,
-            centers: tuple[Tensor | int, Tensor | int], inputs: Tensor
-            ) -> dict[str, np.ndarray]:
-    """Arrays of :class:`PrototypeAssignment`, for prepared images."""
-    found = embedder.encode(inputs)
+def largest_logits(neck: nn.Module, tokens: ImageFeatures,
+                   centers: tuple[Tensor | int, Tensor | int] = (0, 0)
+                   ) -> dict[str, np.ndarray]:
+    """Largest logit of each token, and its prototype.
+
+    Args:
+        neck: Projection head.
+        tokens: ``cls`` (B, C) and ``patches`` (B, h, w, C); ``patch_mean`` is
+            not used.
+        centers: As of :func:`assign_prototypes`, on the device of the neck.
+
+    Returns:
+        The arrays of :class:`PrototypeAssignment`.
+    """
+    device = next(neck.parameters()).device
     arrays = {}
-    for kind, layer, center, tokens in (
-            ('cls', neck.last_layer, centers[0], found.cls[:, None]),
+    for kind, layer, center, values in (
+            ('cls', neck.last_layer, centers[0], tokens.cls[:, None]),
             ('patch', neck.patch_layer, centers[1],
-             found.patches.flatten(1, 2))):
-        parts = [(layer(neck.project(part.to(embedder.device))) - center
-                  ).max(1) for part in tokens.flatten(0, 1).split(CHUNK)]
-        logits, prototypes = (torch.cat(part).view(tokens.shape[:2]).cpu()
+             tokens.patches.flatten(1, 2))):
+        parts = [(layer(neck.project(part.to(device).float())) - center).max(1)
+                 for part in values.flatten(0, 1).split(CHUNK)]
+        logits, prototypes = (torch.cat(part).view(values.shape[:2]).cpu()
                               for part in zip(*parts))
         arrays[f'{kind}_logits'] = logits.numpy()
         arrays[f'{kind}_prototypes'] = prototypes.int().numpy()
@@ -147,8 +157,8 @@ def assign_prototypes(embedder: Embedder,
     check_shards(shards, dict(images=len(paths)))
     count = compute_shards(
         embedder, Path(), paths, shards,
-        lambda inputs: _assign(embedder, neck, offsets, inputs), workers,
-        shard_size)
+        lambda inputs: largest_logits(neck, embedder.encode(inputs), offsets),
+        workers, shard_size)
     arrays = {name: list(read_shards(shards, count, name))
               for name in PrototypeAssignment._fields}
     if not arrays['cls_logits']:

@@ -8,6 +8,7 @@ measured say so in docs/pretrain.md.
 import math
 from typing import Any, NamedTuple
 
+from .batch_split import Batch, choose_batch, image_seconds, power_of_two
 from .commented_config import Choice, Code
 from .image_survey import ImageSurvey
 from .machine import Machine
@@ -17,9 +18,6 @@ from .step_probe import StepProbe
 ARCHS = dict(tiny=(192, 12), small=(384, 12), base=(768, 12),
              large=(1024, 24))
 LOCAL_CROPS = 10
-# Images below which any pre-training, and one from nothing, rarely gain over
-# existing weights (docs/photographs.md).
-FEW_IMAGES, FEW_FROM_NOTHING = 1000, 100_000
 
 
 class Options(NamedTuple):
@@ -42,30 +40,6 @@ class Options(NamedTuple):
     hours: float | None = None
 
 
-class Batch(NamedTuple):
-    """How the images of a step are split.
-
-    Attributes:
-        size: Images per process and forward pass.
-        processes: GPUs, or 1 on a CPU.
-        accumulation: Forward passes per step.
-    """
-
-    size: int
-    processes: int
-    accumulation: int
-
-    @property
-    def total(self) -> int:
-        """Images per step."""
-        return self.size * self.processes * self.accumulation
-
-
-def power_of_two(value: float, least: int, most: int) -> int:
-    """The largest power of two up to a value, within limits."""
-    return min(max(2**int(math.log2(max(value, 1))), least), most)
-
-
 def crop_sizes(short_side: int, patch: int | None = None
                ) -> tuple[int, int, int]:
     """Sizes of global and local crops, and of patches, in pixels.
@@ -78,50 +52,6 @@ def crop_sizes(short_side: int, patch: int | None = None
     crop = min(max(short_side // patch * patch, 4 * patch), most)
     local = max(round(crop * 96 / 224 / patch), 2) * patch
     return crop, local, patch
-
-
-def choose_batch(options: Options, survey: ImageSurvey, machine: Machine,
-                 probe: StepProbe | None, activation_bytes: float
-                 ) -> tuple[Batch, str, str]:
-    """Split of a step, and reasons for size and accumulation.
-
-    Args:
-        options: The user's.
-        survey: Of the images.
-        machine: Its memory is what must suffice.
-        probe: Measured memory of a GPU; None to use ``activation_bytes``.
-        activation_bytes: Memory per image of a step that runs all views at
-            once, from the trace.
-    """
-    processes = max(machine.gpus, 1)
-    # A hundred steps per epoch where there are images for it.
-    total = options.batch or power_of_two(survey.count / 100, 64, 1024)
-    total = min(total, survey.count)
-    image, fixed = activation_bytes, 0.
-    source = 'predicted from a trace'
-    if probe is not None and probe.image_bytes:
-        image, fixed = probe.image_bytes, probe.fixed_bytes
-        source = 'measured on this GPU'
-    # With fewer views per pass, which views_per_pass='auto' takes where
-    # memory is short, a step needs about a quarter.
-    fits = max(int((0.8 * machine.memory - fixed) / (image / 3)), 1)
-    per_process = max(total // processes, 1)
-    accumulation = math.ceil(per_process / fits)
-    batch = Batch(per_process // accumulation, processes, accumulation)
-    why = ('--batch.' if options.batch else
-           f'100 steps per epoch of {survey.count:,} images, from 64 to the '
-           'published 1,024 images per step.')
-    return batch, (f'{batch.size} x {processes} x {accumulation} = '
-                   f'{batch.total} images per step: {why}'), (
-        f'{fits:,} images fit into {machine.memory / 2**30:.0f} GiB '
-        f'({image / 2**20:.0f} MiB each with all views at once, {source}; a '
-        'third of it with fewer).')
-
-
-def image_seconds(probe: StepProbe, workers: int, batch: Batch) -> float:
-    """Time per image of all processes: of the steps, or of the workers."""
-    step = probe.image_seconds + probe.fixed_seconds / batch.size
-    return max(step, probe.load_seconds / workers) / batch.processes
 
 
 def choose_epochs(options: Options, survey: ImageSurvey, machine: Machine,
@@ -177,7 +107,7 @@ def recipe(survey: ImageSurvey, machine: Machine, options: Options,
     tokens = 2 * (crop // patch)**2 + LOCAL_CROPS * (local // patch)**2
     single = not machine.gpus  # float32
     batch, why_batch, why_accumulate = choose_batch(
-        options, survey, machine, probe,
+        options.batch, survey, machine, probe,
         tokens * width * depth * (72 if single else 36))
     workers = min(max(machine.cpus // batch.processes - 1, 1), 12)
     epochs = choose_epochs(options, survey, machine, batch, workers, probe)
@@ -345,44 +275,3 @@ def _intervals(steps: int) -> dict[str, Any]:
     interval = min(max(steps, 5), 50)
     return {name: dict(interval=interval) for name in (
         'runtime_info', 'logger', 'training_health', 'data_wait')}
-
-
-def warnings(survey: ImageSurvey, folder: str, settings: dict[str, Any]
-             ) -> list[str]:
-    """What a user should know before the training, a sentence each."""
-    found = []
-    sample = len(survey.sizes) + len(survey.unreadable)
-    if survey.count < FEW_IMAGES:
-        found.append(
-            f'{survey.count:,} images are few: start from existing weights '
-            '(--init), or use those as they are (docs/photographs.md).')
-    elif survey.count < FEW_FROM_NOTHING and (
-            'init_cfg' not in settings['model']['backbone']):
-        found.append(
-            f'{survey.count:,} images rarely suffice for a training from '
-            'nothing: compare it with existing weights, or start from them '
-            '(--init, docs/photographs.md).')
-    if survey.unreadable:
-        path, reason = survey.unreadable[0]
-        found.append(
-            f'{len(survey.unreadable)} of {sample} sampled files cannot be '
-            f'read, such as "{path}", which {reason}; training leaves them '
-            'out and lists them in bad_files.txt.')
-    if len(survey.duplicates) > sample / 50:
-        first, second = survey.duplicates[0]
-        found.append(
-            f'{len(survey.duplicates)} pairs among {sample} sampled images '
-            f'are almost equal, such as "{first}" and "{second}": frames of '
-            'a video or copies count as one image; keep one of each.')
-    patch = settings['model']['backbone']['patch_size'].value
-    small = sum(min(size) < 2 * patch for size in survey.sizes)
-    if small:
-        found.append(
-            f'{small} of {sample} sampled images are smaller than two '
-            f'patches ({2 * patch} pixels): they are enlarged and show '
-            f'little; remove them from "{folder}".')
-    if survey.bits == 16 and survey.channels <= 4:
-        found.append(
-            'most images have 16 bits: they are converted to 8 (to keep 16, '
-            "see docs/own_data.md, LoadImage(color='unchanged')).")
-    return found

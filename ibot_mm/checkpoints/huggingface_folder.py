@@ -107,6 +107,7 @@ def read_folder(folder: str) -> dict[str, Any]:
     settings: dict[str, Any] = dict(model=dict(backbone=dict(
         arch=dict(num_heads=config['num_attention_heads']),
         img_size=size if isinstance(size, int) else tuple(size),
+        norm_cfg=dict(type='LN', eps=config['layer_norm_eps']),
         interpolate_offset=0.)))  # as transformers resizes positions
     images = path / 'preprocessor_config.json'
     if images.is_file():

@@ -58,6 +58,9 @@ def hidden_settings(config: dict[str, Any]) -> dict[str, Any]:
     """
     stored = (config.get('model') or {}).get('backbone') or {}
     settings = {name: stored[name] for name in _HIDDEN if name in stored}
+    norm = stored.get('norm_cfg') or {}
+    if norm.get('type') == 'LN' and 'eps' in norm:
+        settings['norm_cfg'] = dict(type='LN', eps=norm['eps'])
     arch = stored.get('arch')
     # A Swin transformer's weights show its heads, one number per stage.
     if isinstance(arch, dict) and isinstance(arch.get('num_heads'), int):

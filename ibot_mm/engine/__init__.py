@@ -22,8 +22,10 @@ from .hooks import (
 from .loops import (
                     FeatureTestLoop,
                     KNNValLoop,
+                    PerturbationTestLoop,
                     PretrainLoop,
                     TeacherValLoop,
+                    VideoSegmentationTestLoop,
 )
 from .optimizers import (
                     LayerDecayOptimWrapperConstructor,
@@ -36,11 +38,12 @@ __all__ = [
     'BackboneFileHook', 'BadFileHook', 'CosineWeightDecay',
     'DataCheckHook', 'DataWaitHook', 'EpochCosineLR', 'FeatureTestLoop',
     'FreezeBackboneHook', 'FreezeLastLayerHook', 'InterruptionHook',
-    'KNNValLoop', 'LayerDecayOptimWrapperConstructor', 'PretrainLoop',
+    'KNNValLoop', 'LayerDecayOptimWrapperConstructor',
+    'PerturbationTestLoop', 'PictureHook', 'PretrainLoop',
     'PretrainOptimWrapper', 'PretrainOptimWrapperConstructor',
-    'PictureHook', 'PretrainRuntimeInfoHook', 'ProgressBarHook',
-    'RunSummaryHook', 'SafeCheckpointHook', 'SkippedStepHook',
-    'StrictLoadHook', 'TeacherEMAHook', 'TeacherTemperatureHook',
-    'TeacherValLoop', 'TrainingHealthError', 'TrainingHealthHook', 'TrialHook',
-    'WarmupCosineLR'
+    'PretrainRuntimeInfoHook', 'ProgressBarHook', 'RunSummaryHook',
+    'SafeCheckpointHook', 'SkippedStepHook', 'StrictLoadHook',
+    'TeacherEMAHook', 'TeacherTemperatureHook', 'TeacherValLoop',
+    'TrainingHealthError', 'TrainingHealthHook', 'TrialHook',
+    'VideoSegmentationTestLoop', 'WarmupCosineLR'
 ]

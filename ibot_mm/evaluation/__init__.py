@@ -11,12 +11,22 @@ from .knn_segmentation import KNNSegmentation
 from .label_free import Alignment, LiDAR, PartMatches, RankMe, Uniformity
 from .linear_probe_metric import LinearProbeMetric
 from .logistic import LogisticRegression
+from .retrieval import CopyDetection, RevisitedRetrieval
+from .robustness import (
+    BackgroundAccuracy,
+    CorruptionError,
+    RestrictedAccuracy,
+    VariantAccuracy,
+)
+from .video import LabelPropagation
 from .views import ViewDataset
 
 __all__ = [
-    'Alignment', 'FeatureCache', 'Features', 'FrozenTeacher',
-    'KNNClassification', 'KNNSegmentation', 'LiDAR', 'LinearProbeMetric',
+    'Alignment', 'BackgroundAccuracy', 'CopyDetection', 'CorruptionError',
+    'FeatureCache', 'Features', 'FrozenTeacher', 'KNNClassification',
+    'KNNSegmentation', 'LabelPropagation', 'LiDAR', 'LinearProbeMetric',
     'LogisticRegression', 'PartMatches', 'PrototypeClustering', 'RankMe',
-    'TeacherClustering', 'Uniformity', 'ViewDataset', 'clustering_scores',
+    'RestrictedAccuracy', 'RevisitedRetrieval', 'TeacherClustering',
+    'Uniformity', 'VariantAccuracy', 'ViewDataset', 'clustering_scores',
     'extract_features', 'knn_predict'
 ]

@@ -1,11 +1,13 @@
 """What the prototypes stand for (paper, figures 4, 13, 14 and 17)."""
 
+import math
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import cv2
 import numpy as np
 
+CELL = 96  # side of a picture in the grid, in pixels
 # BGR color of the patch in the middle, as in the official code.
 TINT = np.array([0, 100, 200], np.float32)
 
@@ -104,3 +106,47 @@ def layout(pictures: Sequence[np.ndarray], columns: int, cell: int
         grid[top:top + cell, left:left + cell] = cv2.resize(
             picture, (cell, cell), interpolation=mode)
     return grid
+
+
+def prototype_layout(load: Callable[[int], np.ndarray], logits: np.ndarray,
+                     prototypes: np.ndarray, prototype: int, count: int
+                     ) -> np.ndarray:
+    """The images that fit a prototype best, one token of each.
+
+    Args:
+        load: Gives the square image (H, H, 3), uint8 BGR, of a number.
+        logits: Largest logit of every token of N images, (N, P); P is 1 for
+            CLS tokens, of which the whole image is drawn.
+        prototypes: Prototype that it belongs to, (N, P).
+        prototype: The prototype.
+        count: Largest number of images.
+
+    Returns:
+        A :func:`layout` with about as many rows as columns.
+    """
+    side = math.isqrt(prototypes.shape[1])
+    pictures = []
+    for image, token in best_tokens(logits, prototypes, prototype, count):
+        picture = load(image)
+        if side > 1:
+            picture = patch_in_context(picture, *divmod(token, side),
+                                       len(picture) // side)
+        pictures.append(picture)
+    return layout(pictures, math.ceil(math.sqrt(count)), CELL)
+
+
+def members_in_words(prototypes: np.ndarray, prototype: int,
+                     labels: Sequence[str]) -> str:
+    """Number of tokens of a prototype, and what most of their images are.
+
+    Args:
+        prototypes: Prototype of every token of N images, (N, P).
+        prototype: The prototype.
+        labels: Of the images; left out if all are equal.
+    """
+    counts = (prototypes == prototype).sum(1)
+    text = f'prototype {prototype}: {counts.sum()} tokens'
+    if len(set(labels)) > 1:
+        label, share = purity(np.repeat(labels, counts).tolist())
+        text += f', {100 * share:.0f} % of them in {label}'
+    return text

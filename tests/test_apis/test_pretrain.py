@@ -10,11 +10,13 @@ from mmengine.config import Config
 from mmengine.registry import DefaultScope
 
 import ibot_mm
+from ibot_mm.apis.batch_split import Batch
 from ibot_mm.apis.commented_config import Choice, Code, choices, commented
 from ibot_mm.apis.image_survey import survey_images
 from ibot_mm.apis.machine import Machine
 from ibot_mm.apis.pretrain import BASE, CONTINUED_BASE, Plan
-from ibot_mm.apis.recipe import Batch, Options, recipe, warnings
+from ibot_mm.apis.recipe import Options, recipe
+from ibot_mm.apis.recipe_warnings import warnings
 from ibot_mm.apis.step_probe import StepProbe
 from ibot_mm.checkpoints.architecture import backbone_config
 from ibot_mm.checkpoints.load import CheckpointError

@@ -182,6 +182,18 @@ def test_what_transformers_has_no_place_for(tmp_path):
         to_huggingface(swin.state_dict(), 0, (56, 56))
 
 
+def test_layer_norms_divide_as_in_the_folder(tmp_path):
+    write('ViTModel', tmp_path)
+    path = tmp_path / 'mine/config.json'
+    config = json.loads(path.read_text())
+    assert config['layer_norm_eps'] == 1e-6
+    path.write_text(json.dumps(dict(config, layer_norm_eps=1e-12)))
+    backbone = Embedder(tmp_path / 'mine', device='cpu').backbone
+    found = {module.eps for module in backbone.modules()
+             if isinstance(module, torch.nn.LayerNorm)}
+    assert found == {1e-12}
+
+
 @pytest.mark.parametrize('change, message', [
     (dict(model_type='bert'), 'model_type.*bert'),
     (dict(hidden_act='relu'), 'hidden_act.*relu'), (None, 'config.json')])

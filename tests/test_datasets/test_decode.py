@@ -142,6 +142,14 @@ def test_not_an_image(data):
         decode_image(data)
 
 
+def test_more_pixels_than_opencv_reads():
+    """A JPEG of 1 KB whose header says 65500 x 65500 pixels."""
+    data = cv2.imencode('.jpg', np.zeros((8, 8, 3), np.uint8))[1].tobytes()
+    before, after = data.split(bytes([0, 8, 0, 8, 3]))
+    with pytest.raises(ImageDecodeError, match='pixels'):
+        decode_image(before + (65500).to_bytes(2) * 2 + bytes([3]) + after)
+
+
 def test_load_image(tmp_path):
     path = tmp_path / 'ä picture.jpg'
     path.write_bytes(encode(picture(), 'JPEG', quality=95, subsampling=0))

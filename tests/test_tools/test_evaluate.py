@@ -24,8 +24,10 @@ from ibot_mm.models import IBOT
 from tests.helpers.builders import TINY_MODEL
 from tests.helpers.in_process import import_tool, run_tool
 
-protocol_config = import_tool('protocol_configs.py').protocol_config
+protocol_config = import_tool('evaluate.py').protocol_config
 split_data = import_tool('evaluate.py').split_data
+test_set_config = import_tool('evaluate.py').test_set_config
+test_set_config.__test__ = False  # pytest takes it for a test
 EXAMPLE = 'examples/ibot_vit-micro-p8_1xb64-20e_shapes.py'
 
 CLASSES = ['disc', 'ring', 'square']  # names do not matter
@@ -299,6 +301,83 @@ def test_features_are_shared_through_the_cache(results):
     assert len(list((out / 'features').glob('*.pt'))) == 3  # and the logits
 
 
+def copy_images(data, folder, numbered=False):
+    """The validation images under other folders."""
+    for label, name in enumerate(sorted(CLASSES)):
+        shutil.copytree(data / 'val' / name,
+                        folder / (str(label) if numbered else name))
+
+
+@pytest.mark.slow
+def test_test_sets_of_the_validation_images(data, pretrained, tmp_path):
+    """Each set has the validation images: its result is the probe's."""
+    sets = tmp_path / 'sets'
+    for name in ('imagenet-a', 'imagenet-r'):
+        copy_images(data, sets / name)
+    copy_images(data, sets / 'imagenet-v2', numbered=True)
+    for name in ('original', 'only_fg', 'mixed_same', 'mixed_rand',
+                 'mixed_next', 'no_fg', 'only_bg_b', 'only_bg_t'):
+        copy_images(data, sets / 'imagenet-9' / name / 'val')
+    (sets / 'imagenet-9/in_to_in9.json').write_text('{"0":0,"1":1,"2":2}')
+    for severity in range(1, 6):
+        copy_images(data, sets / f'imagenet-c/snow/{severity}')
+    import_tool('dataset_tools/shapes_retrieval.py').write_retrieval(
+        sets / 'roxford5k', 0, num_queries=2, num_others=2)
+    import_tool('dataset_tools/shapes_copydays.py').write_copydays(
+        sets / 'copydays', 0, num_originals=2, num_strong=1,
+        num_distractors=1, num_whitening=1)
+    import_tool('dataset_tools/shapes_video.py').write_video(
+        sets / 'davis2017', 0, num_videos=1, num_frames=4, size=(64, 64))
+    names = [path.name for path in sorted(sets.iterdir())]
+    shown, _ = run_tool(
+        'evaluate.py', pretrained[0], '--data-root', data, '--protocols',
+        ','.join(['linear', 'parts', 'occlusion', *names]), '--out',
+        tmp_path / 'out', '--batch-size', 12, '--epochs', 2, '--workers', 0,
+        '--test-sets', *(f'{name}={sets / name}' for name in names),
+        '--cfg-options', 'imagenet-c.test_dataloader.dataset.'
+        'skip_missing=True', 'davis2017.test_dataloader.dataset.pipeline.1.'
+        'short_side=64')
+    rows = json.loads((tmp_path / 'out/results.json').read_text())['epoch_7']
+    top1 = rows['linear']['value']
+    assert 0 < top1 < 100
+    for name in ('imagenet-9', 'imagenet-a', 'imagenet-r', 'imagenet-v2'):
+        assert rows[name]['value'] == pytest.approx(top1), name
+    assert rows['imagenet-9']['metrics']['in9/bg_gap'] == 0
+    assert rows['imagenet-c']['metrics']['corruption/snow'] == (
+        pytest.approx(100 - top1))
+    found = rows['occlusion']['metrics']
+    assert found['perturbation/clean'] == pytest.approx(top1)
+    assert found['perturbation/random_0'] == pytest.approx(top1)
+    assert found['perturbation/shuffle_1x1'] == pytest.approx(top1)
+    assert rows['copydays']['metrics']['copydays/original_mAP'] == 100
+    for name in ('parts', 'roxford5k', 'davis2017'):
+        assert 0 <= rows[name]['value'] <= 100
+    assert f'unchanged {top1:.1f}' in shown
+
+
+def test_test_sets_of_the_published_size():
+    cfg = Config.fromfile(ibot_mm.config_path(
+        'ibot/ibot_vit-base-p16_16xb64-multicrop-400e_in1k.py'))
+
+    def made(name):
+        return test_set_config(name, cfg, f'data/{name}', {}, 'data/train',
+                               None, 2, None)
+
+    natural = made('imagenet-a').test_dataloader.dataset
+    assert (natural.data_root, natural.classes_from) == (
+        'data/imagenet-a', 'data/train')
+    assert [step.get('scale', step.get('crop_size'))
+            for step in natural.pipeline] == [None, 256, 224, None]
+    assert natural.pipeline[1].interpolation == 'bilinear'
+    assert len(made('imagenet-9').test_dataloader.dataset.pipeline) == 2
+    video = made('davis2017')
+    assert video.model.backbone.arch == 'base'
+    assert video.model.data_preprocessor.std[0] == 0.228 * 255
+    copies = made('copydays')
+    assert copies.test_cfg.protocol.data_root == (
+        copies.test_cfg.bank_dataloader.dataset.data_root)
+
+
 @pytest.mark.slow
 def test_a_protocol_that_fails_is_named(data, pretrained, tmp_path):
     """With a broken image the others run; table and status show it."""
@@ -329,6 +408,8 @@ def test_a_protocol_that_fails_is_named(data, pretrained, tmp_path):
     (['--protocols', 'linear', '--batch-size', '20', '--processes', '2'],
      '36 .* 20 x 2 .*--batch-size'),
     (['--cfg-options', 'linear.x=1'], '"linear.x"'),
+    (['--protocols', 'occlusion,linear'], '"occlusion".* linear'),
+    (['--protocols', 'davis2017'], '"davis2017".*davis2017=FOLDER'),
     (['--split', '0.2'], '--split 0.2: .*train/ and val/'),
     (['--split', '20'], '--split 20 must'),
 ])

@@ -1,5 +1,6 @@
 """Tools that draw what a network has learned."""
 
+import json
 import re
 
 import cv2
@@ -12,6 +13,7 @@ from ibot_mm.checkpoints.load import CheckpointError
 from ibot_mm.models import IBOTSwin
 from tests.helpers.builders import ARCH, build_model
 from tests.helpers.in_process import run_tool
+from tests.helpers.shapes import write_shapes
 
 HEADS = ARCH['num_heads']
 
@@ -244,6 +246,69 @@ def test_masks(checkpoint, photos, tmp_path):
     assert expected in (tmp_path / 'index.html').read_text()
     with pytest.raises(ValueError, match='gray.png'):
         run('attention_maps.py', checkpoint, photos / 'gray.png', *args)
+
+
+def coco_file(path, **changes):
+    """Two rectangles, which overlap, and a crowd on part of one."""
+    def polygon(left, top, right, bottom):
+        return [[left, top, right, top, right, bottom, left, bottom]]
+
+    runs = [15, *[15, 25] * 39, 15, 10]  # rows 15 to 29 of each column
+    path.write_text(json.dumps(dict(
+        images=[dict(id=7, file_name='color.png', height=40, width=40)],
+        categories=[dict(id=i, name=str(i)) for i in (3, 900)],
+        annotations=[
+            dict(id=1, image_id=7, category_id=3, iscrowd=0,
+                 segmentation=polygon(0, 0, 40, 20)),
+            dict(id=2, image_id=7, category_id=900, iscrowd=0,
+                 segmentation=polygon(0, 10, 20, 25)),
+            dict(id=3, image_id=7, category_id=900, iscrowd=1,
+                 segmentation=dict(size=[40, 40], counts=runs))]) | changes))
+    return path
+
+
+def test_masks_of_coco(checkpoint, photos, tmp_path):
+    """Attention on all patches; areas in pixels of 1600, by hand."""
+    pytest.importorskip('pycocotools')
+    masks = coco_file(tmp_path / 'instances.json')
+    args = (photos / 'color.png', '--size', 64, '--mass', 1, '--masks', masks,
+            '--out', tmp_path)
+    # Objects 800 + 5 * 20 = 900. Not counted: 15 rows of the crowd, 600, but
+    # for 5 rows of the first and 20 x 5 of the second object.
+    for labels, objects, counted in (
+            ((), 900, 1600 - 600 + 5 * 40 + 5 * 20),
+            ((3, ), 800, 1600),  # its category has no crowd
+            ((900, ), 300, 1600 - 600 + 10 * 20)):
+        more = ('--labels', *labels) if labels else ()
+        output = run('attention_maps.py', checkpoint, *args, *more)
+        expected = f'best head {objects / counted:.1%}, per head'
+        assert expected in output.out, labels
+    with pytest.raises(ValueError, match='--labels.* 4;'):
+        run('attention_maps.py', checkpoint, *args, '--labels', 4)
+    with pytest.raises(ValueError, match='instances.json.*gray.png'):
+        run('attention_maps.py', checkpoint, photos / 'gray.png', *args[1:])
+    masks.write_text('{')
+    with pytest.raises(ValueError, match='instances.json'):
+        run('attention_maps.py', checkpoint, *args)
+
+
+def test_masks_of_the_same_scenes_agree(checkpoint, tmp_path):
+    """COCO's file and ADE20K's maps, where there is no crowd."""
+    pytest.importorskip('pycocotools')
+    data = write_shapes(tmp_path / 'shapes', 1, 6, ('coco', 'ade20k'))
+    file = data / 'coco' / 'annotations' / 'instances_val2017.json'
+    content = json.loads(file.read_text())
+    crowded = {item['image_id'] for item in content['annotations']
+               if item['iscrowd']}
+    images = [data / 'coco' / 'val2017' / item['file_name']
+              for item in content['images'] if item['id'] not in crowded]
+    assert len(images) > 2
+    outputs = [
+        run('attention_maps.py', checkpoint, *images, '--size', 64, '--out',
+            tmp_path, '--masks', masks).out for masks in (
+                file, data / 'ade20k' / 'annotations' / 'validation')]
+    results = [re.search('best head .*', output)[0] for output in outputs]
+    assert results[0] == results[1] and '(0 images)' not in results[0]
 
 
 def test_bad_input(checkpoint, photos, tmp_path):

@@ -103,7 +103,7 @@ def test_fused_kernels_by_hand(trace_step):
 
     with FakeTensorMode():
         cost = compiled_cost(Block(), (torch.empty(128, 64), ), False,
-                             trace_step.CARDS['h100'])
+                             trace_step.CARDS['H100'])
     tensor = 4 * 128 * 64
     assert cost.kernels == 3
     assert cost.flops == 2 * 128 * 64 * 64

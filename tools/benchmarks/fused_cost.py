@@ -4,12 +4,13 @@ from collections import defaultdict
 from collections.abc import Callable
 
 import torch
+from cards import Card
 from functorch.compile import (
     aot_function,
     make_boxed_func,
     min_cut_rematerialization_partition,
 )
-from roofline import Card, Cost, cost_of, num_bytes, roofline
+from roofline import Cost, cost_of, num_bytes, roofline
 from torch import Tensor, fx, nn
 from torch.utils._pytree import tree_leaves
 

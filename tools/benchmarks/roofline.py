@@ -6,35 +6,12 @@ launch, from peaks of data sheets times the shares of them in ``EFFICIENCY``.
 
 import math
 from dataclasses import dataclass, fields
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
+from cards import Card
 from torch import Tensor
 
-
-class Card(NamedTuple):
-    """Peaks of a GPU, from its data sheet, without sparsity.
-
-    Attributes:
-        bandwidth: Bytes per second.
-        half: FLOP/s in bfloat16 (float16 where there is none).
-        tf32: FLOP/s of float32 matrix products in TF32.
-        single: FLOP/s in float32.
-    """
-
-    bandwidth: float
-    half: float
-    tf32: float
-    single: float
-
-
-CARDS = {
-    'h200': Card(4.8e12, 989e12, 494e12, 67e12),
-    'h100': Card(3.35e12, 989e12, 494e12, 67e12),
-    'a100': Card(2.04e12, 312e12, 156e12, 19.5e12),
-    'v100': Card(0.9e12, 125e12, 15.7e12, 15.7e12),
-    'rtx4090': Card(1.01e12, 165e12, 82.6e12, 82.6e12),
-}
 # Shares of the peaks that kernels of this size are assumed to reach.
 EFFICIENCY = dict(bandwidth=0.78, matrix=0.57, single=0.75, attention=0.22,
                   short_attention=0.11)

@@ -20,12 +20,8 @@ import statistics
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
-# TFLOP/s of matrix products in bfloat16 and float16 without sparsity (NVIDIA's
-# data sheets), by a part of the card's name; half as much in TF32.
-PEAKS = {
-    'H100 PCIe': 756, 'H100 NVL': 835, 'H100': 989, 'GH200': 989,
-    'H200 NVL': 835, 'H200': 989, 'A100': 312, 'L40S': 362, 'RTX 4090': 165
-}
+from cards import CARDS
+
 # Label, factor and format of each result.
 ROWS = dict(
     seconds=('ms per step', 1e3, '.1f'),
@@ -116,9 +112,11 @@ def peak_flops(settings: dict) -> float | None:
     """FLOP/s of the device in the precision; None if not known."""
     if settings['dtype'] == 'float32' and not settings['tf32']:
         return None
-    factor = 0.5e12 if settings['dtype'] == 'float32' else 1e12
-    return next((peak * factor for name, peak in PEAKS.items()
+    card = next((card for name, card in CARDS.items()
                  if name in settings['device']), None)
+    if card is None:
+        return None
+    return card.tf32 if settings['dtype'] == 'float32' else card.half
 
 
 def require_equal_losses(ours: Child, dense: Child) -> None:

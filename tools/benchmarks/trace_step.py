@@ -8,7 +8,7 @@ times are predicted; ratios of two of them are safer than either.
 
     python tools/benchmarks/trace_step.py                   # ViT-S/16, H100
     python tools/benchmarks/trace_step.py --arch base --batch 128 --compile
-    python tools/benchmarks/trace_step.py --card a100 --views 1 5 --json
+    python tools/benchmarks/trace_step.py --card A100 --views 1 5 --json
 """
 
 import argparse
@@ -36,8 +36,9 @@ from ibot_mm.engine import PretrainOptimWrapperConstructor
 from ibot_mm.models.layers.pos_embed import resize_matrix
 
 sys.path.insert(0, str(Path(__file__).parent))
+from cards import CARDS, Card
 from fused_cost import compiled_cost
-from roofline import CARDS, Card, Cost, cost_of
+from roofline import Cost, cost_of
 from training_step import RECIPES, make_batch
 
 CONFIGS = dict(
@@ -244,7 +245,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
         formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('--arch', choices=CONFIGS, default='small')
     parser.add_argument('--batch', type=int, default=64)
-    parser.add_argument('--card', choices=CARDS, default='h100')
+    parser.add_argument('--card', choices=CARDS, default='H100')
     parser.add_argument('--dtype', default='bfloat16',
                         choices=['float32', 'bfloat16', 'float16'])
     parser.add_argument('--no-tf32', action='store_true',

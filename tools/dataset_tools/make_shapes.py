@@ -8,6 +8,9 @@ same bytes.
 
     python tools/dataset_tools/make_shapes.py data/shapes \
         --train 2400 --val 600
+
+--extra adds small test sets in the layouts of published ones, each in
+OUT/NAME, with all 12 classes.
 """
 
 import argparse
@@ -20,6 +23,7 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+from extra_sets import EXTRA_SETS
 from shapes_scene import MAX_CLASSES, Instance, class_name, draw_scene
 
 LAYOUTS = ('imagenet', 'coco', 'ade20k')
@@ -248,6 +252,27 @@ def make_shapes(out: Path,
     return True
 
 
+def make_extra(out: Path, name: str, seed: int) -> bool:
+    """Write one of the extra sets to ``out/name``, unless it is there.
+
+    Returns:
+        Whether anything was written.
+
+    Raises:
+        ValueError: The folder holds the set with other settings.
+    """
+    settings, manifest = dict(version=VERSION, seed=seed), out / name / (
+        'shapes.json')
+    if manifest.is_file():
+        if _is_json(manifest, settings):
+            return False
+        raise ValueError(f'{out / name} holds the set with other settings '
+                         f'({manifest}): remove it.')
+    EXTRA_SETS[name](out / name, seed)
+    manifest.write_text(json.dumps(settings, indent=2))
+    return True
+
+
 def main() -> int:
     """Command line; returns the exit status."""
     parser = argparse.ArgumentParser(
@@ -272,16 +297,28 @@ def main() -> int:
         default=LAYOUTS,
         help='which layouts to write')
     parser.add_argument('--workers', type=int, default=2, help='processes')
+    parser.add_argument(
+        '--extra',
+        nargs='+',
+        choices=list(EXTRA_SETS),
+        default=[],
+        metavar='NAME',
+        help=f'extra test sets: {", ".join(EXTRA_SETS)}')
     args = parser.parse_args()
     try:
         written = make_shapes(args.out, (args.train, args.val), args.classes,
                               args.seed, args.layouts, args.workers)
-    except (ValueError, OSError) as error:
+        extra = {name: make_extra(args.out, name, args.seed)
+                 for name in args.extra}
+    except (ValueError, OSError, ImportError) as error:
         print(f'make_shapes: {error}', file=sys.stderr)
         return 2
     done = 'wrote' if written else 'already complete, nothing to do:'
     print(f'make_shapes: {done} {args.train} + {args.val} images of '
           f'{args.classes} classes in {args.out}.')
+    for name, is_new in extra.items():
+        done = 'wrote' if is_new else 'already complete:'
+        print(f'make_shapes: {done} {args.out / name}.')
     return 0
 
 

@@ -7,7 +7,7 @@ Hues are shared between classes, so mean color says little.
 """
 
 import colorsys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -243,6 +243,35 @@ def _plan(rng: np.random.Generator, label: int, num_classes: int,
     return plan
 
 
+def draw_single(seed: int, split: int, index: int, num_classes: int,
+                side: int, radius: tuple[float, float]
+                ) -> tuple[ndarray, ndarray, ndarray]:
+    """A square scene of one object near the middle, with and without it.
+
+    Args:
+        seed: As in :func:`draw_scene`.
+        split: As in :func:`draw_scene`.
+        index: As in :func:`draw_scene`.
+        num_classes: As in :func:`draw_scene`.
+        side: Side in pixels.
+        radius: Least and largest radius as a share of the side.
+
+    Returns:
+        The scene and its background alone, uint8 (side, side, 3) BGR, and the
+        mask of the object, bool (side, side).
+    """
+    rng = np.random.default_rng([seed, split, index])
+    canvas = _background(rng, side, side)
+    background = canvas.copy()
+    mask = _draw_object(
+        rng, canvas, index % num_classes, rng.uniform(0.4, 0.6, 2) * side,
+        rng.uniform(*radius) * side)
+    image, background = (
+        _light(np.random.default_rng([seed, split, index, 1]), picture)
+        for picture in (canvas, background))
+    return image, background, mask
+
+
 def draw_scene(seed: int, split: int, index: int, num_classes: int) -> Scene:
     """Scene ``index`` of a split; depends on nothing but its arguments.
 
@@ -270,3 +299,42 @@ def draw_scene(seed: int, split: int, index: int, num_classes: int) -> Scene:
         if mask.any():
             instances.append(Instance(kind, mask, members.count(group) > 1))
     return Scene(_light(rng, canvas), label, instances)
+
+
+def draw_video(seed: int, split: int, index: int, num_frames: int,
+               size: tuple[int, int]) -> Iterator[tuple[ndarray, ndarray]]:
+    """Two objects that move, and change in size, before a panning camera.
+
+    Args:
+        seed: As in :func:`draw_scene`.
+        split: As in :func:`draw_scene`.
+        index: Number of the video.
+        num_frames: Number of frames.
+        size: (H, W) in pixels.
+
+    Yields:
+        A frame, uint8 (H, W, 3) BGR, and the numbers of its objects, uint8
+        (H, W), 0 for background.
+    """
+    rng = np.random.default_rng([seed, split, index])
+    height, width = size
+    pan = height // 4
+    wide = _background(rng, height, width + pan)
+    kinds = rng.choice(MAX_CLASSES, 2, replace=False)
+    # One object moves to the right, one, in front of it, to the left.
+    starts, stops = rng.uniform(0.2, 0.35, 2), rng.uniform(0.65, 0.8, 2)
+    rows, radii = rng.uniform(0.35, 0.65, (2, 2)), rng.uniform(
+        0.18, 0.26, 2) * height
+    for time in np.linspace(0, 1, num_frames):
+        left = round(pan * time)
+        canvas = wide[:, left:left + width].copy()
+        labels = np.zeros(size, np.uint8)
+        for i, kind in enumerate(kinds):
+            x = starts[i] + time * (stops[i] - starts[i])
+            y = rows[i, 0] + time * (rows[i, 1] - rows[i, 0])
+            center = np.array([width * (1 - x if i else x), height * y])
+            look = np.random.default_rng([seed, split, index, i])
+            labels[_draw_object(look, canvas, int(kind), center,
+                                radii[i] * (1 + 0.3 * time))] = i + 1
+        light = np.random.default_rng([seed, split, index, 2])
+        yield _light(light, canvas), labels

@@ -11,19 +11,23 @@ Writes a PNG per image: the image, all heads in one picture (the patches that
 hold 60 % of each head's attention, as in the paper's figures 6 and 18), and a
 heat map per head; index.html shows all of them. --video draws the mean over
 heads of the frames of a film, or of a folder of frames in the order of their
-names, as OUT/attention.mp4. --masks compares these patches with label maps
-(ADE20K's layout: 0 is background, the names are those of the images): the
-Jaccard index, intersection / union, of the head that fits an image best, mean
-over the images.
+names, as OUT/attention.mp4. --masks compares these patches with objects: a
+folder of label maps (ADE20K's layout: 0 is background, the names are those of
+the images), or an annotation file of COCO (.json), of which the union of all
+objects is taken and crowd regions are not counted. The result is the Jaccard
+index, intersection / union, of the head that fits an image best, mean over
+the images.
 """
 
 import argparse
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 import cv2
 import numpy as np
+from coco_label_maps import CocoLabelMaps
 from picture_inputs import (
     as_inputs,
     chosen_paths,
@@ -115,6 +119,14 @@ def read_label_map(folder: str, image: Path) -> np.ndarray:
     return labels
 
 
+def label_maps(args: argparse.Namespace
+               ) -> tuple[Callable[[Path], np.ndarray], list[int]]:
+    """What gives an image's label map, and its labels that are objects."""
+    if args.masks.endswith('.json'):
+        return CocoLabelMaps(args.masks, args.labels), []
+    return partial(read_label_map, args.masks), list(args.labels)
+
+
 def jaccard_in_words(values: list[np.ndarray]) -> str:
     """Mean over images of the Jaccard index, by image (heads, )."""
     heads = ', '.join(f'{value:.1%}' for value in np.mean(values, 0))
@@ -136,16 +148,18 @@ def main() -> None:
     parser.add_argument('--video', action='store_true')
     parser.add_argument('--fps', type=float, help='frames per second '
                         '(default: those of the film, 30 for a folder)')
-    parser.add_argument('--masks', help='folder of label maps, for the '
-                        'Jaccard index')
+    parser.add_argument('--masks', help='folder of label maps, or '
+                        'annotation file of COCO, for the Jaccard index')
     parser.add_argument('--labels', type=int, nargs='+', default=(),
-                        help='labels of the maps that are objects (default: '
-                        'all but 0)')
+                        help='labels of the maps, or category ids of COCO, '
+                        'that are objects (default: all but 0)')
     args = parser.parse_args()
     if args.video and args.untrained:
         parser.error('--video draws one network: leave out --untrained')
     if not 0 < args.mass <= 1:
         parser.error(f'--mass must be above 0 and at most 1, got {args.mass}')
+    if args.masks:
+        read_labels, classes = label_maps(args)
     embedder = open_network(args)
     if args.video:
         print(f'wrote {write_video(args, embedder)}')
@@ -160,10 +174,9 @@ def main() -> None:
                 for attention in found]
         caption = f'{path}: image, all heads, then each head{below}'
         if args.masks:
-            labels = read_label_map(args.masks, path)
+            labels = read_labels(path)
             for attention, values in zip(found, overlaps):
-                values.append(jaccard(attention, labels, args.mass,
-                                      args.labels))
+                values.append(jaccard(attention, labels, args.mass, classes))
             caption += '; Jaccard ' + ', '.join(
                 f'{value:.1%}' for value in overlaps[0][-1])
         gallery.add(path.stem, np.vstack(rows), caption)

@@ -14,7 +14,6 @@ stands beside each prototype. What the network computes is kept in OUT, so
 calls with other numbers or --tokens only draw.
 """
 
-import math
 from pathlib import Path
 
 import numpy as np
@@ -29,15 +28,12 @@ from ibot_mm.apis.prototype_assignment import (
 from ibot_mm.command_line import report_errors
 from ibot_mm.visualization.gallery import Gallery
 from ibot_mm.visualization.pattern_layouts import (
-    best_tokens,
-    layout,
+    members_in_words,
     overall_purity,
-    patch_in_context,
+    prototype_layout,
     purity,
     rank_prototypes,
 )
-
-CELL = 96  # side of a picture in the grid, in pixels
 
 
 @report_errors
@@ -73,31 +69,21 @@ def main() -> None:
     ranked = rank_prototypes(prototypes)
     result = (f'{len(ranked)} prototypes have any of {prototypes.size} '
               f'{args.tokens} tokens of {len(found.names)} images')
-    labeled = len(set(labels)) > 1
-    if labeled:
+    if len(set(labels)) > 1:
         result += (f'; purity {100 * overall_purity(prototypes, labels):.1f} '
                    f'%, {100 * purity(labels)[1]:.1f} % with one prototype')
     gallery = Gallery(args.out, result)
-    columns = math.ceil(math.sqrt(args.grid))
-    side = math.isqrt(prototypes.shape[1])
-    for rank, (prototype, count) in enumerate(
+
+    def load(image: int) -> np.ndarray:
+        return embedder.load(found.names[image]).permute(1, 2, 0).numpy()
+
+    for rank, (prototype, _) in enumerate(
             tqdm(ranked[:args.num], unit=' prototypes', disable=None), 1):
-        pictures = []
-        for image, token in best_tokens(logits, prototypes, prototype,
-                                        args.grid):
-            picture = embedder.load(found.names[image]).permute(
-                1, 2, 0).numpy()
-            if args.tokens == 'patch':
-                picture = patch_in_context(
-                    picture, *divmod(token, side), len(picture) // side)
-            pictures.append(picture)
-        caption = f'rank {rank}, prototype {prototype}: {count} tokens'
-        if labeled:
-            members = np.repeat(labels, (prototypes == prototype).sum(1))
-            label, share = purity(members.tolist())
-            caption += f', {100 * share:.0f} % of them in {label}'
+        picture = prototype_layout(load, logits, prototypes, prototype,
+                                   args.grid)
+        words = members_in_words(prototypes, prototype, labels)
         gallery.add(f'{args.tokens}_{rank:03d}_prototype_{prototype}',
-                    layout(pictures, columns, CELL), caption)
+                    picture, f'rank {rank}, {words}')
     print(f'{result}\nwrote {gallery.write()}')
 
 

@@ -42,6 +42,13 @@ def picture_parser(description: str, size: int, limit: int = 100,
     parser.add_argument('images', nargs='+', help='images, folders, or text '
                         'files with a path per line')
     parser.add_argument('--out', required=True, help='folder of the pictures')
+    add_network_arguments(parser, size, limit, sides)
+    return parser
+
+
+def add_network_arguments(parser: CommandParser, size: int, limit: int,
+                          sides: str) -> None:
+    """Add the arguments of :func:`picture_parser` but for the files."""
     parser.add_argument('--size', type=int, default=size,
                         help=f'{sides}; positions are resized, too '
                         '(default: %(default)s)')
@@ -55,7 +62,6 @@ def picture_parser(description: str, size: int, limit: int = 100,
     parser.add_argument('--num-heads', type=int, help='of a ViT of unusual '
                         'size, if the checkpoint has no config')
     parser.add_argument('--device', help='default: the GPU if there is one')
-    return parser
 
 
 def open_network(args: argparse.Namespace, **settings: Any) -> Embedder:

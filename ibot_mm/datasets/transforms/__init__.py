@@ -3,10 +3,12 @@ from .load_image import LoadImage
 from .mask_generators import BlockMaskGenerator, RandomMaskGenerator
 from .mask_global_crops import MaskGlobalCrops
 from .multi_crop import MultiCrop
+from .resize_short_side import ResizeShortSide
 from .rgb_to_bgr import RGBToBGR
+from .shrink_image import ShrinkImage
 
 __all__ = [
     'BlockMaskGenerator', 'ImageDecodeError', 'LoadImage', 'MaskGlobalCrops',
-    'MultiCrop', 'RGBToBGR', 'RandomMaskGenerator', 'decode_image',
-    'decode_unchanged'
+    'MultiCrop', 'RGBToBGR', 'RandomMaskGenerator', 'ResizeShortSide',
+    'ShrinkImage', 'decode_image', 'decode_unchanged'
 ]

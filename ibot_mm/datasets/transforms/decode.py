@@ -71,7 +71,11 @@ def decode_image(data: bytes) -> np.ndarray:
     # OpenCV is the fast path, but it decodes truncated JPEGs without an error:
     # use it only if the end marker is present.
     if data.startswith(_JPEG_START) and data.endswith(_JPEG_END):
-        image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
+        try:
+            image = cv2.imdecode(np.frombuffer(data, np.uint8),
+                                 cv2.IMREAD_COLOR)
+        except cv2.error:  # more than 2**30 pixels
+            image = None
         if image is not None:
             return image
     return _decode_strictly(data)

@@ -70,7 +70,7 @@ def _data(loops: dict[str, Any]) -> dict[str, str]:
             if not place and isinstance(dataset, BaseDataset):
                 place = next(iter(dataset.data_prefix.values()), '')
             lines[f'{name} data'] = (
-                f'{len(dataset)} images'
+                f'{len(dataset)} {getattr(dataset, "unit", "images")}'
                 + (f' of {len(classes)} classes' if classes else '')
                 + (f' in {place}' if place else ''))
     return lines

@@ -392,6 +392,23 @@ class IBOTViT(VisionTransformer):
         last = self.layers[-1]
         return last.attn.weights(last.ln1(x), num_queries)
 
+    def extract_attended(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Patch tokens before the final norm, and who attends to them.
+
+        Args:
+            x: Images, (B, C_in, H, W).
+
+        Returns:
+            Patch tokens of the last layer (B, N, C), and the attention of the
+            CLS token to them in that layer, (B, heads, N).
+        """
+        x, _ = self._embed(x, None)
+        for x in islice(self._run_layers(x), self.num_layers - 1):
+            pass
+        last, first = self.layers[-1], self.num_prefix_tokens
+        attention = last.attn.weights(last.ln1(x), 1)
+        return last(x)[:, first:], attention[:, :, 0, first:]
+
     def forward(self, x: Tensor, mask: Tensor | None = None
                 ) -> tuple[Tensor, ...]:
         """Outputs of the layers in ``out_indices``, formatted by ``out_type``.

@@ -50,7 +50,7 @@ class LinearProbe(FeatureExtractor):
         self.learning_rates = list(learning_rates)
         widths = self.backbone.block_widths
         width = 0
-        if self.pooling != 'avg':
+        if self.pooling in ('cls', 'cls_avg'):
             width += sum(widths[-self.n_last_blocks:])
         if self.pooling != 'cls':
             width += widths[-1]

@@ -12,7 +12,7 @@ from ibot_mm.paths import config_path
 
 _FOLDER = 'benchmarks/classification'
 PROTOCOLS = ('knn', 'logistic', 'unsupervised', 'linear', 'finetune',
-             'transfer', 'semi')
+             'transfer', 'semi', 'parts')
 # Run by tools/test.py; the others by tools/train.py.
 FROZEN = PROTOCOLS[:3]
 _SMALL = dict(
@@ -24,6 +24,8 @@ _SMALL = dict(
     finetune='finetune/ibot_vit-small-p16_finetune-8xb128-200e_in1k.py',
     transfer='transfer/ibot_vit-small-p16_finetune-8xb96-360e_inat18.py',
     semi='semi/ibot_vit-small-p16_finetune-8xb128-1000e_in1k-1pct.py')
+_PARTS = ('benchmarks/robustness/'
+          'ibot_vit-small-p16_part-linear-8xb128-100e_in1k.py')
 # By width of the network, where the recipe differs from ViT-S/16's.
 _LARGER = {
     768: dict(
@@ -45,16 +47,15 @@ def recipe_file(protocol: str, pretraining: Config) -> str:
         pretraining: Config of the pre-training.
 
     Raises:
-        ValueError: The protocol is unknown or not available for Swin.
+        ValueError: The protocol is not available for Swin.
     """
-    if protocol not in PROTOCOLS:
-        raise ValueError(f'unknown protocol "{protocol}": choose from '
-                         f'{", ".join(PROTOCOLS)}.')
     if pretraining.model.backbone.type.endswith('Swin'):
-        if protocol in ('finetune', 'transfer', 'semi'):
+        if protocol in ('finetune', 'transfer', 'semi', 'parts'):
             raise ValueError(f'the protocol "{protocol}" is for ViT '
                              'backbones: the paper publishes none for Swin.')
         return f'{_FOLDER}/{_SMALL[protocol]}'
+    if protocol == 'parts':
+        return _PARTS
     width = pretraining.model.neck.in_channels
     name = _LARGER.get(width, {}).get(protocol, _SMALL[protocol])
     return f'{_FOLDER}/{name}'
@@ -69,8 +70,14 @@ def _backbone(pretraining: Config) -> dict[str, Any]:
     return backbone
 
 
-def _use_model(cfg: Config, pretraining: Config, num_classes: int) -> None:
-    """Replace ViT-S/16 with the pre-trained model."""
+def use_model(cfg: Config, pretraining: Config, num_classes: int) -> None:
+    """Replace ViT-S/16 with the pre-trained model.
+
+    Args:
+        cfg: Config of a protocol, changed in place.
+        pretraining: Config of the pre-training.
+        num_classes: Number of classes, for models with classifiers.
+    """
     model, source = cfg.model, pretraining.model
     for key in ('mean', 'std', 'to_rgb'):
         if key in source.data_preprocessor:
@@ -98,9 +105,13 @@ def _use_model(cfg: Config, pretraining: Config, num_classes: int) -> None:
         model.data_preprocessor.num_classes = num_classes
     if model.type == 'ibot_mm.LinearProbe':
         model.num_classes = num_classes
+    if 'num_parts' in model:  # the same share of the image
+        count = (image_size(pretraining) // source.backbone.patch_size)**2
+        model.num_parts = max(round(model.num_parts * count / 196), 1)
 
 
-def _image_size(pretraining: Config) -> int:
+def image_size(pretraining: Config) -> int:
+    """Side of the images of a pre-training, in pixels."""
     return pretraining.model.backbone.get('img_size', 224)
 
 
@@ -116,7 +127,7 @@ def _test_pipeline(cfg: Config, pretraining: Config) -> list[dict]:
     if val:
         pipeline = deepcopy(val.dataset.pipeline)
     else:
-        size, pipeline = _image_size(pretraining), own
+        size, pipeline = image_size(pretraining), own
         pipeline[0] = deepcopy(
             pretraining.train_dataloader.dataset.pipeline[0])
         pipeline[1].scale, pipeline[2].crop_size = size * 256 // 224, size
@@ -156,7 +167,7 @@ def _use_data(cfg: Config, pretraining: Config, train: dict, val: dict,
     if cfg.get('train_dataloader'):
         pipeline = deepcopy(cfg.train_dataloader.dataset.pipeline)
         pipeline[0] = test_pipeline[0]  # image loading
-        pipeline[1].scale = _image_size(pretraining)
+        pipeline[1].scale = image_size(pretraining)
         loaders['train_dataloader'] = dict(train, pipeline=pipeline)
         loaders['val_dataloader'] = val
     for name, dataset in loaders.items():
@@ -166,7 +177,12 @@ def _use_data(cfg: Config, pretraining: Config, train: dict, val: dict,
         cfg.test_cfg.bank_dataloader.dataset = dict(
             train, pipeline=test_pipeline)
         found.append(cfg.test_cfg.bank_dataloader)
-    for loader in found:
+    use_workers(found, workers)
+
+
+def use_workers(loaders: Sequence[Config], workers: int) -> None:
+    """Set the number of DataLoader workers per process."""
+    for loader in loaders:
         loader.num_workers = workers
         if not workers:
             loader.persistent_workers = False
@@ -211,8 +227,7 @@ def protocol_config(protocol: str,
         log: Called with messages about the recipe and adjusted settings.
 
     Raises:
-        ValueError: The protocol is unknown or incompatible with the model or
-            the data.
+        ValueError: The protocol is incompatible with the model or the data.
     """
     file = recipe_file(protocol, pretraining)
     if protocol == 'semi' and not subset:
@@ -220,7 +235,7 @@ def protocol_config(protocol: str,
                          'of the labeled training images.')
     cfg = Config.fromfile(config_path(file))
     log(f'{protocol}: {file}')
-    _use_model(cfg, pretraining, num_classes)
+    use_model(cfg, pretraining, num_classes)
     _use_data(cfg, pretraining, *data_sets(data_root, subset, lists), workers)
     if protocol in FROZEN:
         cfg.test_cfg.cache_dir = cache_dir
