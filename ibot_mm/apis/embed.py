@@ -8,8 +8,8 @@ import torch
 from mmengine.dist import barrier, is_main_process
 from torch import Tensor
 
+from ibot_mm.datasets.evaluation_dataset import BadFile
 from ibot_mm.datasets.image_paths import find_images
-from ibot_mm.datasets.labeled import BadFile
 from ibot_mm.dependencies import import_optional
 
 from .embedder import Embedder, ImageFeatures

@@ -16,6 +16,7 @@ from .transforms import (
     RGBToBGR,
     ShrinkImage,
 )
+from .unlabeled import UnlabeledDataset
 from .variants import VariantDataset
 
 __all__ = [
@@ -23,5 +24,6 @@ __all__ = [
     'LabeledDataset', 'LoadImage', 'MaskGlobalCrops', 'MultiCrop',
     'PretrainDataset', 'PretrainSampler', 'RGBToBGR',
     'RandomMaskGenerator', 'ResizeShortSide', 'RevisitedBuildings',
-    'ShrinkImage', 'VariantDataset', 'multi_crop_collate'
+    'ShrinkImage', 'UnlabeledDataset', 'VariantDataset',
+    'multi_crop_collate'
 ]

@@ -6,6 +6,8 @@ from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
+
 from .dataset_errors import quoted
 
 
@@ -189,3 +191,9 @@ def keep_subset(samples: Samples, path: str) -> Samples:
                 f'{quoted(sorted(paths), 3)}; write it with its folder.')
     kept = set().union(*found.values())
     return [sample for sample in samples if sample[0] in kept]
+
+
+def evenly_spaced(total: int, count: int) -> list[int]:
+    """At most ``count`` indices below ``total``, at equal distances."""
+    return np.linspace(
+        0, total - 1, min(count, total)).round().astype(int).tolist()

@@ -8,8 +8,8 @@ from torch.utils.data import Dataset, default_collate
 
 from ibot_mm.datasets.transforms.decode import ImageDecodeError
 
+from .evaluation_dataset import BadFile
 from .image_lists import list_images, read_names
-from .labeled import BadFile
 from .pretrain import image_extensions
 
 

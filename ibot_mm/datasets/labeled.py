@@ -1,16 +1,13 @@
 """Labeled images for evaluation and supervised training."""
 
 import os
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import NamedTuple
 
-from mmpretrain.datasets import CustomDataset
-
-from ibot_mm.datasets.transforms.decode import ImageDecodeError
 from ibot_mm.registry import DATASETS
 
 from .dataset_errors import quoted, require
+from .evaluation_dataset import EvaluationDataset
 from .image_lists import (
     Samples,
     find_class_folders,
@@ -18,34 +15,10 @@ from .image_lists import (
     list_images,
     read_labels,
 )
-from .pretrain import image_extensions
-
-
-class BadFile(NamedTuple):
-    """A file that could not be read, and why."""
-
-    path: str
-    reason: str
-
-
-def collate_readable(samples: Sequence, collate: Callable) -> dict:
-    """Collate the samples that could be read.
-
-    Args:
-        samples: Samples and bad files.
-        collate: Function for the samples.
-
-    Returns:
-        Its result, and ``bad_files``.
-    """
-    good = [sample for sample in samples if not isinstance(sample, BadFile)]
-    batch = collate(good) if good else dict(inputs=[], data_samples=[])
-    return dict(batch, bad_files=[
-        sample for sample in samples if isinstance(sample, BadFile)])
 
 
 @DATASETS.register_module()
-class LabeledDataset(CustomDataset):
+class LabeledDataset(EvaluationDataset):
     """MMPretrain's CustomDataset with consistent labels across splits.
 
     Labels come from class folders or from a list file. CustomDataset numbers
@@ -63,13 +36,7 @@ class LabeledDataset(CustomDataset):
         subset: List file of the images to keep, absolute or relative to the
             working directory: a file name per line, with or without its
             folder.
-        extensions: File name extensions of images; those of
-            :func:`image_extensions` if None.
-        **kwargs: Passed to CustomDataset.
-
-    Attributes:
-        skip_unreadable: Whether the sample of an unreadable file is a
-            :class:`BadFile`, for :func:`collate_readable`; False raises.
+        **kwargs: Passed to :class:`EvaluationDataset`.
     """
 
     def __init__(self,
@@ -78,27 +45,14 @@ class LabeledDataset(CustomDataset):
                  ann_file: str = '',
                  classes_prefix: str | None = None,
                  subset: str = '',
-                 extensions: Sequence[str] | None = None,
                  **kwargs) -> None:
         self.classes_prefix = classes_prefix
         self.subset = os.path.expanduser(subset)
-        self.skip_unreadable = False
         super().__init__(
             data_root=data_root,
             data_prefix=data_prefix,
             ann_file=ann_file,
-            extensions=tuple(extensions or image_extensions()),
             **kwargs)
-
-    def __getitem__(self, index: int):
-        """Load and transform a sample."""
-        try:
-            return super().__getitem__(index)
-        except ImageDecodeError as error:
-            if not self.skip_unreadable:
-                raise
-            return BadFile(self.get_data_info(index)['img_path'],
-                           error.reason)
 
     @property
     def classes_folder(self) -> str:

@@ -24,6 +24,7 @@ from .loops import (
                     KNNValLoop,
                     PerturbationTestLoop,
                     PretrainLoop,
+                    TeacherValLoop,
                     VideoSegmentationTestLoop,
 )
 from .optimizers import (
@@ -42,7 +43,7 @@ __all__ = [
     'PretrainOptimWrapper', 'PretrainOptimWrapperConstructor',
     'PretrainRuntimeInfoHook', 'ProgressBarHook', 'RunSummaryHook',
     'SafeCheckpointHook', 'SkippedStepHook', 'StrictLoadHook',
-    'TeacherEMAHook', 'TeacherTemperatureHook', 'TrainingHealthError',
-    'TrainingHealthHook', 'TrialHook', 'VideoSegmentationTestLoop',
-    'WarmupCosineLR'
+    'TeacherEMAHook', 'TeacherTemperatureHook', 'TeacherValLoop',
+    'TrainingHealthError', 'TrainingHealthHook', 'TrialHook',
+    'VideoSegmentationTestLoop', 'WarmupCosineLR'
 ]

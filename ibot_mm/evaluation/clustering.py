@@ -7,6 +7,7 @@ from mmpretrain.utils import require
 from ibot_mm.registry import EVALUATORS
 
 from .features import Features
+from .frozen_teacher import FrozenTeacher
 
 
 @require('scikit-learn')
@@ -65,3 +66,34 @@ class PrototypeClustering:
         }
         metrics['unsupervised/clusters'] = float(len(np.unique(clusters)))
         return metrics
+
+
+@EVALUATORS.register_module()
+class TeacherClustering:
+    """Agreement of the teacher's assignments with labels, in a pre-training.
+
+    The log of the official code has the same three numbers; there they are of
+    the first view of the training images while the network changes, here of
+    the validation images.
+    """
+
+    def __call__(self, teacher: FrozenTeacher) -> dict[str, float]:
+        """Compare the most likely prototypes with the classes.
+
+        Returns:
+            ``quality/nmi``, ``/ari``, and ``/fmi``, which the official code
+            calls F, in percent.
+
+        Raises:
+            ValueError: Images have no label.
+        """
+        labels = teacher.features.labels
+        if (labels < 0).any():
+            raise ValueError(
+                'TeacherClustering needs labels, but images of '
+                'val_dataloader have none: remove it from val_evaluator, or '
+                'set val_dataloader to labeled images.')
+        scores = clustering_scores(labels.numpy(),
+                                   teacher.assignments.numpy())
+        return {f'quality/{name}': 100 * scores[name]
+                for name in ('nmi', 'ari', 'fmi')}

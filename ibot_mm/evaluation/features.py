@@ -1,4 +1,4 @@
-"""Feature extraction from labeled images."""
+"""Feature extraction from images."""
 
 import logging
 import time
@@ -11,13 +11,15 @@ from mmengine.logging import print_log
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
+UNLABELED = torch.tensor([-1])
+
 
 class Features(NamedTuple):
     """Features of a data set in its order, on the CPU.
 
     Attributes:
         vectors: (N, C), float32.
-        labels: int64 (N,).
+        labels: int64 (N,); -1 for images without a label.
     """
 
     vectors: Tensor
@@ -53,21 +55,23 @@ def gather_rows(tensor: Tensor, chunk_size: int = 65536) -> Tensor:
     return result
 
 
-def _joined(vectors: list[Tensor]) -> Tensor:
+def joined(vectors: list[Tensor]) -> Tensor:
     """Concatenate batches; a rank without images gets the same width."""
     width = torch.tensor(vectors[0].shape[1] if vectors else 0)
     all_reduce(width, 'max')
     return torch.cat(vectors) if vectors else torch.zeros(0, int(width))
 
 
-def _check(vectors: Tensor, samples: list) -> None:
-    """Raise on non-finite features and on samples without a label."""
+def _check(vectors: Tensor, samples: list, labeled: bool) -> None:
+    """Raise on non-finite features and on samples that lack a label."""
     for sample in samples:
-        if 'gt_label' not in sample:
+        if labeled and 'gt_label' not in sample:
             raise ValueError(
                 'the evaluation on features needs labels, but the data set '
                 'has none: set val_dataloader and bank_dataloader to labeled '
-                'images, or switch validation off with --no-validate.')
+                'images, evaluate without labels (val_cfg.type='
+                'ibot_mm.TeacherValLoop), or switch validation off with '
+                '--no-validate.')
     bad = (~torch.isfinite(vectors).all(1)).nonzero().flatten().tolist()
     if bad:
         name = samples[bad[0]].get('img_path', f'image {bad[0]} of a batch')
@@ -82,9 +86,9 @@ def extract_features(encode: Callable[[Tensor], Tensor],
                      preprocessor: nn.Module,
                      dataloader: DataLoader,
                      log_interval: int = 0,
-                     bad_files: list[tuple[str, str]] | None = None
-                     ) -> Features:
-    """Extract the features of a labeled data set, distributed over ranks.
+                     bad_files: list[tuple[str, str]] | None = None,
+                     labeled: bool = True) -> Features:
+    """Extract the features of a data set, distributed over ranks.
 
     Args:
         encode: Maps normalized images (B, C_in, H, W) to vectors (B, C).
@@ -94,13 +98,14 @@ def extract_features(encode: Callable[[Tensor], Tensor],
         log_interval: Number of batches between progress lines; 0 for none.
         bad_files: List to which this rank's files and reasons of
             ``collate_readable`` are added; these samples are left out.
+        labeled: Whether all images must have a label.
 
     Returns:
         Features of the complete data set on every rank, each sample once.
 
     Raises:
-        ValueError: A sample has no label, a feature is non-finite, or there
-            are no images.
+        ValueError: A sample lacks its label, a feature is non-finite, or
+            there are no images.
     """
     vectors, labels, places = [], [], []
     start = time.perf_counter()
@@ -113,8 +118,10 @@ def extract_features(encode: Callable[[Tensor], Tensor],
         data = preprocessor(data, False)
         vectors.append(encode(data['inputs']).float().cpu())
         samples = data['data_samples']
-        _check(vectors[-1], samples)
-        labels.append(torch.cat([s.gt_label for s in samples]).cpu())
+        _check(vectors[-1], samples, labeled)
+        labels.append(torch.cat([
+            s.gt_label.cpu() if 'gt_label' in s else UNLABELED
+            for s in samples]))
         places.extend(s.sample_idx for s in samples)
         if log_interval and (i + 1) % log_interval == 0:
             left = (time.perf_counter() - start) * (len(dataloader) / (i + 1)
@@ -129,7 +136,7 @@ def extract_features(encode: Callable[[Tensor], Tensor],
     order = torch.full((int(place.max()) + 1, ), -1)
     order[place] = torch.arange(len(place))
     order = order[order >= 0]
-    own = _joined(vectors)
+    own = joined(vectors)
     del vectors
     label = torch.cat(labels or [torch.zeros(0, dtype=torch.long)])
     return Features(gather_rows(own)[order], gather_rows(label)[order])

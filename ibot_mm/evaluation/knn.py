@@ -12,8 +12,8 @@ from ibot_mm.registry import EVALUATORS
 from .features import Features
 
 
-def _nearest(queries: Tensor, bank: Tensor, k: int,
-             chunk_size: int) -> tuple[Tensor, Tensor]:
+def nearest(queries: Tensor, bank: Tensor, k: int,
+            chunk_size: int) -> tuple[Tensor, Tensor]:
     """Similarities and indices (M, k) of the k nearest, nearest first."""
     best, index = queries.new_zeros(len(queries), 0), None
     for start in range(0, len(bank), chunk_size):
@@ -83,8 +83,8 @@ def knn_predict(bank: Tensor,
     rankings: dict[int, list] = {k: [] for k in ks}
     for chunk in queries.split(chunk_size):
         chunk = chunk.to(device)
-        similarity, neighbors = _nearest(chunk, bank, max(ks),
-                                          bank_chunk_size)
+        similarity, neighbors = nearest(chunk, bank, max(ks),
+                                        bank_chunk_size)
         votes, classes = (similarity / temperature).exp(), labels[neighbors]
         for k in ks:
             scores = votes.new_zeros(len(chunk), num_classes)

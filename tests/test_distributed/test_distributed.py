@@ -1,22 +1,36 @@
 """Results that processes share: centers, statistics, features, k-NN."""
 
 import math
+from types import SimpleNamespace
 
+import cv2
+import numpy as np
 import pytest
 import torch
+import torch.nn.functional as F
 from torch.utils.data import DataLoader
 
+from ibot_mm.datasets.transforms import ImageDecodeError
 from ibot_mm.engine import TrainingHealthError, TrainingHealthHook
 from ibot_mm.engine.optimizers.nonfinite_check import NonfiniteCheck
 from ibot_mm.engine.token_statistics import PrototypeUsage
-from ibot_mm.evaluation import Features, KNNClassification, extract_features
+from ibot_mm.evaluation import (
+    Features,
+    FrozenTeacher,
+    KNNClassification,
+    KNNSegmentation,
+    ViewDataset,
+    extract_features,
+)
 from ibot_mm.evaluation.features import gather_rows
+from ibot_mm.evaluation.views import extract_views
 from ibot_mm.models import IBOTHead
 from ibot_mm.models.losses.sinkhorn_knopp import sinkhorn_knopp
 from tests.helpers.features import AsIs, Numbers, collate
 from tests.helpers.health import GivenEntropies, HealthRunner
 from tests.helpers.processes import run_processes
 
+SPLITS = ('training', 'validation')
 TOKENS = torch.randn(7, 4, generator=torch.Generator().manual_seed(0))
 
 
@@ -98,18 +112,73 @@ def knn(rank, folder):
     return KNNClassification([1, 3])(*_knn_data(), 'cpu')
 
 
+class Tokens(torch.nn.Module):
+    """Tokens are patches of 4 x 4 pixels, the CLS token is their mean."""
+
+    def __init__(self):
+        super().__init__()
+        self.weight = torch.nn.Parameter(torch.ones(1))
+
+    def extract_tokens(self, images):
+        tokens = F.unfold(images, 4, stride=4).transpose(1, 2)
+        return tokens.mean(1), tokens
+
+
+class Noise:
+    """Images of random colors; the fourth of seven cannot be read."""
+
+    pipeline = SimpleNamespace(transforms=[dict])
+
+    def __len__(self):
+        return 7
+
+    def get_data_info(self, index):
+        if index == 3:
+            raise ImageDecodeError('is empty')
+        return dict(img=np.random.default_rng(index).integers(
+            0, 256, (30, 40, 3)).astype(np.uint8))
+
+
+def views(rank, folder):
+    return tuple(extract_views(
+        Tokens(), AsIs(), ViewDataset(Noise(), num_views=3, size=16), 2, 0))
+
+
+def write_label_maps(folder):
+    """Three images to train and five to validate, of noise."""
+    for i in range(8):
+        rng, split = np.random.default_rng(i), SPLITS[i > 2]
+        for kind, suffix, levels, shape in (
+                ('images', 'jpg', 256, (16, 16, 3)),
+                ('annotations', 'png', 4, (16, 16))):
+            path = folder / kind / split / f'{i}.{suffix}'
+            path.parent.mkdir(parents=True, exist_ok=True)
+            cv2.imwrite(str(path), rng.integers(
+                0, levels, shape).astype(np.uint8))
+
+
+def segmentation(rank, folder):
+    model = torch.nn.Module()
+    model.teacher = torch.nn.ModuleDict(dict(backbone=Tokens()))
+    return KNNSegmentation(str(folder), 3, 16, bank_size=24, k=3)(
+        FrozenTeacher(model, AsIs(), None, None, 2, 0))
+
+
 def rows(rank, folder):
     return gather_rows(torch.arange(rank + 1.).unsqueeze(1) + 10 * rank)
 
 
 FUNCTIONS = (centers, sinkhorn, prototype_usage, collapse, divergence,
-             finite_losses, features, knn, rows)
+             finite_losses, features, knn, views,
+             segmentation, rows)
 
 
 @pytest.fixture(scope='module')
 def results(tmp_path_factory):
     """What each function returns on two ranks."""
-    return run_processes(FUNCTIONS, tmp_path_factory.mktemp('ranks'))
+    folder = tmp_path_factory.mktemp('ranks')
+    write_label_maps(folder)
+    return dict(run_processes(FUNCTIONS, folder), folder=folder)
 
 
 def test_centers_are_means_over_all_ranks(results):
@@ -158,3 +227,19 @@ def test_all_ranks_stop_with_the_worst_of_them(results):
 
 def test_all_ranks_skip_the_step_of_a_non_finite_loss(results):
     assert results['finite_losses'] == [[True, False, True]] * 2
+
+
+def test_each_image_has_its_views_once(results):
+    """The same on two ranks as in this process, of six images."""
+    vectors, *counts = views(0, None)
+    assert vectors.shape == (6, 3, 48)
+    for found in results['views']:
+        torch.testing.assert_close(found[0], vectors)
+        assert found[1:] == pytest.approx(counts)
+
+
+def test_segmentation_shared_by_ranks_equals_that_of_one(results):
+    expected = segmentation(0, results['folder'])
+    assert 0 < expected['quality/knn_mIoU'] < 60
+    for found in results['segmentation']:
+        assert found == pytest.approx(expected)

@@ -35,15 +35,14 @@ from picture_inputs import (
 from ibot_mm.apis import Embedder
 from ibot_mm.command_line import report_errors
 from ibot_mm.datasets.transforms.multi_crop import resize
-from ibot_mm.visualization.attention import cls_attention
-from ibot_mm.visualization.correspondence import (
+from ibot_mm.evaluation.correspondence import (
     best_matches,
     count_correct,
-    draw_matches,
-    most_attended,
     random_view,
     true_partners,
 )
+from ibot_mm.visualization.attention import cls_attention
+from ibot_mm.visualization.correspondence import draw_matches, most_attended
 from ibot_mm.visualization.gallery import Gallery
 
 

@@ -10,6 +10,7 @@ import torch
 from mmengine.hooks import Hook
 from torch import nn
 
+from ibot_mm.datasets.image_lists import evenly_spaced
 from ibot_mm.distributed.unwrap import unsharded_model, unwrapped_model
 from ibot_mm.registry import HOOKS
 from ibot_mm.visualization.attention import cls_attention, overlay
@@ -115,9 +116,9 @@ class PictureHook(Hook):
         loader = (runner.train_dataloader if runner.val_loop is None else
                   runner.val_loop.dataloader)
         dataset, images = loader.dataset, []
-        for i in np.linspace(0, len(dataset) - 1, self.count).round():
+        for i in evenly_spaced(len(dataset), self.count):
             image = dataset.pipeline.transforms[0](
-                dataset.get_data_info(int(i)))['img']
+                dataset.get_data_info(i))['img']
             height, width = image.shape[:2]
             short = min(height, width)
             top, left = (height - short) // 2, (width - short) // 2

@@ -18,7 +18,7 @@ class FeatureTestLoop(BaseLoop):
         runner: The runner; its model must have ``extract_feat``.
         dataloader: Images to classify.
         protocol: Config of ``KNNClassification``, ``LogisticRegression`` or
-            ``PrototypeClustering``.
+            ``PrototypeClustering``; None in a validation without labels.
         bank_dataloader: Labeled images for fitting the protocol.
         evaluator: Not used; MMEngine requires one, ``[]`` is enough.
         cache_dir: Folder of cached features (see ``FeatureCache``); None
@@ -34,7 +34,7 @@ class FeatureTestLoop(BaseLoop):
     def __init__(self,
                  runner,
                  dataloader: DataLoader | dict,
-                 protocol: dict,
+                 protocol: dict | None,
                  bank_dataloader: dict | None = None,
                  evaluator=None,
                  cache_dir: str | None = None,
@@ -43,9 +43,9 @@ class FeatureTestLoop(BaseLoop):
             self._recipe(config) for config in (dataloader, bank_dataloader)
         ]
         super().__init__(runner, dataloader)
-        self.protocol = EVALUATORS.build(protocol)
+        self.protocol = EVALUATORS.build(protocol) if protocol else None
         self.bank_dataloader = None
-        if self.protocol.needs_bank:
+        if self.protocol is not None and self.protocol.needs_bank:
             if bank_dataloader is None:
                 raise ValueError(f'{type(self.protocol).__name__} needs '
                                  f'{self.stage}_cfg.bank_dataloader.')
@@ -81,7 +81,8 @@ class FeatureTestLoop(BaseLoop):
         with unsharded_model(self.runner) as unsharded:
             features = extract_features(unsharded.extract_feat,
                                         model.data_preprocessor, dataloader,
-                                        self.log_interval, self.bad_files)
+                                        self.log_interval, self.bad_files,
+                                        self.protocol is not None)
         if path is not None:
             self.cache.save(path, features)
         return features
@@ -100,12 +101,20 @@ class FeatureTestLoop(BaseLoop):
         runner.call_hook(f'before_{stage}')
         runner.call_hook(f'before_{stage}_epoch')
         runner.model.eval()
-        bank = None
-        if self.bank_dataloader is not None:
-            bank = self.extract(self.bank_dataloader, self.recipes[1])
-        queries = self.extract(self.dataloader, self.recipes[0])
-        device = next(runner.model.parameters()).device
-        metrics = self.protocol(queries, bank, torch.device(device))
+        metrics = self.evaluate()
         runner.call_hook(f'after_{stage}_epoch', metrics=metrics)
         runner.call_hook(f'after_{stage}')
         return metrics
+
+    def evaluate(self) -> dict[str, float]:
+        """Metrics of the protocol."""
+        return self.run_protocol(
+            self.extract(self.dataloader, self.recipes[0]))
+
+    def run_protocol(self, queries: Features) -> dict[str, float]:
+        """Metrics of the protocol for the features of the images."""
+        bank = None
+        if self.bank_dataloader is not None:
+            bank = self.extract(self.bank_dataloader, self.recipes[1])
+        device = next(self.runner.model.parameters()).device
+        return self.protocol(queries, bank, torch.device(device))

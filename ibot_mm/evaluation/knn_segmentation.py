@@ -1,0 +1,193 @@
+"""Segmentation by the nearest patches of labeled images."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from mmengine.dist import all_reduce, get_rank, get_world_size
+from PIL import Image
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset
+
+from ibot_mm.datasets.image_lists import evenly_spaced
+from ibot_mm.datasets.transforms import LoadImage
+from ibot_mm.datasets.transforms.multi_crop import resize
+from ibot_mm.registry import EVALUATORS
+
+from .features import gather_rows, joined
+from .frozen_teacher import FrozenTeacher
+from .knn import nearest
+
+
+class LabelMapDataset(Dataset):
+    """Images and label maps in the layout of ADE20K.
+
+    Args:
+        data_root: Folder that holds ``images`` and ``annotations``.
+        split: Folder in both of them. 0 and 255 in a label map are ignored, 1
+            is the first class.
+        num_classes: Number of classes.
+        size: Side in pixels to which images are resized.
+        num_images: Number of images, at equal distances in the sorted list.
+    """
+
+    def __init__(self, data_root: str, split: str, num_classes: int,
+                 size: int, num_images: int) -> None:
+        self.maps = Path(data_root, 'annotations', split)
+        folder = Path(data_root, 'images', split)
+        paths = sorted(folder.glob('*.jpg'))
+        if not paths:
+            raise FileNotFoundError(
+                f'KNNSegmentation: there are no JPEG images in "{folder}"; '
+                'change data_root.')
+        self.paths = [paths[i] for i in evenly_spaced(len(paths), num_images)]
+        self.num_classes = num_classes
+        self.size = size
+
+    def __len__(self) -> int:
+        """Number of images."""
+        return len(self.paths)
+
+    def __getitem__(self, index: int) -> tuple[int, Tensor, Tensor]:
+        """Index, image (3, size, size) and labels (H, W), -1 if ignored."""
+        image = LoadImage()(dict(img_path=str(self.paths[index])))['img']
+        path = self.maps / f'{self.paths[index].stem}.png'
+        with Image.open(path) as file:
+            labels = np.asarray(file).astype(np.int64)
+        labels = np.where(labels == 255, -1, labels - 1)
+        if labels.max() >= self.num_classes:
+            raise ValueError(
+                f'"{path}" has the label {labels.max() + 1}, but num_classes '
+                f'of KNNSegmentation is {self.num_classes}.')
+        pixels = np.float32(resize(image, (self.size, self.size)))
+        return (index, torch.from_numpy(pixels).permute(2, 0, 1),
+                torch.from_numpy(labels))
+
+
+def patch_labels(labels: Tensor, num_classes: int, grid: int) -> Tensor:
+    """Shares of the classes in each patch.
+
+    Args:
+        labels: int64 (H, W), -1 if ignored.
+        num_classes: Number of classes K.
+        grid: Number of patches per side.
+
+    Returns:
+        (grid * grid, K); rows add up to 1, or less if pixels are ignored.
+    """
+    # 16 samples along the side of a patch tell its shares well enough.
+    sampled = F.interpolate(labels[None, None].float(), (16 * grid, ) * 2,
+                            mode='nearest-exact')[0, 0].long()
+    one_hot = F.one_hot(sampled + 1, num_classes + 1)[..., 1:].float()
+    return F.avg_pool2d(one_hot.permute(2, 0, 1), 16).flatten(1).T
+
+
+@EVALUATORS.register_module()
+class KNNSegmentation:
+    """Mean IoU of labels that patches get from their nearest patches.
+
+    Images are squeezed to squares. The bank holds patch tokens of training
+    images with the shares of the classes in each patch. A patch of a
+    validation image gets the mean of the shares of its k most similar
+    patches, weighted by exp(similarity / temperature). These votes are
+    interpolated bilinearly to the size of the label map. This follows the
+    idea of arXiv 2306.01667, not its protocol: no crops, no layers are
+    combined, and the bank is small.
+
+    Args:
+        data_root: Folder of the data, in the layout of ADE20K.
+        num_classes: Number of classes.
+        size: Side of the images in pixels.
+        num_train: Number of training images.
+        num_val: Number of validation images.
+        bank_size: Number of patches in the bank; each image gives as many.
+        k: Number of neighbors.
+        temperature: Temperature of the weights.
+        seed: Seed of the patches in the bank.
+
+    Raises:
+        FileNotFoundError: There are no images.
+    """
+
+    def __init__(self,
+                 data_root: str,
+                 num_classes: int,
+                 size: int = 224,
+                 num_train: int = 1000,
+                 num_val: int = 500,
+                 bank_size: int = 100_000,
+                 k: int = 20,
+                 temperature: float = 0.07,
+                 seed: int = 0) -> None:
+        self.train, self.val = (
+            LabelMapDataset(data_root, split, num_classes, size, count)
+            for split, count in (('training', num_train),
+                                 ('validation', num_val)))
+        self.num_classes = num_classes
+        self.bank_size = bank_size
+        self.k = k
+        self.temperature = temperature
+        self.seed = seed
+
+    @torch.no_grad()
+    def __call__(self, teacher: FrozenTeacher) -> dict[str, float]:
+        """Returns ``quality/knn_mIoU`` in percent, over the classes found."""
+        bank, shares = (rows.to(teacher.device)
+                        for rows in self._bank(teacher))
+        # Rows are the true classes, columns the predicted ones.
+        confusion = torch.zeros(self.num_classes**2, dtype=torch.int64)
+        for _, tokens, labels in self._tokens(teacher, self.val):
+            similarity, index = nearest(tokens, bank, min(self.k, len(bank)),
+                                        65536)
+            weights = (similarity / self.temperature).softmax(1)
+            votes = torch.einsum('nk,nkc->cn', weights, shares[index])
+            grid = round(len(tokens)**0.5)
+            predicted = F.interpolate(
+                votes.unflatten(1, (grid, grid))[None], labels.shape,
+                mode='bilinear')[0].argmax(0).cpu()
+            known = labels >= 0
+            confusion += torch.bincount(
+                labels[known] * self.num_classes + predicted[known],
+                minlength=len(confusion))
+        all_reduce(confusion)
+        confusion = confusion.view(self.num_classes, -1).double()
+        hits = confusion.diagonal()
+        union = confusion.sum(0) + confusion.sum(1) - hits
+        found = union > 0
+        return {'quality/knn_mIoU':
+                float(100 * (hits[found] / union[found]).mean())}
+
+    def _bank(self, teacher: FrozenTeacher) -> tuple[Tensor, Tensor]:
+        """Patches (N, C) and their shares of classes (N, K), on the CPU."""
+        per_image = max(self.bank_size // len(self.train), 1)
+        patches, shares = [], []
+        for index, tokens, labels in self._tokens(teacher, self.train):
+            share = patch_labels(labels, self.num_classes,
+                                 round(len(tokens)**0.5))
+            labeled = share.sum(1).nonzero().flatten()
+            rng = torch.Generator().manual_seed(10**6 * self.seed + index)
+            chosen = labeled[torch.randperm(
+                len(labeled), generator=rng)[:per_image]]
+            patches.append(tokens.cpu()[chosen])
+            shares.append(share[chosen])
+        return gather_rows(joined(patches)), gather_rows(joined(shares))
+
+    @staticmethod
+    def _tokens(teacher: FrozenTeacher, dataset: LabelMapDataset
+                ) -> Iterator[tuple[int, Tensor, Tensor]]:
+        """This rank's images: index, unit-length patches and label map."""
+        loader = DataLoader(
+            dataset,
+            teacher.batch_size,
+            sampler=range(get_rank(), len(dataset), get_world_size()),
+            num_workers=teacher.num_workers,
+            collate_fn=list,
+            generator=torch.Generator())  # no number of the global one
+        for batch in loader:
+            index, images, labels = zip(*batch)
+            inputs = teacher.preprocessor(
+                dict(inputs=torch.stack(images)), False)['inputs']
+            _, tokens = teacher.backbone.extract_tokens(inputs)
+            yield from zip(index, F.normalize(tokens.float(), dim=-1), labels)
