@@ -10,8 +10,9 @@ from ibot_mm.checkpoints.load import CheckpointError, load_checkpoint
 from ibot_mm.registry import DATASETS
 
 from .dataset_errors import quoted, require
+from .evaluation_dataset import BadFile
 from .image_lists import find_class_folders, read_names
-from .labeled import BadFile, LabeledDataset
+from .labeled import LabeledDataset
 
 
 def class_folders(source: str) -> list[str]:
