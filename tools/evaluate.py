@@ -255,7 +255,10 @@ def evaluate(args: argparse.Namespace, protocol: str, cfg: Config,
         log = folder / 'log.txt'
         return dict(result, error=failure(log), log=str(log))
     metrics = read_metrics(folder)
-    result.update(value=metrics[METRICS[protocol]], metrics=metrics)
+    result.update(metrics=metrics)
+    # Means over corruptions need all of them.
+    if METRICS[protocol] in metrics:
+        result['value'] = metrics[METRICS[protocol]]
     kept.write_text(json.dumps(result, indent=2))
     return result
 

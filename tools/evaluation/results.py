@@ -103,8 +103,8 @@ def table(results: dict[str, dict[str, dict]], protocols: list[str]) -> str:
     ]
     for protocol in protocols:
         row = [results[name][protocol] for name in names]
-        values = [f'{r["value"]:.1f}' if 'value' in r else 'failed'
-                  for r in row]
+        values = [f'{r["value"]:.1f}' if 'value' in r else
+                  'failed' if 'error' in r else '-' for r in row]
         last = row[-1]
         detail = detail_of(protocol, last['metrics']) if (
             'metrics' in last) else last['error']

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import gradio as gr
-import numpy as np
+from explorer_panel import NetworkPanel, gallery
 from explorer_session import Captioned, Explorer, Session, short
 
 THUMBNAILS = 24
@@ -42,14 +42,6 @@ class SecurityPolicy:
         await self.app(scope, receive, send_with_policy)
 
 
-def _rgb(picture: np.ndarray) -> np.ndarray:
-    return np.ascontiguousarray(picture[..., ::-1])
-
-
-def _gallery(pictures: list[Captioned]) -> list[Captioned]:
-    return [(_rgb(picture), caption) for picture, caption in pictures]
-
-
 def _in_a_sentence(function: Callable) -> Callable:
     """Show what a user can fix, and leave the pictures as they are."""
 
@@ -64,89 +56,6 @@ def _in_a_sentence(function: Callable) -> Callable:
     return run
 
 
-class _Pictures:
-    """The components that show one network."""
-
-    def __init__(self, explorer: Explorer, number: int) -> None:
-        self.explorer, self.number = explorer, number
-        self.network = explorer.networks[number]
-
-    def heading(self) -> None:
-        if len(self.explorer.networks) > 1:
-            gr.Markdown(f'### {self.network.name}')
-
-    def attention_tab(self) -> None:
-        self.heading()
-        if self.network.no_attention:
-            gr.Markdown(self.network.no_attention)
-        self.attention = gr.Gallery(
-            label='Attention of the CLS token', columns=3, format='png',
-            object_fit='contain', height='auto', preview=False,
-            visible=not self.network.no_attention,
-            elem_id=f'attention-{self.number}')
-
-    def similar_tab(self) -> None:
-        self.heading()
-        with gr.Row():
-            self.clicked = gr.Image(
-                label='Click a patch', format='png', interactive=False,
-                buttons=[], elem_id=f'clicked-{self.number}')
-            self.map = gr.Image(
-                label='Similarity', format='png', interactive=False,
-                buttons=[], elem_id=f'map-{self.number}')
-            self.second = gr.Image(
-                label='Second image', format='png', interactive=False,
-                buttons=[], visible=False, elem_id=f'second-{self.number}')
-        self.words = gr.Markdown(elem_id=f'words-{self.number}')
-        self.nearest = gr.Gallery(
-            label='Nearest images of the folder, and their best patch',
-            columns=3, elem_classes='pairs', format='png',
-            object_fit='contain', height='auto', preview=False,
-            elem_id=f'nearest-{self.number}')
-
-    def components_tab(self) -> None:
-        self.heading()
-        self.components = gr.Gallery(
-            label='Principal components of the patches', columns=2,
-            format='png', object_fit='contain', height='auto', preview=False,
-            elem_id=f'components-{self.number}')
-
-    def patterns_tab(self) -> None:
-        self.heading()
-        if self.network.no_patterns:
-            gr.Markdown(self.network.no_patterns)
-        shown = not self.network.no_patterns
-        self.pattern = gr.Image(
-            label='Images that fit the prototype best', format='png',
-            interactive=False, buttons=[], visible=shown,
-            elem_id=f'pattern-{self.number}')
-        self.pattern_words = gr.Markdown(visible=shown)
-
-    def similar_outputs(self) -> list:
-        return [self.clicked, self.map, self.second, self.words, self.nearest]
-
-    def draw_similar(self, session: Session) -> list:
-        found = self.explorer.similar(session, self.number)
-        second = gr.Image(visible=False) if len(found.maps) == 1 else (
-            gr.Image(_rgb(found.maps[1]), visible=True))
-        return [_rgb(found.clicked), _rgb(found.maps[0]), second, found.words,
-                _gallery(found.nearest)]
-
-    def draw_attention(self, session: Session, mass: float) -> list | None:
-        return None if self.network.no_attention else _gallery(
-            self.explorer.attention(session, self.number, mass))
-
-    def draw_components(self, session: Session, background: bool) -> list:
-        return _gallery(self.explorer.components(session, self.number,
-                                                 background))
-
-    def draw_pattern(self, *choice: Any) -> list:
-        if self.network.no_patterns:
-            return [None, '']
-        picture, words = self.explorer.pattern(self.number, *choice)
-        return [_rgb(picture), words]
-
-
 def build_page(explorer: Explorer, size: int, title: str) -> gr.Blocks:
     """Make the page.
 
@@ -155,11 +64,11 @@ def build_page(explorer: Explorer, size: int, title: str) -> gr.Blocks:
         size: Longer side in pixels of the images, at first.
         title: Below the heading.
     """
-    shown = [_Pictures(explorer, i) for i in range(len(explorer.networks))]
+    shown = [NetworkPanel(explorer, i) for i in range(len(explorer.networks))]
 
     def thumbnails(text: str) -> list[Captioned]:
         folder = explorer.networks[0].folder
-        return _gallery([
+        return gallery([
             (folder.picture(i), Path(folder.names[i]).name)
             for i in explorer.search(text, THUMBNAILS)])
 
