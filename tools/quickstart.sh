@@ -25,8 +25,12 @@ say "Result"
 "$python" tools/misc/knn_report.py "$config" "$checkpoint" \
   --plot "$work_dir/curves.png" --cfg-options randomness.seed="$seed"
 
-say "Drawing what the teacher attends to and how it sees patches, beside the untrained network"
-options=(data/shapes/imagenet/val --size 192 --limit 6 --untrained)
+say "Drawing what the teacher learned, beside the untrained network"
+val=data/shapes/imagenet/val
+options=("$val" --size 192 --limit 6 --untrained)
 "$python" tools/visualization/attention_maps.py "$checkpoint" "${options[@]}" --out "$work_dir/pictures/attention"
 "$python" tools/visualization/pca.py "$checkpoint" "${options[@]}" --background --out "$work_dir/pictures/components"
+"$python" tools/visualization/correspondence.py "$checkpoint" "${options[@]}" --out "$work_dir/pictures/matches"
+"$python" tools/visualization/pattern_layouts.py "$checkpoint" "$val" --size 48 --tokens cls --centered --num 3 \
+  --out "$work_dir/pictures/patterns"
 echo "pictures during training: $work_dir/pictures/strip.png"
