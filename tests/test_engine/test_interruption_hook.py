@@ -306,8 +306,8 @@ def worker(rank, folder, processes, connected):
 
 
 @pytest.mark.cli
-@pytest.mark.parametrize('connected', [
-    True, pytest.param(False, marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize('connected', [True, False])
 def test_all_ranks_end_at_the_same_iteration(tmp_path, connected):
     """With 2 ranks 3 iterations per epoch; they exchange after 4, 8, ..."""
     context = multiprocessing.get_context('spawn')

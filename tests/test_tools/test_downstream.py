@@ -116,7 +116,9 @@ def checkpoint(name, work_dir, part):
     return work_dir / f'{stem}.pth'
 
 
-@pytest.fixture(scope='module', params=EXAMPLES)
+@pytest.fixture(scope='module', params=[
+    pytest.param(name, marks=pytest.mark.slow) if name in (
+        'cascade', 'upernet') else name for name in EXAMPLES])
 def trained(request, shapes, pretrained, tmp_path_factory):
     """(name, work dir, lines of the log) of a complete run."""
     name = request.param

@@ -249,6 +249,7 @@ def test_another_list_is_another_result(results, data, pretrained, tmp_path):
         two['metrics'])
 
 
+@pytest.mark.slow
 def test_a_folder_without_train_and_val(data, pretrained, tmp_path):
     """A third of each class of 12 images: the lists, and k-NN with them."""
     folder, out = data / 'train', tmp_path / 'out'

@@ -272,6 +272,7 @@ def test_print_config():
     assert 'ibot_mm.TeacherEMAHook' in out and 'MultiCrop' in out
 
 
+@pytest.mark.slow
 def test_two_processes_equal_one(config, tmp_path):
     """2 x batch 4 and 1 x batch 8 see the same images at every step."""
     options = ['--no-validate', '--cfg-options', 'train_cfg.max_epochs=2',
