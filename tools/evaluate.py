@@ -32,7 +32,6 @@ import argparse
 import hashlib
 import json
 import logging
-import subprocess
 import sys
 import time
 from pathlib import Path
@@ -65,6 +64,7 @@ from mmengine.runner import set_random_seed
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 from ibot_mm.checkpoints.load import CheckpointError
+from ibot_mm.checkpoints.resume import recorded_checkpoint
 from ibot_mm.command_line import CommandParser, ConfigOptions, report_errors
 
 TOOLS = Path(__file__).resolve().parents[0]
@@ -88,8 +88,8 @@ def parse_args() -> argparse.Namespace:
                         'listed in OUT/val.txt; OUT/train.txt has the rest')
     parser.add_argument('--protocols', default='knn',
                         help='comma-separated (default: knn)')
-    parser.add_argument('--test-sets', nargs='+', action=ConfigOptions,
-                        default={}, metavar='PROTOCOL=FOLDER',
+    parser.add_argument('--test-sets', nargs='+', default=[],
+                        metavar='PROTOCOL=FOLDER',
                         help='folders of test sets')
     parser.add_argument('--out', type=Path,
                         help='output folder (default: work_dirs/'
@@ -109,7 +109,9 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('--seed', type=int, default=0)
     parser.add_argument('--cfg-options', nargs='+', action=ConfigOptions,
                         default={}, metavar='PROTOCOL.KEY=VALUE')
-    return parser.parse_args()
+    args = parser.parse_args()
+    args.test_sets = dict(item.partition('=')[::2] for item in args.test_sets)
+    return args
 
 
 def pretraining_config(path: str | None, checkpoint: str) -> Config:
@@ -171,27 +173,40 @@ def require_known(protocols: list[str], args: argparse.Namespace) -> None:
                              f'test set: --test-sets {name}=FOLDER.')
         if name not in BACKBONE and not args.data_root:
             raise ValueError(f'the protocol "{name}" needs --data-root.')
+    for name, folder in args.test_sets.items():
+        if name not in protocols:
+            raise ValueError(f'--test-sets: "{name}" is no protocol of this '
+                             f'run ({", ".join(protocols)}).')
+        if not Path(folder).is_dir():
+            raise FileNotFoundError(
+                f'--test-sets {name}={folder}: there is no such folder.')
 
 
-def classifier_of(folder: Path) -> tuple[str, Config]:
-    """Checkpoint and config of the classifier of a finished linear probe.
+def merge_head(folder: Path) -> dict[str, Any]:
+    """Make the classifier of a finished linear probe.
 
     Args:
         folder: Of the linear probe.
 
-    Raises:
-        ChildProcessError: It cannot be made.
+    Returns:
+        ``path``, its checkpoint, beside its config; or ``error`` and ``log``.
     """
-    source = Path((folder / 'last_checkpoint').read_text().strip())
-    target = folder / 'classifier' / f'{source.stem}.pth'
-    done = subprocess.run(
-        [sys.executable,
-         str(TOOLS / 'model_converters' / 'merge_linear_head.py'),
-         str(source), str(target)], capture_output=True, text=True,
-        check=False)
-    if done.returncode:
-        raise ChildProcessError(done.stderr.strip())
-    return str(target), Config.fromfile(target.with_suffix('.py'))
+    source = recorded_checkpoint(str(folder))
+    target = folder / 'classifier' / Path(source).name
+    log = folder / 'merge.txt'
+    status, _ = run([
+        sys.executable, str(TOOLS / 'model_converters/merge_linear_head.py'),
+        source, str(target)], log, 1, print)
+    if status:
+        return dict(error=failure(log), log=str(log))
+    return dict(path=str(target))
+
+
+def files_in(folder: str | None) -> str:
+    """Names and sizes of the files in a test set, for the digest."""
+    return str(sorted((str(path), path.stat().st_size) for path in
+                      Path(folder).rglob('*') if path.is_file())
+               if folder else '')
 
 
 def command(protocol: str, config: Path, checkpoint: str, folder: Path,
@@ -229,7 +244,8 @@ def evaluate(args: argparse.Namespace, protocol: str, cfg: Config,
              update) -> dict[str, Any]:
     """Run a protocol, or reuse the result of an identical earlier run."""
     digest = hashlib.sha256(Path(checkpoint).read_bytes() + (
-        f'{cfg.pretty_text} {data} {args.processes}').encode()).hexdigest()
+        f'{cfg.pretty_text} {data} {args.processes} '
+        f'{files_in(args.test_sets.get(protocol))}').encode()).hexdigest()
     kept = folder / 'result.json'
     if kept.is_file():
         result = json.loads(kept.read_text())
@@ -304,16 +320,23 @@ def main() -> int:
                   TextColumn('{task.percentage:3.0f}%'),
                   TimeElapsedColumn()) as bar:
         for name, path in checkpoints.items():
+            classifier: dict[str, Any] = {}
             for protocol, cfg in configs.items():
                 task = bar.add_task(f'{protocol} of {name}', total=1.)
                 tested = path
                 if protocol in CLASSIFIER:
-                    if 'error' in results[name]['linear']:
+                    linear = results[name]['linear']
+                    classifier = classifier or (
+                        linear if 'error' in linear else
+                        merge_head(out / name / 'linear'))
+                    if 'error' in classifier:
                         results[name][protocol] = dict(
-                            results[name]['linear'], protocol=protocol)
+                            linear, **classifier, protocol=protocol)
                         continue
-                    tested, merged = classifier_of(out / name / 'linear')
-                    cfg.model = merged.model
+                    tested = classifier['path']
+                    cfg.model = Config.fromfile(
+                        Path(tested).with_suffix('.py')).model
+                    cfg.merge_from_dict(options[protocol])
                 results[name][protocol] = evaluate(
                     args, protocol, cfg, tested, data, out / name / protocol,
                     lambda done: bar.update(task, completed=done))

@@ -47,8 +47,9 @@ def copydays_blocks(data_root: str) -> dict[str, list[str]]:
             raise ValueError(f'"{folder}" has the folders {quoted(wrong)}; '
                              'name each by its number, or remove it.')
         blocks += [f'{kind}/{name}' for name in sorted(names, key=int)]
-    return {block: _images(os.path.join(data_root, block))
-            for block in blocks}
+    found = {block: _images(os.path.join(data_root, block))
+             for block in blocks}
+    return {block: paths for block, paths in found.items() if paths}
 
 
 @DATASETS.register_module()

@@ -1,4 +1,4 @@
-"""Curves of accuracy against the share of an image that is lost."""
+"""Curves of accuracy against dropped patches and shuffled cells."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path

@@ -23,6 +23,9 @@ from ibot_mm.evaluation import (
     extract_features,
 )
 from ibot_mm.evaluation.features import gather_rows
+from ibot_mm.evaluation.robustness.perturbation_accuracy import (
+    PerturbationAccuracy,
+)
 from ibot_mm.evaluation.views import extract_views
 from ibot_mm.models import IBOTHead
 from ibot_mm.models.losses.sinkhorn_knopp import sinkhorn_knopp
@@ -63,6 +66,15 @@ def prototype_usage(rank, folder):
     usage = PrototypeUsage()
     usage.add(torch.eye(4)[[rank, 3]])
     return float(usage.fraction_used())
+
+
+def perturbations(rank, folder):
+    """Rank 0 has one image, rank 1 three."""
+    accuracy = PerturbationAccuracy([('clean', '')], 1)
+    accuracy.add('clean', '', 0, torch.tensor([True]) if rank == 0 else
+                 torch.tensor([False, False, True]))
+    accuracy.reduce()
+    return accuracy.metrics()
 
 
 def collapse(rank, folder):
@@ -170,7 +182,7 @@ def rows(rank, folder):
 
 FUNCTIONS = (centers, sinkhorn, prototype_usage, collapse, divergence,
              finite_losses, features, knn, views,
-             segmentation, rows)
+             segmentation, rows, perturbations)
 
 
 @pytest.fixture(scope='module')
@@ -205,6 +217,10 @@ def test_k_nn_shared_by_ranks_equals_that_of_one(results):
     alone = KNNClassification([1, 3])(*_knn_data(), 'cpu')
     assert 0 < alone['knn/k1_top1'] < 100
     assert results['knn'] == [alone, alone]
+
+
+def test_each_image_counts_once_with_dropped_patches(results):
+    assert results['perturbations'] == [dict(clean=50.)] * 2
 
 
 def test_sinkhorn_knopp_counts_the_tokens_of_all_ranks(results):

@@ -7,6 +7,7 @@ import torch
 import torch.nn.functional as F
 
 from ibot_mm.datasets import Copydays
+from ibot_mm.datasets.copydays import copydays_blocks
 from ibot_mm.evaluation import CopyDetection, Features
 from ibot_mm.evaluation.retrieval import fit_whitening
 from tests.helpers import golden
@@ -97,6 +98,19 @@ def test_scores_of_the_blocks_by_hand(tmp_path):
     # What is not among the first two is not found.
     metrics = CopyDetection(root, top=2)(queries, bank, torch.device('cpu'))
     assert metrics['copydays/strong_mAP'] == pytest.approx(100 / 4 / 3)
+
+
+def test_queries_of_another_folder_are_named(tmp_path):
+    root = write(tmp_path, NAMES[:5])
+    with pytest.raises(ValueError, match='5 queries.*has 2'):
+        CopyDetection(root)(features([[1.], [1.]], [0, 1]),
+                            features([[1.]], [0]), torch.device('cpu'))
+
+
+def test_a_block_without_images_has_no_score(tmp_path):
+    root = write(tmp_path, NAMES[:5])
+    (tmp_path / 'crops/10').mkdir(parents=True)
+    assert list(copydays_blocks(root)) == ['original', 'strong']
 
 
 def test_whitening_weakens_what_varies_most(tmp_path):

@@ -118,9 +118,10 @@ def test_without_any_positive_the_setup_is_named(tmp_path):
 
 def test_ground_truth_of_another_set_is_named(tmp_path):
     path = write(tmp_path, [dict(easy=[0], hard=[0], junk=[])], 1)
-    with pytest.raises(ValueError, match='gnd_tiny.pkl'):
-        RevisitedRetrieval(str(path))(directions(0., 1.), directions(0.),
-                                      torch.device('cpu'))
+    for queries, bank in (((0., 1.), (0., )), ((0., ), (0., 1.))):
+        with pytest.raises(ValueError, match='gnd_tiny.pkl'):
+            RevisitedRetrieval(str(path))(
+                directions(*queries), directions(*bank), torch.device('cpu'))
 
 
 class Evil:

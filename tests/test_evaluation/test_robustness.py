@@ -83,6 +83,15 @@ def test_gap_of_backgrounds(mapping):
         'in9/bg_gap': 50.}
 
 
+def test_a_class_that_the_mapping_leaves_out_is_in_no_group(tmp_path):
+    path = tmp_path / 'in_to_in9.json'
+    path.write_text('{"0": 0, "2": 1}')
+    metrics = evaluate(
+        BackgroundAccuracy(str(path)), {}, ('original', [1., 0, 0], 0),
+        ('original', [0, 1., 0], 1), ('original', [0, 0, 1.], 1))
+    assert metrics['in9/original'] == pytest.approx(200 / 3)
+
+
 def test_the_mapping_of_another_classifier(mapping, tmp_path):
     sample = 'original', [1., 0, 0], 0
     with pytest.raises(ValueError, match='mapping'):

@@ -1,5 +1,6 @@
 """All protocols end to end on the command line, on a few images."""
 
+import importlib
 import json
 import re
 import shutil
@@ -371,12 +372,26 @@ def test_test_sets_of_the_published_size():
             for step in natural.pipeline] == [None, 256, 224, None]
     assert natural.pipeline[1].interpolation == 'bilinear'
     assert len(made('imagenet-9').test_dataloader.dataset.pipeline) == 2
+    occlusion = made('occlusion').test_cfg
+    assert occlusion.drop_grid == (14, 14)
+    assert occlusion.grids[-1] == (16, 16)
     video = made('davis2017')
     assert video.model.backbone.arch == 'base'
     assert video.model.data_preprocessor.std[0] == 0.228 * 255
     copies = made('copydays')
     assert copies.test_cfg.protocol.data_root == (
         copies.test_cfg.bank_dataloader.dataset.data_root)
+
+
+@pytest.mark.parametrize('line, done', [
+    ('Epoch(train)  [2][ 5/10]  lr: 1', .5),
+    ('x - INFO - Epoch(test) [100/400]    eta: 0:01', .25),
+    ('x - INFO - perturbations [10/40]', .25),
+    ('x - INFO - video [ 3/30] bear: 1 objects', .1),
+    ('x - INFO - features [50/100]  eta: 3 s', .5), ('Saving', None)])
+def test_progress_of_a_line(line, done):
+    progress_of = importlib.import_module('evaluation.process').progress_of
+    assert progress_of(line, 3) == done
 
 
 @pytest.mark.slow
@@ -411,6 +426,9 @@ def test_a_protocol_that_fails_is_named(data, pretrained, tmp_path):
     (['--cfg-options', 'linear.x=1'], '"linear.x"'),
     (['--protocols', 'occlusion,linear'], '"occlusion".* linear'),
     (['--protocols', 'davis2017'], '"davis2017".*davis2017=FOLDER'),
+    (['--test-sets', 'davis=x'], '"davis".*knn'),
+    (['--protocols', 'davis2017', '--test-sets', 'davis2017=2017'],
+     'davis2017=2017'),
     (['--split', '0.2'], '--split 0.2: .*train/ and val/'),
     (['--split', '20'], '--split 20 must'),
 ])

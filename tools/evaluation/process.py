@@ -11,7 +11,8 @@ STEP = re.compile(r'Epoch\(train\) +\[(\d+)\]\[ *(\d+)/(\d+)\]')
 # Optionally after torchrun's rank prefix.
 ERROR = re.compile(
     r'(\[\w+\]:)? *((?:\w+\.)*\w*(?:Error|Exception|Interrupt): \S.*)')
-BATCH = re.compile(r'features \[(\d+)/(\d+)\]')
+BATCH = re.compile(r'(?:features|perturbations|video|Epoch\(test\)) +'
+                   r'\[ *(\d+)/ *(\d+)\]')
 
 
 def progress_of(line: str, epochs: int) -> float | None:

@@ -57,12 +57,15 @@ def _use_classifier_data(protocol: str, cfg: Config, pretraining: Config,
     pipeline = _labeled_pipeline(dataset.pipeline, pretraining)
     if protocol == 'occlusion':
         cfg.test_dataloader.dataset = dict(labeled, pipeline=pipeline)
-        patches = image_size(pretraining) // (
-            pretraining.model.backbone.get('patch_size', 4))
-        cfg.test_cfg.drop_grid = (patches, patches)
-        cfg.test_cfg.grids = [
-            grid for grid in cfg.test_cfg.grids if max(grid) < patches
-        ] + [(patches, patches)]
+        size = image_size(pretraining)
+        if size != 224:
+            patches = size // pretraining.model.backbone.get('patch_size', 16)
+            cfg.test_cfg.drop_grid = (patches, patches)
+            cfg.test_cfg.grids = [
+                grid for grid in cfg.test_cfg.grids if max(grid) < patches
+            ] + [(patches, patches)]
+        if pretraining.model.backbone.type.endswith('Swin'):
+            cfg.test_cfg.masses = []  # no CLS token, no attention of it
         return
     dataset.update(data_root=folder, pipeline=pipeline)
 
@@ -104,7 +107,8 @@ def test_set_config(protocol: str, pretraining: Config, folder: str | None,
         labeled: Settings of the data set of the validation images.
         classes_from: Where the names of the classes are, see
             :func:`ibot_mm.datasets.variants.class_folders`.
-        batch_size: Images per process; the recipe's if None.
+        batch_size: Images per process; the recipe's if None. Where sizes of
+            images differ, it is 1.
         workers: DataLoader workers per process.
         cache_dir: Folder for frozen features.
     """
@@ -113,8 +117,6 @@ def test_set_config(protocol: str, pretraining: Config, folder: str | None,
         _use_classifier_data(protocol, cfg, pretraining, folder, labeled)
         if cfg.test_dataloader.dataset.get('classes_from'):
             cfg.test_dataloader.dataset.classes_from = classes_from
-        if batch_size:
-            cfg.test_dataloader.batch_size = batch_size
     else:
         own = deepcopy(cfg.model.data_preprocessor)
         use_model(cfg, pretraining, 0)
@@ -125,7 +127,11 @@ def test_set_config(protocol: str, pretraining: Config, folder: str | None,
         _use_backbone_data(cfg, pretraining, folder)
         if 'cache_dir' in cfg.test_cfg:
             cfg.test_cfg.cache_dir = cache_dir
-    use_workers([cfg.test_dataloader, *(
-        [cfg.test_cfg.bank_dataloader]
-        if 'bank_dataloader' in cfg.test_cfg else [])], workers)
+    loaders = [cfg.test_dataloader]
+    if 'bank_dataloader' in cfg.test_cfg:
+        loaders.append(cfg.test_cfg.bank_dataloader)
+    for loader in loaders:
+        if batch_size and loader.batch_size > 1:
+            loader.batch_size = batch_size
+    use_workers(loaders, workers)
     return cfg

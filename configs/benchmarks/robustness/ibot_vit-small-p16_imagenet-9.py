@@ -1,7 +1,7 @@
 # python tools/test.py configs/benchmarks/robustness/ibot_vit-small-p16_imagenet-9.py CLASSIFIER
 #
 # Backgrounds challenge (ImageNet-9): eight variants of images of 9 groups of
-# classes. in_to_in9.json of the release, in the folder of the data, maps the
+# classes. in_to_in9.json of its code, in the folder of the data, maps the
 # 1,000 classes; classes outside of the groups count as wrong. The images have
 # 224 pixels.
 # Published (paper, table 8), in the order of `variants`:

@@ -12,14 +12,15 @@ from ibot_mm.registry import EVALUATORS, LOOPS
 
 @LOOPS.register_module()
 class FeatureTestLoop(BaseLoop):
-    """Extract features of labeled images and run a protocol on them.
+    """Extract features of images and run a protocol on them.
 
     Args:
         runner: The runner; its model must have ``extract_feat``.
-        dataloader: Images to classify.
-        protocol: Config of ``KNNClassification``, ``LogisticRegression`` or
-            ``PrototypeClustering``; None in a validation without labels.
-        bank_dataloader: Labeled images for fitting the protocol.
+        dataloader: Images to classify or to find.
+        protocol: Config of ``KNNClassification``, ``LogisticRegression``,
+            ``PrototypeClustering``, ``RevisitedRetrieval`` or
+            ``CopyDetection``; None in a validation without labels.
+        bank_dataloader: Images for fitting the protocol, or to search in.
         evaluator: Not used; MMEngine requires one, ``[]`` is enough.
         cache_dir: Folder of cached features (see ``FeatureCache``); None
             disables the cache.

@@ -39,7 +39,17 @@ class CopyDetection:
 
         Returns:
             ``copydays/<block>_mAP`` in percent.
+
+        Raises:
+            ValueError: The queries are of another folder.
         """
+        blocks = copydays_blocks(self.data_root)
+        if sum(map(len, blocks.values())) != len(queries.labels):
+            raise ValueError(
+                f'"{self.data_root}" has {sum(map(len, blocks.values()))} '
+                f'queries, but the data set has {len(queries.labels)}; set '
+                'data_root of the protocol and of the data sets to the same '
+                'folder.')
         learning = bank.labels == WHITENING
         vectors, database = queries.vectors, bank.vectors[~learning]
         if learning.any():
@@ -53,7 +63,7 @@ class CopyDetection:
         precisions = [average_precision(row.nonzero().flatten().tolist(), 1)
                       for row in hits]
         metrics, start = {}, 0
-        for block, paths in copydays_blocks(self.data_root).items():
+        for block, paths in blocks.items():
             stop = start + len(paths)
             metrics[f'copydays/{block}_mAP'] = 100 * float(
                 np.mean(precisions[start:stop]))

@@ -66,7 +66,8 @@ class RevisitedRetrieval:
 
     def __init__(self, ann_file: str, k: Sequence[int] = (1, 5, 10)) -> None:
         self.ann_file = ann_file
-        self.queries = read_ground_truth(ann_file, ('gnd', ))['gnd']
+        truth = read_ground_truth(ann_file, ('gnd', 'imlist'))
+        self.queries, self.num_images = truth['gnd'], len(truth['imlist'])
         self.k = list(k)
 
     def __call__(self, queries: Features, bank: Features,
@@ -87,11 +88,14 @@ class RevisitedRetrieval:
             ValueError: The ground truth is of other data, or no query has a
                 positive.
         """
-        if len(self.queries) != len(queries.labels):
+        wanted = len(self.queries), self.num_images
+        found = len(queries.labels), len(bank.labels)
+        if wanted != found:
             raise ValueError(
-                f'"{self.ann_file}" has {len(self.queries)} queries, but the '
-                f'data set has {len(queries.labels)}; set ann_file of the '
-                'protocol and of the data sets to the same file.')
+                f'"{self.ann_file}" has {wanted[0]} queries and {wanted[1]} '
+                f'images, but the data sets have {found[0]} and {found[1]}; '
+                'set ann_file of the protocol and of the data sets to the '
+                'same file.')
         similarity = F.normalize(queries.vectors.to(device)) @ F.normalize(
             bank.vectors.to(device)).T
         rankings = similarity.argsort(dim=1, descending=True).cpu().numpy()

@@ -45,10 +45,12 @@ class BackgroundAccuracy(VariantAccuracy):
         if not path.is_file():
             raise FileNotFoundError(
                 f'There is no "{path}", which maps the classes of the '
-                'classifier to those of ImageNet-9: copy it from the release '
-                'of the data set, or set mapping of BackgroundAccuracy.')
+                'classifier to those of ImageNet-9: copy it from the code of '
+                'the backgrounds challenge (MadryLab/backgrounds_challenge), '
+                'or set mapping of BackgroundAccuracy.')
         content = json.loads(path.read_text())
-        return [content[str(i)] for i in range(len(content))]
+        return [content.get(str(i), -1)
+                for i in range(1 + max(map(int, content)))]
 
     def is_correct(self, scores: Tensor, label: int) -> bool:
         """Whether the predicted class is mapped to the label."""

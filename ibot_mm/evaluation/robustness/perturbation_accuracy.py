@@ -83,7 +83,7 @@ class PerturbationAccuracy:
         return metrics
 
     def panels(self) -> dict[str, dict[str, list]]:
-        """Curves for :func:`~ibot_mm.visualization.robustness_curves`."""
+        """Curves for ``draw_curves`` of ibot_mm.visualization."""
         drops = {f'{kind} patches'.replace('_', '-'):
                  list(self.points(kind).values())
                  for kind in DROPS if self.points(kind)}
