@@ -68,10 +68,20 @@ def test_views_are_parts_of_their_scene(data):
         for kind, count in (('easy', 3), ('hard', 3), ('junk', 2)):
             assert [names[i] for i in query[kind]] == [
                 f'{name}_{kind}{i}' for i in range(count)]
-    scene, easy, junk = (
-        cv2.imread(str(data / 'retrieval/jpg' / f'scene_0000{view}.jpg'))
-        for view in ('', '_easy0', '_junk0'))
+    scene, other, easy, junk = (
+        cv2.imread(str(data / 'retrieval/jpg' / f'scene_000{view}.jpg'))
+        for view in ('0', '1', '0_easy0', '0_junk0'))
     assert scene.shape == easy.shape == junk.shape
+
+    def best_match(image):
+        """Correlation with the view at 60 to 90 % of the area."""
+        sides = np.linspace(.6, .9, 13)**.5
+        image = cv2.resize(image, easy.shape[1::-1])
+        return max(cv2.matchTemplate(
+            image, cv2.resize(easy, None, fx=side, fy=side),
+            cv2.TM_CCOEFF_NORMED).max() for side in sides)
+
+    assert best_match(scene) > 0.8 > 0.6 > best_match(other)
 
 
 def test_copies_of_the_originals(data):
