@@ -122,6 +122,11 @@ def test_part_matches_are_shares_of_the_patches_in_both_views():
         'quality/part_match_acc': 37.5, 'quality/part_match_chance': 6.25}
 
 
+def test_views_that_share_no_patch():
+    found = PartMatches()(views([], correct=0., at_random=0., shared=0.))
+    assert set(found.values()) == {0}
+
+
 def test_clustering_by_hand():
     found = TeacherClustering()(teacher(
         np.ones((4, 1)), [0, 0, 1, 1],
