@@ -208,16 +208,16 @@ class KNNSegmentation:
             collate_fn=list,
             generator=torch.Generator())  # no number of the global one
         for batch in loader:
-            for bad in batch:
-                if isinstance(bad, BadFile) and bad.path not in self._known_bad:
-                    self._known_bad.add(bad.path)
-                    print_log(f'Bad file: {bad.path} {bad.reason}; '
-                              'KNNSegmentation leaves it out.', 'current',
-                              logging.ERROR)
-            batch = [item for item in batch if not isinstance(item, BadFile)]
-            if not batch:
+            good = [item for item in batch if not isinstance(item, BadFile)]
+            bad = [item for item in batch if isinstance(item, BadFile)]
+            for path, reason in bad:
+                if path not in self._known_bad:
+                    self._known_bad.add(path)
+                    print_log(f'Bad file: {path} {reason}; KNNSegmentation '
+                              'leaves it out.', 'current', logging.ERROR)
+            if not good:
                 continue
-            index, images, labels = zip(*batch)
+            index, images, labels = zip(*good)
             inputs = teacher.preprocessor(
                 dict(inputs=torch.stack(images)), False)['inputs']
             _, tokens = teacher.backbone.extract_tokens(inputs)
