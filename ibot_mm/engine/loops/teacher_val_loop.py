@@ -37,6 +37,9 @@ class TeacherValLoop(FeatureTestLoop):
         protocol: Of :class:`FeatureTestLoop`; None for the evaluators alone.
         bank_dataloader: Labeled images for fitting the protocol.
         log_interval: Number of batches between progress lines; 0 for none.
+
+    Raises:
+        ValueError: An evaluator is a protocol of :class:`FeatureTestLoop`.
     """
 
     stage = 'val'
@@ -56,6 +59,11 @@ class TeacherValLoop(FeatureTestLoop):
         if isinstance(evaluator, dict):
             evaluator = [evaluator]
         self.evaluators = [EVALUATORS.build(cfg) for cfg in evaluator or ()]
+        for built in self.evaluators:
+            if hasattr(built, 'needs_bank'):
+                raise ValueError(
+                    f'val_evaluator: {type(built).__name__} is a protocol of '
+                    'FeatureTestLoop (test_cfg.protocol).')
         self.views = DATASETS.build(dict(
             views or {}, type=ViewDataset, images=self.dataloader.dataset))
         self.max_bad_share = max_bad_share
