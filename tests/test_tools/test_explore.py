@@ -254,7 +254,7 @@ def test_port_in_use(folder, monkeypatch):
 
 
 needs_gradio = pytest.mark.skipif(
-    not BESIDE.is_dir(), reason=f'no Gradio in {BESIDE}')
+    not BESIDE.is_dir(), reason=f'no Gradio in {BESIDE}: EXPLORER=1')
 
 
 @needs_gradio

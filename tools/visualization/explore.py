@@ -29,10 +29,10 @@ from ibot_mm.dependencies import installed_version
 
 
 def check_gradio(version: str | None) -> None:
-    """Raise an ImportError if a version of Gradio is too old, or None."""
+    """Raise an ImportError if Gradio is too old, or missing (None)."""
     if version is None or Version(version) < Version('6'):
         raise ImportError(
-            f'the explorer needs Gradio 6 or later, but '
+            'the explorer needs Gradio 6 or later, but '
             f'{version or "none"} is installed: pip install "gradio>=6"')
 
 
