@@ -41,10 +41,10 @@ class LabelMapDataset(Dataset):
         self.maps = Path(data_root, 'annotations', split)
         folder = Path(data_root, 'images', split)
         paths = sorted(folder.glob('*.jpg'))
-        if not paths:
+        if not paths or not self.maps.is_dir():
             raise FileNotFoundError(
-                f'KNNSegmentation: there are no JPEG images in "{folder}"; '
-                'change data_root.')
+                f'KNNSegmentation needs JPEG images in "{folder}" and label '
+                f'maps in "{self.maps}"; change data_root.')
         self.paths = [paths[i] for i in evenly_spaced(len(paths), num_images)]
         self.num_classes = num_classes
         self.size = size
@@ -120,7 +120,7 @@ class KNNSegmentation:
         seed: Seed of the patches in the bank.
 
     Raises:
-        FileNotFoundError: There are no images.
+        FileNotFoundError: There are no images, or no folder of label maps.
         ValueError: A label is above ``num_classes``, or no image of a split
             can be read and has labels.
     """

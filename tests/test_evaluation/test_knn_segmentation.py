@@ -147,3 +147,6 @@ def test_errors_name_folder_and_file(tmp_path):
         write(tmp_path, split, 'a', TRAIN, TRAIN + 1)
     with pytest.raises(ValueError, match=r'a\.png.*num_classes'):
         evaluate(tmp_path, num_classes=2)
+    (tmp_path / 'annotations').rename(tmp_path / 'labels')
+    with pytest.raises(FileNotFoundError, match='annotations.*data_root'):
+        KNNSegmentation(str(tmp_path), 3)
