@@ -122,7 +122,6 @@ def test_variables_and_keys_of_other_readers_pass(load):
     ('val_dataloader.dataset.pipeline.1.interpolatoin', 'interpolation'),
     ('val_cfg.bank_dataloader.num_worker', 'num_workers'),
     ('val_cfg.views.num_veiws', 'num_views'),
-    ('val_cfg.cache_dir', None),
     ('train_cfg.max_epoch', 'max_epochs'),
     ('optim_wrapper.optimizer.wieght_decay', 'weight_decay'),
     ('param_scheduler.0.warmpu', 'warmup'),
