@@ -79,6 +79,8 @@ EXTRAS = dict(
     optional=requirements('optional'),
     export=requirements('export'))
 EXTRAS['all'] = sorted({r for group in EXTRAS.values() for r in group})
+# Not in "all": Gradio replaces Pillow by an older version.
+EXTRAS['explorer'] = ['gradio>=6']
 
 setup(
     name='ibot_mm',

@@ -57,12 +57,14 @@ def check_dependencies(
                     f'is installed: {ADVICE}.')
 
 
-def import_optional(name: str, use: str) -> ModuleType:
-    """Import a package of ``requirements/export.txt``.
+def import_optional(name: str, use: str, group: str = 'export'
+                    ) -> ModuleType:
+    """Import a package of ``requirements/<group>.txt``.
 
     Args:
         name: The package.
         use: What needs it.
+        group: File that names it.
 
     Raises:
         ImportError: It is not installed.
@@ -70,5 +72,6 @@ def import_optional(name: str, use: str) -> ModuleType:
     try:
         return import_module(name)
     except ModuleNotFoundError as error:
-        raise ImportError(f'{use} needs the package {name.split(".")[0]}: '
-                          'pip install -r requirements/export.txt') from error
+        raise ImportError(
+            f'{use} needs the package {name.split(".")[0]}: '
+            f'pip install -r requirements/{group}.txt') from error

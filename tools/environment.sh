@@ -5,6 +5,8 @@
 # USE_CURRENT_ENV=1   use the active environment as it is, install nothing
 # STACK           onedl (default: the maintained forks) or openmmlab (the last
 #                 OpenMMLab releases, PyTorch 2.1; Python 3.11, .venv-openmmlab)
+# EXPLORER=1      for tests: also Gradio and Playwright (276 MB), without which
+#                 the slow tests of the explorer in a browser are skipped
 
 set -euo pipefail
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
@@ -114,7 +116,7 @@ make_environment() {
     # Beside the environment, where MMPretrain does not see it.
     install "transformers" --no-deps --target "$venv/transformers" -r requirements/transformers.txt
   fi
-  if [ "$1" = full ] && [ ! -d "$venv/explorer" ]; then
+  if [ "$1" = full ] && [ "${EXPLORER:-0}" = 1 ] && [ ! -d "$venv/explorer" ]; then
     # Beside it, too: Gradio wants an older Pillow. In a subshell, because the
     # rest does without.
     ( install "Gradio and Playwright" --no-deps --target "$venv/explorer" -r requirements/explorer.txt ) ||

@@ -91,8 +91,8 @@ def augment_test(cfg: Config) -> None:
 def main() -> None:
     """Build the runner and evaluate.
 
-    A pre-training config has no test set: its validation, k-NN of the
-    teacher, runs instead.
+    A pre-training config has no test set: its validation of the teacher runs
+    instead, by k-NN and the evaluators of the config.
     """
     args = parse_args()
     cfg = read_config(args.config, args.cfg_options)

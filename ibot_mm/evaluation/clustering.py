@@ -77,6 +77,10 @@ class TeacherClustering:
     the validation images.
     """
 
+    @require('scikit-learn')
+    def __init__(self) -> None:
+        pass  # said when the training is set up, not at its validation
+
     def __call__(self, teacher: FrozenTeacher) -> dict[str, float]:
         """Compare the most likely prototypes with the classes.
 

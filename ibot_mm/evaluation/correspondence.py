@@ -16,7 +16,7 @@ class View(NamedTuple):
     """A crop of an image, and where it comes from.
 
     Attributes:
-        image: (size, size, 3), uint8 BGR.
+        image: (size, size, C), of the image's dtype.
         box: Top, left, height and width as shares of the image.
         flipped: Whether left and right are exchanged.
     """
@@ -32,7 +32,7 @@ def random_view(image: np.ndarray, size: int, rng: random.Random,
     """Draw a random resized crop, flipped half of the time.
 
     Args:
-        image: (H, W, 3), uint8 BGR.
+        image: (H, W, C), uint8 or uint16; BGR if ``color``.
         size: Side of the view in pixels.
         rng: Random generator.
         scale: Range of crop area / image area.
@@ -44,7 +44,7 @@ def random_view(image: np.ndarray, size: int, rng: random.Random,
     flipped = rng.random() < 0.5
     crop = resize(image[top:top + h, left:left + w], (size, size))
     if flipped:
-        crop = cv2.flip(crop, 1)
+        crop = cv2.flip(crop, 1).reshape(crop.shape)
     if color and rng.random() < 0.8:
         crop = ColorJitter(0.4, 0.4, 0.2, 0.1)(crop, rng)
     if color and rng.random() < 0.2:

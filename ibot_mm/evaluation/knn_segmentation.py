@@ -1,5 +1,6 @@
 """Segmentation by the nearest patches of labeled images."""
 
+import logging
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -7,12 +8,14 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from mmengine.dist import all_reduce, get_rank, get_world_size
+from mmengine.logging import print_log
 from PIL import Image
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
+from ibot_mm.datasets.evaluation_dataset import BadFile
 from ibot_mm.datasets.image_lists import evenly_spaced
-from ibot_mm.datasets.transforms import LoadImage
+from ibot_mm.datasets.transforms import ImageDecodeError, LoadImage
 from ibot_mm.datasets.transforms.multi_crop import resize
 from ibot_mm.registry import EVALUATORS
 
@@ -38,10 +41,10 @@ class LabelMapDataset(Dataset):
         self.maps = Path(data_root, 'annotations', split)
         folder = Path(data_root, 'images', split)
         paths = sorted(folder.glob('*.jpg'))
-        if not paths:
+        if not paths or not self.maps.is_dir():
             raise FileNotFoundError(
-                f'KNNSegmentation: there are no JPEG images in "{folder}"; '
-                'change data_root.')
+                f'KNNSegmentation needs JPEG images in "{folder}" and label '
+                f'maps in "{self.maps}"; change data_root.')
         self.paths = [paths[i] for i in evenly_spaced(len(paths), num_images)]
         self.num_classes = num_classes
         self.size = size
@@ -50,12 +53,18 @@ class LabelMapDataset(Dataset):
         """Number of images."""
         return len(self.paths)
 
-    def __getitem__(self, index: int) -> tuple[int, Tensor, Tensor]:
+    def __getitem__(self, index: int
+                    ) -> tuple[int, Tensor, Tensor] | BadFile:
         """Index, image (3, size, size) and labels (H, W), -1 if ignored."""
-        image = LoadImage()(dict(img_path=str(self.paths[index])))['img']
         path = self.maps / f'{self.paths[index].stem}.png'
-        with Image.open(path) as file:
-            labels = np.asarray(file).astype(np.int64)
+        try:
+            image = LoadImage()(dict(img_path=str(self.paths[index])))['img']
+            with Image.open(path) as file:
+                labels = np.asarray(file).astype(np.int64)
+        except ImageDecodeError as error:
+            return BadFile(str(self.paths[index]), error.reason)
+        except (OSError, SyntaxError) as error:  # what Pillow raises
+            return BadFile(str(path), f'cannot be read ({error})')
         labels = np.where(labels == 255, -1, labels - 1)
         if labels.max() >= self.num_classes:
             raise ValueError(
@@ -96,6 +105,9 @@ class KNNSegmentation:
     idea of arXiv 2306.01667, not its protocol: no crops, no layers are
     combined, and the bank is small.
 
+    Images that cannot be read, or whose label map cannot, are left out; the
+    log names them once.
+
     Args:
         data_root: Folder of the data, in the layout of ADE20K.
         num_classes: Number of classes.
@@ -108,7 +120,9 @@ class KNNSegmentation:
         seed: Seed of the patches in the bank.
 
     Raises:
-        FileNotFoundError: There are no images.
+        FileNotFoundError: There are no images, or no folder of label maps.
+        ValueError: A label is above ``num_classes``, or no image of a split
+            can be read and has labels.
     """
 
     def __init__(self,
@@ -130,6 +144,7 @@ class KNNSegmentation:
         self.k = k
         self.temperature = temperature
         self.seed = seed
+        self._known_bad: set[str] = set()
 
     @torch.no_grad()
     def __call__(self, teacher: FrozenTeacher) -> dict[str, float]:
@@ -156,6 +171,9 @@ class KNNSegmentation:
         hits = confusion.diagonal()
         union = confusion.sum(0) + confusion.sum(1) - hits
         found = union > 0
+        if not found.any():
+            raise ValueError('KNNSegmentation: no image in '
+                             f'"{self.val.maps}" can be read and has labels.')
         return {'quality/knn_mIoU':
                 float(100 * (hits[found] / union[found]).mean())}
 
@@ -172,10 +190,14 @@ class KNNSegmentation:
                 len(labeled), generator=rng)[:per_image]]
             patches.append(tokens.cpu()[chosen])
             shares.append(share[chosen])
-        return gather_rows(joined(patches)), gather_rows(joined(shares))
+        bank = gather_rows(joined(patches)), gather_rows(joined(shares))
+        if not len(bank[0]):
+            raise ValueError('KNNSegmentation: no image in '
+                             f'"{self.train.maps}" can be read and has '
+                             'labels.')
+        return bank
 
-    @staticmethod
-    def _tokens(teacher: FrozenTeacher, dataset: LabelMapDataset
+    def _tokens(self, teacher: FrozenTeacher, dataset: LabelMapDataset
                 ) -> Iterator[tuple[int, Tensor, Tensor]]:
         """This rank's images: index, unit-length patches and label map."""
         loader = DataLoader(
@@ -186,7 +208,16 @@ class KNNSegmentation:
             collate_fn=list,
             generator=torch.Generator())  # no number of the global one
         for batch in loader:
-            index, images, labels = zip(*batch)
+            good = [item for item in batch if not isinstance(item, BadFile)]
+            bad = [item for item in batch if isinstance(item, BadFile)]
+            for path, reason in bad:
+                if path not in self._known_bad:
+                    self._known_bad.add(path)
+                    print_log(f'Bad file: {path} {reason}; KNNSegmentation '
+                              'leaves it out.', 'current', logging.ERROR)
+            if not good:
+                continue
+            index, images, labels = zip(*good)
             inputs = teacher.preprocessor(
                 dict(inputs=torch.stack(images)), False)['inputs']
             _, tokens = teacher.backbone.extract_tokens(inputs)

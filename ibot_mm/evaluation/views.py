@@ -14,6 +14,7 @@ from torch.utils.data import DataLoader, Dataset
 from ibot_mm.datasets.image_lists import evenly_spaced
 from ibot_mm.datasets.transforms.decode import ImageDecodeError
 from ibot_mm.datasets.transforms.photometric import is_bgr
+from ibot_mm.registry import DATASETS
 
 from .correspondence import (
     View,
@@ -25,6 +26,7 @@ from .correspondence import (
 from .features import gather_rows, joined
 
 
+@DATASETS.register_module()
 class ViewDataset(Dataset):
     """Random resized crops of some images of a data set.
 

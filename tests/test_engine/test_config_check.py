@@ -121,6 +121,7 @@ def test_variables_and_keys_of_other_readers_pass(load):
     ('train_dataloader.dataset.pipeline.2.generator.ration', 'ratio'),
     ('val_dataloader.dataset.pipeline.1.interpolatoin', 'interpolation'),
     ('val_cfg.bank_dataloader.num_worker', 'num_workers'),
+    ('val_cfg.views.num_veiws', 'num_views'),
     ('train_cfg.max_epoch', 'max_epochs'),
     ('optim_wrapper.optimizer.wieght_decay', 'weight_decay'),
     ('param_scheduler.0.warmpu', 'warmup'),

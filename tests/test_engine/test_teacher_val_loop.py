@@ -70,6 +70,18 @@ def test_without_labels_there_is_no_clustering(shapes):
         loop.run()
 
 
+def test_protocols_are_no_evaluators(shapes):
+    with pytest.raises(ValueError, match='val_evaluator.*PrototypeClust'):
+        build(TeacherValLoop, shapes / 'val', evaluator=dict(
+            type='ibot_mm.PrototypeClustering'))
+
+
+def test_a_training_has_no_cache_of_features(shapes, tmp_path):
+    with pytest.raises(TypeError, match='cache_dir'):
+        build(KNNValLoop, shapes / 'val', cache_dir=str(tmp_path),
+              bank_dataloader=loader(shapes / 'train', 'LabeledDataset'))
+
+
 def test_knn_needs_labels(shapes):
     loop = build(KNNValLoop, shapes / 'val',
                  bank_dataloader=loader(shapes / 'train', 'UnlabeledDataset'))

@@ -44,6 +44,19 @@ def test_partners_by_hand():
     assert partners[1, 0].tolist() == [0, 0]
 
 
+def test_images_of_one_channel():
+    """A flipped view keeps its axis: left and right are exchanged."""
+    image = np.arange(16, dtype=np.uint16).reshape(4, 4, 1)
+    rng = random.Random(0)
+    views = [random_view(image, 4, rng, (1., 1.), color=False)
+             for _ in range(9)]
+    assert {view.flipped for view in views} == {True, False}
+    for view in views:
+        assert view.image.shape == (4, 4, 1)
+        row = view.image[0, :, 0].tolist()
+        assert row == sorted(row, reverse=view.flipped)
+
+
 def test_nearest_in_both_dimensions():
     """Against all distances in the image, where views of all kinds cross."""
     rng, rows = random.Random(0), 5

@@ -6,7 +6,12 @@ import pytest
 import torch
 from torch import nn
 
-from ibot_mm.evaluation import Features, FrozenTeacher, KNNSegmentation
+from ibot_mm.evaluation import (
+    Features,
+    FrozenTeacher,
+    KNNSegmentation,
+    knn_segmentation,
+)
 from ibot_mm.evaluation.knn_segmentation import patch_labels
 from tests.helpers.features import AsIs
 
@@ -107,6 +112,34 @@ def test_the_bank_has_as_many_patches_of_each_image(tmp_path):
     assert not torch.equal(evaluator._bank(TEACHER)[0], bank)
 
 
+@pytest.mark.parametrize('split', ['training', 'validation'])
+def test_unreadable_files_are_left_out(tmp_path, split, monkeypatch):
+    """Named once, in two validations; one of a kind in the same batch."""
+    lines = []
+    monkeypatch.setattr(knn_segmentation, 'print_log',
+                        lambda text, *args: lines.append(text))
+    for name in ('training', 'validation'):
+        write(tmp_path, name, 'good', COLUMNS, COLUMNS + 1)
+    for name in 'abcd':
+        write(tmp_path, split, name, TRAIN, TRAIN + 1)
+    (tmp_path / 'images' / split / 'a.jpg').write_bytes(b'')
+    maps = tmp_path / 'annotations' / split
+    for name, data in (('b', b'no image'), ('c', (maps / 'c.png').read_bytes()
+                                            [:60])):
+        (maps / f'{name}.png').write_bytes(data)
+    (maps / 'd.png').unlink()
+    evaluator = KNNSegmentation(str(tmp_path), 3, 16, k=1)
+    assert evaluator(TEACHER) == evaluator(TEACHER) == {
+        'quality/knn_mIoU': 100}
+    assert len(lines) == 4
+    for name, line in zip(('a.jpg', 'b.png', 'c.png', 'd.png'), lines):
+        assert name in line
+    # Without a readable image there is no number.
+    (tmp_path / 'images' / split / 'good.jpg').write_bytes(b'')
+    with pytest.raises(ValueError, match=split):
+        evaluator(TEACHER)
+
+
 def test_errors_name_folder_and_file(tmp_path):
     with pytest.raises(FileNotFoundError, match=f'{tmp_path}.*data_root'):
         KNNSegmentation(str(tmp_path), 3)
@@ -114,3 +147,6 @@ def test_errors_name_folder_and_file(tmp_path):
         write(tmp_path, split, 'a', TRAIN, TRAIN + 1)
     with pytest.raises(ValueError, match=r'a\.png.*num_classes'):
         evaluate(tmp_path, num_classes=2)
+    (tmp_path / 'annotations').rename(tmp_path / 'labels')
+    with pytest.raises(FileNotFoundError, match='annotations.*data_root'):
+        KNNSegmentation(str(tmp_path), 3)

@@ -117,9 +117,25 @@ def test_lidar_of_separable_images():
     assert RankMe()(teacher(vectors.reshape(-1, 4)))['quality/rankme'] < 2
 
 
+def test_lidar_does_not_see_a_complete_collapse():
+    """Of 96 dimensions of noise it finds most; the others find one value."""
+    rng = np.random.default_rng(0)
+    vectors = 1 + 1e-6 * rng.normal(size=(300, 8, 96))
+    assert LiDAR()(views(vectors))['quality/lidar'] > 75
+    assert Alignment()(views(vectors))['quality/alignment'] == pytest.approx(
+        0, abs=1e-9)
+    assert RankMe()(teacher(vectors[:, 0]))['quality/rankme'] == pytest.approx(
+        1, abs=1e-3)
+
+
 def test_part_matches_are_shares_of_the_patches_in_both_views():
     assert PartMatches()(views([], correct=3., at_random=0.5, shared=8.)) == {
         'quality/part_match_acc': 37.5, 'quality/part_match_chance': 6.25}
+
+
+def test_views_that_share_no_patch():
+    found = PartMatches()(views([], correct=0., at_random=0., shared=0.))
+    assert set(found.values()) == {0}
 
 
 def test_clustering_by_hand():

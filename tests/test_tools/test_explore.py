@@ -1,9 +1,9 @@
 """The explorer: its pictures, and its page in a browser."""
 
 import argparse
-import importlib.util
 import os
 import shutil
+import signal
 import socket
 import sys
 from pathlib import Path
@@ -227,20 +227,74 @@ def test_uploads_are_not_kept(explorer, session, folder, tmp_path):
     assert not list(tmp_path.iterdir())
 
 
-def test_without_gradio(folder, monkeypatch):
-    monkeypatch.setitem(sys.modules, 'gradio', None)
-    with pytest.raises(ImportError, match='pip install gradio'):
+def pretend_gradio(monkeypatch, version):
+    monkeypatch.setattr('ibot_mm.dependencies.installed_version',
+                        lambda name: version)
+
+
+@pytest.mark.parametrize('version', [None, '5.49.1'])
+def test_without_gradio(folder, monkeypatch, version):
+    pretend_gradio(monkeypatch, version)
+    with pytest.raises(ImportError, match='pip install "gradio>=6"'):
         run_tool(TOOL, folder / 'full.pth', '--images', folder / 'photos')
 
 
 def test_port_in_use(folder, monkeypatch):
     """Said before images are read, which takes long."""
-    monkeypatch.setattr(importlib.util, 'find_spec', lambda name: name)
+    pretend_gradio(monkeypatch, '6.0.0')
     with socket.create_server(('127.0.0.1', 0)) as server:
         port = server.getsockname()[1]
         with pytest.raises(ValueError, match=f'port {port} .*--port'):
             run_tool(TOOL, folder / 'full.pth', '--images', folder / 'photos',
                      '--port', port)
+    # No address of this machine (RFC 5737).
+    with pytest.raises(ValueError, match='192.0.2.1.*--host'):
+        run_tool(TOOL, folder / 'full.pth', '--images', folder / 'photos',
+                 '--host', '192.0.2.1')
+
+
+needs_gradio = pytest.mark.skipif(
+    not BESIDE.is_dir(), reason=f'no Gradio in {BESIDE}: EXPLORER=1')
+
+
+@needs_gradio
+@pytest.mark.slow
+def test_functions_of_the_page(explorer, session, monkeypatch):
+    """A thumbnail is what it was, whatever is typed meanwhile."""
+    monkeypatch.syspath_prepend(str(BESIDE))
+    page = import_tool('visualization/explorer_page.py').build_page(
+        explorer, SIZE, '')
+    called = {found.name: found.fn for found in page.fns.values()}
+    pictures, numbers = called['thumbnails']('gray')
+    assert numbers == [number(explorer, 'gray.png')]
+    assert pictures[0][1] == 'gray.png'
+    names = called['choose'](session, 0, [3, 5], SIZE, 0.6, False,
+                             argparse.Namespace(index=1))[1]
+    assert Path(explorer.names[5]).name in names
+    # Before an image is chosen there is nothing to draw.
+    empty = type(session)()
+    click = argparse.Namespace(index=(1, 1))
+    for name, *args in (('resize', SIZE, 0.6, False), ('click', click),
+                        ('draw_attention', 0.6), ('draw_components', False)):
+        found = called[name](empty, *args)
+        assert isinstance(found, dict), name  # gr.skip()
+        assert isinstance(called[name](session, *args), list), name
+
+
+@needs_gradio
+@pytest.mark.slow
+def test_a_closed_terminal_leaves_no_files(folder, tmp_path):
+    path = os.pathsep.join([str(ROOT), str(BESIDE)])
+    server = start(
+        sys.executable, f'tools/{TOOL}', folder / 'full.pth', '--images',
+        folder / 'photos', '--size', SIZE, '--grid', 4, '--num-heads',
+        ARCH['num_heads'], '--workers', 0, PYTHONPATH=path,
+        TMPDIR=str(tmp_path))
+    assert any('open http' in line for line in server.stdout)
+    assert list(tmp_path.glob('explorer_*'))
+    server.send_signal(signal.SIGHUP)
+    server.wait(60)
+    assert not list(tmp_path.glob('explorer_*'))
 
 
 # What the page's test runs on; the driver looks for no browser of its own.

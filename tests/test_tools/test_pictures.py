@@ -2,6 +2,7 @@
 
 import json
 import re
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -12,7 +13,7 @@ from ibot_mm import Embedder
 from ibot_mm.checkpoints.load import CheckpointError
 from ibot_mm.models import IBOTSwin
 from tests.helpers.builders import ARCH, build_model
-from tests.helpers.in_process import run_tool
+from tests.helpers.in_process import import_tool, run_tool
 from tests.helpers.shapes import write_shapes
 
 HEADS = ARCH['num_heads']
@@ -290,6 +291,24 @@ def test_masks_of_coco(checkpoint, photos, tmp_path):
     masks.write_text('{')
     with pytest.raises(ValueError, match='instances.json'):
         run('attention_maps.py', checkpoint, *args)
+
+
+def test_other_files_of_coco(tmp_path):
+    pytest.importorskip('pycocotools')
+    read = import_tool('visualization/coco_label_maps.py').CocoLabelMaps
+    file = coco_file(tmp_path / 'instances.json')
+    content = json.loads(file.read_text())
+    image, = content['images']
+    coco_file(file, images=[dict(image, id=i, file_name=f'{i}/color.png')
+                            for i in (7, 8)])
+    with pytest.raises(ValueError, match='instances.json.*"color.png"'):
+        read(str(file))
+    for key in ('iscrowd', 'segmentation'):
+        coco_file(file, annotations=[
+            {name: value for name, value in item.items() if name != key}
+            for item in content['annotations']])
+        with pytest.raises(ValueError, match=f'instances.json.*{key}'):
+            read(str(file))(Path('color.png'))
 
 
 def test_masks_of_the_same_scenes_agree(checkpoint, tmp_path):

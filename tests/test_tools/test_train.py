@@ -160,6 +160,9 @@ def test_report_and_pictures(config, trained, tmp_path):
     for row in ('raw pixels', 'untrained network', 'trained teacher'):
         assert re.search(rf'{row} +\d+\.\d +\d+\.\d', out), out
     assert cv2.imread(str(tmp_path / 'curves.png')).shape[1] > 800
+    with pytest.raises(ValueError, match=f'{config}.*bank_dataloader'):
+        run_tool('misc/knn_report.py', config, trained / 'epoch_4.pth',
+                 '--cfg-options', 'val_cfg=None')
     run_tool('visualization/browse_crops.py', config, '--out',
              tmp_path / 'crops.png', '--count', 3)
     picture = cv2.imread(str(tmp_path / 'crops.png'))

@@ -38,7 +38,15 @@ def accuracies(encode, preprocessor, loaders, ks: list[int],
 
 
 def report(cfg: Config, checkpoint: str) -> dict[str, list[float]]:
-    """Accuracies of raw pixels, the untrained network and the teacher."""
+    """Accuracies of raw pixels, the untrained network and the teacher.
+
+    Raises:
+        ValueError: The config has no k-NN validation.
+    """
+    if not (cfg.get('val_cfg') or {}).get('bank_dataloader'):
+        raise ValueError(f'"{cfg.filename}" has no val_cfg.bank_dataloader: '
+                         'this report needs a k-NN validation '
+                         '(ibot_mm.KNNValLoop) of labeled images.')
     init_default_scope(cfg.get('default_scope', 'mmpretrain'))
     logging.disable(logging.WARNING)
     seed = cfg.get('randomness', {}).get('seed', 0)

@@ -10,11 +10,10 @@ image, in a second one and in the nearest images of the folder), the principal
 components of the patches, and the images that fit each prototype. --compare
 shows two networks side by side. The page is served on this machine only,
 unless --host says otherwise; it needs no network. Needs Gradio:
-pip install gradio
+pip install "gradio>=6"
 """
 
 import argparse
-import importlib.util
 import os
 import signal
 import socket
@@ -22,13 +21,23 @@ import tempfile
 
 from explored_network import ExploredNetwork
 from explorer_session import Explorer
+from packaging.version import Version
 from picture_inputs import add_network_arguments, chosen_paths
 
 from ibot_mm.command_line import CommandParser, report_errors
+from ibot_mm.dependencies import installed_version
+
+
+def check_gradio(version: str | None) -> None:
+    """Raise an ImportError if Gradio is too old, or missing (None)."""
+    if version is None or Version(version) < Version('6'):
+        raise ImportError(
+            'the explorer needs Gradio 6 or later, but '
+            f'{version or "none"} is installed: pip install "gradio>=6"')
 
 
 def check_port(host: str, port: int) -> None:
-    """Look whether a server can start, before all the work.
+    """Look whether a server can start, before all the work; 0 is any port.
 
     Raises:
         ValueError: It cannot.
@@ -36,13 +45,18 @@ def check_port(host: str, port: int) -> None:
     try:
         socket.create_server((host, port)).close()
     except OSError as error:
-        raise ValueError(f'port {port} of {host} cannot be used '
-                         f'({error.strerror}): choose another one with '
+        place = f'port {port} of {host}' if port else host
+        raise ValueError(f'the page cannot be served on {place} '
+                         f'({error.strerror}): choose others with --host and '
                          '--port.') from error
 
 
 def serve(args: argparse.Namespace, explorer: Explorer, title: str) -> None:
     """Serve the page until Ctrl+C."""
+    # A kill and a closed terminal, too, leave no files; nohup goes on.
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        if signal.getsignal(number) != signal.SIG_IGN:
+            signal.signal(number, signal.default_int_handler)
     with tempfile.TemporaryDirectory(prefix='explorer_') as folder:
         # What Gradio writes is gone at the end.
         os.environ.update(GRADIO_TEMP_DIR=folder,
@@ -62,8 +76,6 @@ def serve(args: argparse.Namespace, explorer: Explorer, title: str) -> None:
             prevent_thread_lock=True)
         print(f'open {page.local_url} in a browser; Ctrl+C ends the server',
               flush=True)
-        # A kill, too, leaves no files.
-        signal.signal(signal.SIGTERM, signal.default_int_handler)
         page.block_thread()
 
 
@@ -98,11 +110,8 @@ def main() -> None:
     parser.add_argument('--max-upload', type=int, default=50, help='largest '
                         'upload in MiB (default: 50)')
     args = parser.parse_args()
-    if importlib.util.find_spec('gradio') is None:
-        raise ImportError('the explorer needs the package gradio: pip install '
-                          'gradio')
-    if args.port is not None:
-        check_port(args.host, args.port)
+    check_gradio(installed_version('gradio'))
+    check_port(args.host, args.port or 0)
     paths = chosen_paths(args)
     networks = [ExploredNetwork(args, checkpoint)
                 for checkpoint in (args.checkpoint, args.compare)

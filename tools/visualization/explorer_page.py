@@ -56,6 +56,17 @@ def _in_a_sentence(function: Callable) -> Callable:
     return run
 
 
+def _of_images(function: Callable) -> Callable:
+    """Draw nothing while no image is chosen; else :func:`_in_a_sentence`."""
+
+    @_in_a_sentence
+    @wraps(function)
+    def run(session: Session, *args: Any) -> Any:
+        return function(session, *args) if session.images else gr.skip()
+
+    return run
+
+
 def build_page(explorer: Explorer, size: int, title: str) -> gr.Blocks:
     """Make the page.
 
@@ -66,15 +77,16 @@ def build_page(explorer: Explorer, size: int, title: str) -> gr.Blocks:
     """
     shown = [NetworkPanel(explorer, i) for i in range(len(explorer.networks))]
 
-    def thumbnails(text: str) -> list[Captioned]:
+    def thumbnails(text: str) -> tuple[list[Captioned], list[int]]:
         folder = explorer.networks[0].folder
-        return gallery([
-            (folder.picture(i), Path(folder.names[i]).name)
-            for i in explorer.search(text, THUMBNAILS)])
+        numbers = explorer.search(text, THUMBNAILS)
+        return gallery([(folder.picture(i), Path(folder.names[i]).name)
+                        for i in numbers]), numbers
 
     with gr.Blocks(title='Explorer', analytics_enabled=False,
                    delete_cache=(600, 3600), fill_width=True) as page:
         session = gr.State(Session())
+        listed = gr.State([])  # numbers of the images in the thumbnails
         gr.Markdown(f'## What did it learn?\n{title}')
         with gr.Row():
             with gr.Column(scale=1, min_width=280):
@@ -128,10 +140,12 @@ def build_page(explorer: Explorer, size: int, title: str) -> gr.Blocks:
             return [part for one in shown
                     for part in one.draw_similar(session)]
 
+        @_of_images
         def draw_attention(session: Session, mass: float) -> list:
             return _one_or_all([one.draw_attention(session, mass)
                                 for one in shown])
 
+        @_of_images
         def draw_components(session: Session, background: bool) -> list:
             return _one_or_all([one.draw_components(session, background)
                                 for one in shown])
@@ -151,11 +165,10 @@ def build_page(explorer: Explorer, size: int, title: str) -> gr.Blocks:
             return draw_all(explorer.choose(Session(), 0, 0, size), *settings)
 
         @_in_a_sentence
-        def choose(session: Session, slot: int, text: str, size: int, mass,
-                   background, event: gr.SelectData) -> list:
-            number = explorer.search(text, THUMBNAILS)[event.index]
-            return draw_all(explorer.choose(session, slot, number, size),
-                            mass, background)
+        def choose(session: Session, slot: int, numbers: list[int], size: int,
+                   mass, background, event: gr.SelectData) -> list:
+            return draw_all(explorer.choose(
+                session, slot, numbers[event.index], size), mass, background)
 
         @_in_a_sentence
         def take_upload(session: Session, slot: int, file: str, size: int,
@@ -163,6 +176,7 @@ def build_page(explorer: Explorer, size: int, title: str) -> gr.Blocks:
             return draw_all(explorer.upload(session, slot, Path(file), size),
                             *settings)
 
+        @_of_images
         def resize(session: Session, size: int, *settings: Any) -> list:
             return draw_all(explorer.resize(session, size), *settings)
 
@@ -172,10 +186,10 @@ def build_page(explorer: Explorer, size: int, title: str) -> gr.Blocks:
                 TOKENS[tokens], rank or 1, centered)]
 
         settings = [pixels, mass, background]
-        page.load(thumbnails, text, small)
+        page.load(thumbnails, text, [small, listed])
         page.load(start, settings, everything)
-        text.change(thumbnails, text, small, show_progress='hidden')
-        small.select(choose, [session, slot, text, *settings], everything)
+        text.change(thumbnails, text, [small, listed], show_progress='hidden')
+        small.select(choose, [session, slot, listed, *settings], everything)
         upload.upload(take_upload, [session, slot, upload, *settings],
                       everything)
         pixels.release(resize, [session, *settings], everything)
@@ -185,6 +199,7 @@ def build_page(explorer: Explorer, size: int, title: str) -> gr.Blocks:
         gr.on([patterns.select, *(part.change for part in choice)],
               draw_patterns, choice, pattern)
         for one in shown:
+            @_of_images
             def click(session: Session, event: gr.SelectData,
                       number: int = one.number) -> list:
                 session = explorer.click(session, number, *event.index)

@@ -8,16 +8,19 @@ Spearman's rank correlation of each measure with k-NN: over the validations of
 each run, of all runs, and of the last ones of the runs. 1.00 is the same
 order. The sign is that of quality: alignment and uniformity, where lower is
 better, are counted as their negatives. --out draws one panel per measure.
+Needs SciPy (requirements/optional.txt), --out needs matplotlib
+(requirements/plots.txt).
 """
 
 import argparse
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from plot_health import log_entries
 
 from ibot_mm.command_line import CommandParser, report_errors
+from ibot_mm.dependencies import import_optional
 
 # Where lower is better.
 LOWER = ('quality/alignment', 'quality/uniformity')
@@ -32,31 +35,33 @@ def read_validations(work_dir: Path, metric: str) -> Validations:
         ValueError: No validation has the metric and others to compare.
     """
     found = {entry['step']: entry for entry in log_entries(work_dir)
-             if metric in entry and any(map(is_quality, entry))}
+             if metric in entry and measures(entry, metric)}
     if not found:
         raise ValueError(
             f'"{work_dir}" has no validation with {metric} and '
-            'quality/...: name evaluators in val_evaluator of its config.')
+            'another quality/...: name evaluators in val_evaluator of its '
+            'config.')
     return dict(sorted(found.items()))
 
 
-def is_quality(name: str) -> bool:
-    """Whether a metric is one to compare."""
-    return name.startswith('quality/') and not name.endswith('_chance')
+def measures(names: Iterable[str], metric: str) -> list[str]:
+    """Those of the names that are compared with the metric, each once."""
+    return [name for name in dict.fromkeys(names) if name != metric
+            and name.startswith('quality/') and not name.endswith('_chance')]
 
 
 def rank_correlation(entries: Sequence[dict[str, float]], name: str,
                      metric: str) -> float:
     """Spearman's, by the sign of quality; NaN for fewer than 3 values."""
-    from scipy.stats import spearmanr
+    stats = import_optional('scipy.stats', 'rank correlation', 'optional')
     pairs = [(entry[name], entry[metric]) for entry in entries
              if name in entry]
     if len(pairs) < 3:
         return float('nan')
     with warnings.catch_warnings():  # all values alike: NaN
         warnings.simplefilter('ignore')
-        value = float(spearmanr(*zip(*pairs))[0])
-    return -value if name in LOWER else value
+        value = float(stats.spearmanr(*zip(*pairs))[0])
+    return -value if (name in LOWER) != (metric in LOWER) else value
 
 
 def table(runs: dict[str, Validations], metric: str) -> str:
@@ -66,9 +71,8 @@ def table(runs: dict[str, Validations], metric: str) -> str:
         groups['all'] = [e for run in runs.values() for e in run.values()]
         groups['last of each'] = [[*run.values()][-1]
                                   for run in runs.values()]
-    names = dict.fromkeys(name for run in runs.values()
-                          for entry in run.values() for name in entry
-                          if is_quality(name))
+    names = measures((name for run in runs.values()
+                      for entry in run.values() for name in entry), metric)
     widths = [max(len(group), 5) for group in groups]
     lines = [f'{"":24}' + ''.join(
         f'  {group:>{width}}' for group, width in zip(groups, widths))]
@@ -83,12 +87,12 @@ def table(runs: dict[str, Validations], metric: str) -> str:
 
 def plot(runs: dict[str, Validations], metric: str, out: Path) -> None:
     """Draw the metric and the measures over the epochs."""
-    import matplotlib
+    matplotlib = import_optional('matplotlib', '--out', 'plots')
     matplotlib.use('Agg')
     import matplotlib.pyplot as plt
-    names = [metric, *dict.fromkeys(
-        name for run in runs.values() for entry in run.values()
-        for name in entry if is_quality(name))]
+    names = [metric, *measures(
+        (name for run in runs.values() for entry in run.values()
+         for name in entry), metric)]
     columns = (len(names) + 1) // 2
     figure, axes = plt.subplots(2, columns, squeeze=False,
                                 figsize=(3.4 * columns, 6))
@@ -120,7 +124,7 @@ def main() -> None:
                         'log to compare with (default: knn/top1)')
     parser.add_argument('--out', type=Path, help='picture to write')
     args = parser.parse_args()
-    runs = {path.name: read_validations(path, args.metric)
+    runs = {str(path): read_validations(path, args.metric)
             for path in args.work_dirs}
     print(table(runs, args.metric))
     if args.out:

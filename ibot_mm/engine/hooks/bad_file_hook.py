@@ -14,7 +14,7 @@ REPORT = 'bad_files.txt'
 class BadFileHook(Hook):
     """Log, count and list the files that could not be read.
 
-    ``PretrainDataset`` replaced them, or ``KNNValLoop`` left them out.
+    ``PretrainDataset`` replaced them, or ``TeacherValLoop`` left them out.
 
     Each process logs a file once. After each epoch the new ones of all
     processes are appended to ``bad_files.txt`` in the work directory, one line

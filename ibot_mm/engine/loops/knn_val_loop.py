@@ -24,7 +24,7 @@ class KNNValLoop(TeacherValLoop):
             exp(similarity / temperature).
         topk: Which top-n accuracies to report.
         **kwargs: Passed to :class:`TeacherValLoop`: ``evaluator``, ``views``,
-            ``max_bad_share``.
+            ``max_bad_share``, ``log_interval``.
     """
 
     def __init__(self,

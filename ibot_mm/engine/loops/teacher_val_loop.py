@@ -14,7 +14,7 @@ from ibot_mm.datasets.evaluation_dataset import (
 from ibot_mm.distributed.unwrap import unsharded_model, unwrapped_model
 from ibot_mm.engine.hooks import BadFileHook
 from ibot_mm.evaluation import Features, FrozenTeacher, ViewDataset
-from ibot_mm.registry import EVALUATORS, LOOPS
+from ibot_mm.registry import DATASETS, EVALUATORS, LOOPS
 
 from .feature_loop import FeatureTestLoop
 
@@ -34,7 +34,12 @@ class TeacherValLoop(FeatureTestLoop):
         views: Settings of :class:`ViewDataset`, for the evaluators that look
             at augmented views.
         max_bad_share: Largest fraction of unreadable files in a training.
-        **kwargs: Passed to :class:`FeatureTestLoop`.
+        protocol: Of :class:`FeatureTestLoop`; None for the evaluators alone.
+        bank_dataloader: Labeled images for fitting the protocol.
+        log_interval: Number of batches between progress lines; 0 for none.
+
+    Raises:
+        ValueError: An evaluator is a protocol of :class:`FeatureTestLoop`.
     """
 
     stage = 'val'
@@ -45,13 +50,22 @@ class TeacherValLoop(FeatureTestLoop):
                  evaluator: Sequence[dict] | dict = (),
                  views: dict | None = None,
                  max_bad_share: float = 0.1,
-                 **kwargs) -> None:
-        kwargs = dict(dict(protocol=None, log_interval=0), **kwargs)
-        super().__init__(runner, dataloader, **kwargs)
+                 protocol: dict | None = None,
+                 bank_dataloader: dict | None = None,
+                 log_interval: int = 0) -> None:
+        # No cache of features: those of a training change.
+        super().__init__(runner, dataloader, protocol, bank_dataloader,
+                         log_interval=log_interval)
         if isinstance(evaluator, dict):
             evaluator = [evaluator]
         self.evaluators = [EVALUATORS.build(cfg) for cfg in evaluator or ()]
-        self.views = ViewDataset(self.dataloader.dataset, **(views or {}))
+        for built in self.evaluators:
+            if hasattr(built, 'needs_bank'):
+                raise ValueError(
+                    f'val_evaluator: {type(built).__name__} is a protocol of '
+                    'FeatureTestLoop (test_cfg.protocol).')
+        self.views = DATASETS.build(dict(
+            views or {}, type=ViewDataset, images=self.dataloader.dataset))
         self.max_bad_share = max_bad_share
         self._known_bad: set[str] = set()
         # Without a training, the runner has the config of a loop, or none.

@@ -46,6 +46,11 @@ class LiDAR:
     see. The paper takes 1000 images and 50 views. With n images it is below
     n: take more than the width of the network.
 
+    A complete collapse scores high: where all features are equal up to
+    rounding, delta exceeds the spread of the views, and this is the rank of
+    the rounding errors. Read it with :class:`RankMe`, which is 1 then, or
+    :class:`Alignment`, which is 0.
+
     Args:
         delta: Added to the diagonal of the covariance within images.
     """

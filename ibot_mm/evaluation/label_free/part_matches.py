@@ -17,10 +17,10 @@ class PartMatches:
     def __call__(self, teacher: FrozenTeacher) -> dict[str, float]:
         """Returns ``quality/part_match_acc`` in percent.
 
-        And ``quality/part_match_chance``, that of random matches.
+        And ``quality/part_match_chance``, that of random matches. Both are 0
+        if no views share a patch.
         """
         views = teacher.views
-        return {
-            'quality/part_match_acc': 100 * views.correct / views.shared,
-            'quality/part_match_chance': 100 * views.at_random / views.shared
-        }
+        shared = max(views.shared, 1)  # views may be of distant places
+        return {'quality/part_match_acc': 100 * views.correct / shared,
+                'quality/part_match_chance': 100 * views.at_random / shared}
