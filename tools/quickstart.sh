@@ -32,5 +32,5 @@ options=("$val" --size 192 --limit 6 --untrained)
 "$python" tools/visualization/pca.py "$checkpoint" "${options[@]}" --background --out "$work_dir/pictures/components"
 "$python" tools/visualization/correspondence.py "$checkpoint" "${options[@]}" --out "$work_dir/pictures/matches"
 "$python" tools/visualization/pattern_layouts.py "$checkpoint" "$val" --size 48 --tokens cls --centered --num 3 \
-  --out "$work_dir/pictures/patterns"
+  --workers "$(nproc)" --out "$work_dir/pictures/patterns"
 echo "pictures during training: $work_dir/pictures/strip.png"
