@@ -217,8 +217,8 @@ build_runner(Path(sys.argv[1]), At('before_train_iter', 8, signal_all),
 
 
 @pytest.mark.cli
-@pytest.mark.parametrize('number', [
-    'TERM', pytest.param('INT', marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize('number', ['TERM', 'INT'])
 def test_signal_to_all_processes(tmp_path, number):
     """Of a group, workers included, which have to survive until the end."""
     result = subprocess.run(

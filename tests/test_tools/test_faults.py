@@ -109,6 +109,7 @@ def test_a_rank_that_dies_ends_the_other(config, tmp_path, kind):
         assert 'rank      : 1' in cause and 'Signal 9 (SIGKILL)' in cause
 
 
+@pytest.mark.slow
 def test_many_bad_files_are_listed_once(config, shapes, tmp_path):
     """5 % of a data set: empty, truncated, text, and unreadable ones."""
     data = tmp_path / 'Bilder ü' / 'imagenet'

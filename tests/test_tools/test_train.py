@@ -232,6 +232,7 @@ def test_missing_checkpoint_is_named(config):
         run_tool('test.py', config, 'nowhere.pth')
 
 
+@pytest.mark.slow
 def test_errors_end_the_process_in_one_line(config):
     output = launched.run(sys.executable, 'tools/test.py', config,
                           'nowhere.pth', code=1)
