@@ -2,16 +2,17 @@
 
 import torch
 from mmengine.config import ConfigDict
-from mmengine.runner import BaseLoop
 from torch.utils.data import DataLoader
 
 from ibot_mm.distributed.unwrap import unsharded_model, unwrapped_model
 from ibot_mm.evaluation import FeatureCache, Features, extract_features
 from ibot_mm.registry import EVALUATORS, LOOPS
 
+from .evaluation_loop import EvaluationLoop
+
 
 @LOOPS.register_module()
-class FeatureTestLoop(BaseLoop):
+class FeatureTestLoop(EvaluationLoop):
     """Extract features of images and run a protocol on them.
 
     Args:
@@ -29,8 +30,6 @@ class FeatureTestLoop(BaseLoop):
     Raises:
         ValueError: The protocol needs ``bank_dataloader``.
     """
-
-    stage = 'test'
 
     def __init__(self,
                  runner,
@@ -88,27 +87,13 @@ class FeatureTestLoop(BaseLoop):
             self.cache.save(path, features)
         return features
 
-    def run(self) -> dict[str, float]:
-        """Run the protocol.
-
-        Returns:
-            Its metrics.
+    def evaluate(self) -> dict[str, float]:
+        """Metrics of the protocol.
 
         Raises:
             ValueError: A label is missing, a feature is non-finite, or the
                 protocol cannot use the data.
         """
-        runner, stage = self.runner, self.stage
-        runner.call_hook(f'before_{stage}')
-        runner.call_hook(f'before_{stage}_epoch')
-        runner.model.eval()
-        metrics = self.evaluate()
-        runner.call_hook(f'after_{stage}_epoch', metrics=metrics)
-        runner.call_hook(f'after_{stage}')
-        return metrics
-
-    def evaluate(self) -> dict[str, float]:
-        """Metrics of the protocol."""
         return self.run_protocol(
             self.extract(self.dataloader, self.recipes[0]))
 

@@ -6,7 +6,6 @@ from pathlib import Path
 import torch
 from mmengine.dist import is_main_process
 from mmengine.logging import print_log
-from mmengine.runner import BaseLoop
 from torch import Tensor
 from torch.utils.data import DataLoader
 
@@ -24,6 +23,8 @@ from ibot_mm.registry import LOOPS, MODELS
 from ibot_mm.visualization.attention import cls_attention, mass_mask
 from ibot_mm.visualization.robustness_curves import draw_curves
 
+from .evaluation_loop import EvaluationLoop
+
 TENTHS = tuple(i / 10 for i in range(11))
 
 
@@ -32,7 +33,7 @@ def _name(grid: Sequence[int]) -> str:
 
 
 @LOOPS.register_module()
-class PerturbationTestLoop(BaseLoop):
+class PerturbationTestLoop(EvaluationLoop):
     """Top-1 accuracy with dropped and with shuffled patches.
 
     Patches are dropped at random, where the CLS token attends ("salient"), or
@@ -101,16 +102,12 @@ class PerturbationTestLoop(BaseLoop):
             self.saliency.eval()
         self.accuracy = PerturbationAccuracy([], 0)
 
-    def run(self) -> dict[str, float]:
+    def evaluate(self) -> dict[str, float]:
         """Classify all images with all perturbations.
 
         Returns:
             The metrics.
         """
-        runner = self.runner
-        runner.call_hook('before_test')
-        runner.call_hook('before_test_epoch')
-        runner.model.eval()
         self.accuracy = PerturbationAccuracy(
             [('clean', ''), *(('random', f'{r:g}') for r in self.ratios),
              *((kind, f'{m:g}') for kind in ('salient', 'non_salient')
@@ -127,8 +124,6 @@ class PerturbationTestLoop(BaseLoop):
                    for key, value in self.accuracy.metrics().items()}
         if is_main_process():
             self._draw()
-        runner.call_hook('after_test_epoch', metrics=metrics)
-        runner.call_hook('after_test')
         return metrics
 
     @torch.no_grad()

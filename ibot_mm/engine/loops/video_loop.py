@@ -10,7 +10,6 @@ import numpy as np
 import torch
 from mmengine.dist import all_gather_object
 from mmengine.logging import print_log
-from mmengine.runner import BaseLoop
 from PIL import Image
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
@@ -21,9 +20,11 @@ from ibot_mm.evaluation.video import VOID, labels_from_soft, score_frame
 from ibot_mm.evaluation.video.propagation import resize_labels
 from ibot_mm.registry import EVALUATORS, LOOPS
 
+from .evaluation_loop import EvaluationLoop
+
 
 @LOOPS.register_module()
-class VideoSegmentationTestLoop(BaseLoop):
+class VideoSegmentationTestLoop(EvaluationLoop):
     """Propagate the masks of the first frames and score the others.
 
     The videos are distributed over the ranks.
@@ -50,7 +51,7 @@ class VideoSegmentationTestLoop(BaseLoop):
         self.out_dir = out_dir
 
     @torch.no_grad()
-    def run(self) -> dict[str, float]:
+    def evaluate(self) -> dict[str, float]:
         """Run the protocol.
 
         Returns:
@@ -62,13 +63,9 @@ class VideoSegmentationTestLoop(BaseLoop):
             ValueError: A video has no object, features are non-finite, or
                 the frames do not fit the patches.
         """
-        runner = self.runner
-        runner.call_hook('before_test')
-        runner.call_hook('before_test_epoch')
-        runner.model.eval()
         scores, start = [], time.perf_counter()
         sampler, dataset = self.dataloader.sampler, self.dataloader.dataset
-        with unsharded_model(runner) as model:
+        with unsharded_model(self.runner) as model:
             for i, index in enumerate(sampler, 1):
                 video = dataset.get_data_info(index)
                 scores.append(self._segment(model, video))
@@ -82,10 +79,7 @@ class VideoSegmentationTestLoop(BaseLoop):
         j, f = np.concatenate(sum(parts, [])).mean(axis=0)
         metrics = {'davis/J&F': 50 * (j + f), 'davis/J': 100 * j,
                    'davis/F': 100 * f}
-        metrics = {name: float(value) for name, value in metrics.items()}
-        runner.call_hook('after_test_epoch', metrics=metrics)
-        runner.call_hook('after_test')
-        return metrics
+        return {name: float(value) for name, value in metrics.items()}
 
     def _segment(self, model: nn.Module, video: dict) -> np.ndarray:
         """Mean J and F of each object of a video, (objects, 2)."""
