@@ -6,10 +6,15 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 import torch
-from mmengine.dist import all_gather, all_reduce, get_world_size
+from mmengine.dist import (
+    all_gather,
+    all_reduce,
+    get_rank,
+    get_world_size,
+)
 from mmengine.logging import print_log
 from torch import Tensor, nn
-from torch.utils.data import DataLoader
+from torch.utils.data import DataLoader, Dataset
 
 UNLABELED = torch.tensor([-1])
 
@@ -53,6 +58,21 @@ def gather_rows(tensor: Tensor, chunk_size: int = 65536) -> Tensor:
             target = part[start:start + size]
             target.copy_(rows[:len(target)])
     return result
+
+
+def rank_loader(dataset: Dataset, batch_size: int,
+                num_workers: int) -> DataLoader:
+    """Lists of this rank's samples: each sample once, on one rank.
+
+    It draws no number of the global random generator.
+    """
+    return DataLoader(
+        dataset,
+        batch_size,
+        sampler=range(get_rank(), len(dataset), get_world_size()),
+        num_workers=num_workers,
+        collate_fn=list,
+        generator=torch.Generator())
 
 
 def joined(vectors: list[Tensor]) -> Tensor:

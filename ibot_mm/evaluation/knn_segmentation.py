@@ -7,11 +7,11 @@ from pathlib import Path
 import numpy as np
 import torch
 import torch.nn.functional as F
-from mmengine.dist import all_reduce, get_rank, get_world_size
+from mmengine.dist import all_reduce
 from mmengine.logging import print_log
 from PIL import Image
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import Dataset
 
 from ibot_mm.datasets.evaluation_dataset import BadFile
 from ibot_mm.datasets.image_lists import evenly_spaced
@@ -19,7 +19,7 @@ from ibot_mm.datasets.transforms import ImageDecodeError, LoadImage
 from ibot_mm.datasets.transforms.multi_crop import resize
 from ibot_mm.registry import EVALUATORS
 
-from .features import gather_rows, joined
+from .features import gather_rows, joined, rank_loader
 from .frozen_teacher import FrozenTeacher
 from .knn import nearest
 
@@ -200,14 +200,8 @@ class KNNSegmentation:
     def _tokens(self, teacher: FrozenTeacher, dataset: LabelMapDataset
                 ) -> Iterator[tuple[int, Tensor, Tensor]]:
         """This rank's images: index, unit-length patches and label map."""
-        loader = DataLoader(
-            dataset,
-            teacher.batch_size,
-            sampler=range(get_rank(), len(dataset), get_world_size()),
-            num_workers=teacher.num_workers,
-            collate_fn=list,
-            generator=torch.Generator())  # no number of the global one
-        for batch in loader:
+        for batch in rank_loader(dataset, teacher.batch_size,
+                                 teacher.num_workers):
             good = [item for item in batch if not isinstance(item, BadFile)]
             bad = [item for item in batch if isinstance(item, BadFile)]
             for path, reason in bad:

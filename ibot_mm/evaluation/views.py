@@ -7,9 +7,9 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
-from mmengine.dist import all_reduce, get_rank, get_world_size
+from mmengine.dist import all_reduce
 from torch import Tensor, nn
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import Dataset
 
 from ibot_mm.datasets.image_lists import evenly_spaced
 from ibot_mm.datasets.transforms.decode import ImageDecodeError
@@ -23,7 +23,7 @@ from .correspondence import (
     random_view,
     true_partners,
 )
-from .features import gather_rows, joined
+from .features import gather_rows, joined, rank_loader
 
 
 @DATASETS.register_module()
@@ -115,15 +115,8 @@ def extract_views(backbone: nn.Module, preprocessor: nn.Module,
     Raises:
         ValueError: Fewer than two images can be read.
     """
-    loader = DataLoader(
-        dataset,
-        batch_size,
-        sampler=range(get_rank(), len(dataset), get_world_size()),
-        num_workers=num_workers,
-        collate_fn=list,
-        generator=torch.Generator())  # no number of the global one
     vectors, places, counts = [], [], torch.zeros(3, dtype=torch.float64)
-    for batch in loader:
+    for batch in rank_loader(dataset, batch_size, num_workers):
         batch = [(place, views) for place, views in batch if views]
         images = [torch.from_numpy(np.float32(view.image)).permute(2, 0, 1)
                   for _, views in batch for view in views]
