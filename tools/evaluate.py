@@ -34,6 +34,7 @@ import json
 import logging
 import sys
 import time
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -202,6 +203,7 @@ def merge_head(folder: Path) -> dict[str, Any]:
     return dict(path=str(target))
 
 
+@cache
 def files_in(folder: str | None) -> str:
     """Names and sizes of the files in a test set, for the digest."""
     return str(sorted((str(path), path.stat().st_size) for path in
