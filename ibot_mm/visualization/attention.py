@@ -13,6 +13,11 @@ COLORS = np.array([(215, 160, 0), (60, 55, 220), (0, 180, 245),
                    (190, 120, 10), (100, 150, 40), (145, 75, 135)], np.float32)
 
 
+def has_cls_token(backbone: nn.Module) -> bool:
+    """Whether a backbone has a CLS token, whose attention can be drawn."""
+    return getattr(backbone, 'cls_token', None) is not None
+
+
 @torch.no_grad()
 def cls_attention(backbone: nn.Module, images: Tensor) -> Tensor:
     """Attention of the CLS token to the patches, in the last layer.
@@ -28,7 +33,7 @@ def cls_attention(backbone: nn.Module, images: Tensor) -> Tensor:
     Raises:
         ValueError: The backbone has no CLS token.
     """
-    if getattr(backbone, 'cls_token', None) is None:
+    if not has_cls_token(backbone):
         raise ValueError(f'{type(backbone).__name__} has no CLS token whose '
                          'attention could be drawn.')
     attention = backbone.last_attention(images, 1)[

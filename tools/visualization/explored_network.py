@@ -23,7 +23,7 @@ from ibot_mm.apis.prototype_assignment import (
 from ibot_mm.checkpoints.load import CheckpointError
 from ibot_mm.datasets.image_paths import ImagePaths, collate_images
 from ibot_mm.datasets.transforms import LoadImage
-from ibot_mm.visualization.attention import cls_attention
+from ibot_mm.visualization.attention import cls_attention, has_cls_token
 from ibot_mm.visualization.cell_size import cell_size
 
 SHOWN = 480  # pixels of the longer side of a picture, at least about
@@ -115,7 +115,7 @@ class ExploredNetwork:
         self.backbone = self.embedder.backbone
         self.cell = cell_size(self.backbone)
         self.no_attention = self.no_patterns = ''
-        if getattr(self.backbone, 'cls_token', None) is None:
+        if not has_cls_token(self.backbone):
             self.no_attention = (f'{type(self.backbone).__name__} has no CLS '
                                  'token whose attention could be drawn.')
         self.neck = self.centers = None

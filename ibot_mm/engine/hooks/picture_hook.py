@@ -13,7 +13,11 @@ from torch import nn
 from ibot_mm.datasets.image_lists import evenly_spaced
 from ibot_mm.distributed.unwrap import unsharded_model, unwrapped_model
 from ibot_mm.registry import HOOKS
-from ibot_mm.visualization.attention import cls_attention, overlay
+from ibot_mm.visualization.attention import (
+    cls_attention,
+    has_cls_token,
+    overlay,
+)
 from ibot_mm.visualization.cell_size import cell_size
 from ibot_mm.visualization.pca import (
     color_patches,
@@ -143,7 +147,7 @@ class PictureHook(Hook):
         grids = tokens.unflatten(1, (math.isqrt(tokens.shape[1]), -1))
         basis = fit_colors(list(grids), foreground=False)
         attention = None
-        if getattr(backbone, 'cls_token', None) is not None:
+        if has_cls_token(backbone):
             attention = cls_attention(backbone, inputs)
 
         def panels(side: int) -> list[np.ndarray]:

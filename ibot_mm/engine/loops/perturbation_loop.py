@@ -20,7 +20,11 @@ from ibot_mm.evaluation.robustness.perturbations import (
     shuffle_cells,
 )
 from ibot_mm.registry import LOOPS, MODELS
-from ibot_mm.visualization.attention import cls_attention, mass_mask
+from ibot_mm.visualization.attention import (
+    cls_attention,
+    has_cls_token,
+    mass_mask,
+)
 from ibot_mm.visualization.robustness_curves import draw_curves
 
 from .evaluation_loop import EvaluationLoop
@@ -180,7 +184,7 @@ class PerturbationTestLoop(EvaluationLoop):
     def _attention(self, images: Tensor) -> Tensor:
         """Attention of the CLS token to the patches, (B, h, w)."""
         backbone = self.saliency or unwrapped_model(self.runner).backbone
-        if getattr(backbone, 'cls_token', None) is None:
+        if not has_cls_token(backbone):
             raise ValueError(
                 f'{type(backbone).__name__} has no CLS token whose attention '
                 'could tell what is salient: set test_cfg.saliency to an '
