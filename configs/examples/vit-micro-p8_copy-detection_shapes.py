@@ -11,13 +11,9 @@ _base_ = [
 
 data_root = 'data/shapes/copydays'
 pipeline = [
-    dict(type='ibot_mm.LoadImage'),
-    dict(
-        type='mmpretrain.Resize',
-        scale=(48, 48),
-        backend='pillow',
-        interpolation='bicubic'),
-    dict(type='PackInputs'),
+    _base_.load_image,
+    dict(_base_.resize, scale=(48, 48)),
+    _base_.pack_inputs,
 ]
 dataset = dict(data_root=data_root, pipeline=pipeline)
 model = dict(type='ibot_mm.DescriptorExtractor', gem_power=4)

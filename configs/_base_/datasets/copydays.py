@@ -2,15 +2,14 @@
 # qualities and 9 crops.
 data_root = 'data/copydays'
 
-test_pipeline = [
-    dict(type='ibot_mm.LoadImage'),
-    dict(
-        type='mmpretrain.Resize',
-        scale=(224, 224),
-        backend='pillow',
-        interpolation='bicubic'),
-    dict(type='PackInputs'),
-]
+load_image = dict(type='ibot_mm.LoadImage')
+resize = dict(
+    type='mmpretrain.Resize',
+    scale=(224, 224),
+    backend='pillow',
+    interpolation='bicubic')
+pack_inputs = dict(type='PackInputs')
+test_pipeline = [load_image, resize, pack_inputs]
 dataset = dict(
     type='ibot_mm.Copydays', data_root=data_root, pipeline=test_pipeline)
 test_dataloader = dict(
